@@ -1,0 +1,332 @@
+"""The intermediate representation: what a schema or an exchange spec says, free of how it was written and of how it is spelled.
+
+Parsers (`fbs`, `exchange`) produce it, `bind` closes its names per product, `reference` interprets it, `render` spells it.
+This module imports nothing of the project: it is the waist that keeps parsers and emitters apart.
+All classes are frozen; every sequence is a tuple, so that an IR can be hashed, compared and written as a literal.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+# --------------------------------------------------------------------------- records (schema/records.fbs)
+
+
+@dataclass(frozen=True, slots=True)
+class EnumType:
+    """A FlatBuffers enum: `values` are (name, number) in file order; `bit_flags`: numbers are bit positions."""
+
+    name: str
+    base: str  # FlatBuffers scalar name: ubyte, ushort, ...
+    bit_flags: bool
+    values: tuple[tuple[str, int], ...]
+    doc: str
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class RecordField:
+    """One member of a record, at a fixed offset.
+
+    `scalar` is a FlatBuffers scalar name; `length` is 0 for a scalar, N for a fixed array of N.
+    `kind` says what the value means: time, price, qty, id, integer, count, level_count, bool, enum, flags, exponent, index, pad.
+    """
+
+    name: str
+    scalar: str
+    length: int
+    kind: str
+    enum: str | None
+    needed: bool
+    offset: int
+    size: int
+    doc: str
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class RecordType:
+    """A record: `name` as in the schema (`AggTrade`), `word` as in specs and output (`aggtrade`), `number` from 1 in file order."""
+
+    name: str
+    word: str
+    number: int
+    fields: tuple[RecordField, ...]
+    size: int
+    doc: str
+    line: int
+
+    def field(self, name: str) -> RecordField | None:
+        return next((f for f in self.fields if f.name == name), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Records:
+    """Everything `records.fbs` defines."""
+
+    file: str
+    enums: tuple[EnumType, ...]
+    records: tuple[RecordType, ...]
+
+    def record(self, word: str) -> RecordType | None:
+        return next((r for r in self.records if r.word == word), None)
+
+    def enum(self, name: str) -> EnumType:
+        return next(e for e in self.enums if e.name == name)
+
+
+# --------------------------------------------------------------------------- paths
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """`.key`: a member of an object."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """`[n]` or `[-n]`: an element from the front (0 = first) or from the end (-1 = last)."""
+
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
+class Every:
+    """`[*]` or, when `reverse`, `[-*]`: every element."""
+
+    reverse: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Find:
+    """`[key=text]`: the first element whose member `key` is `text`."""
+
+    key: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Members:
+    """`.$name`: every member of an object; its key becomes the capture `name`."""
+
+    name: str
+
+
+Step = Key | Index | Every | Find | Members
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """Where a value is. `element`: starts at `@`. No steps and not `element`: `.`, the frame itself."""
+
+    element: bool
+    steps: tuple[Step, ...]
+    optional: bool
+    source: str  # as written
+
+
+# --------------------------------------------------------------------------- texts: templates and patterns
+
+
+@dataclass(frozen=True, slots=True)
+class Lit:
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ref:
+    """`$name` or `${name:lower}`."""
+
+    name: str
+    lower: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Star:
+    """`*` inside a pattern: any run of characters."""
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """Template when sent, pattern when matched. `parts` empty = "" (absent). A lone Star = any present value."""
+
+    parts: tuple[Lit | Ref | Star, ...]
+    source: str
+
+    @property
+    def absent(self) -> bool:
+        return not self.parts
+
+    @property
+    def any(self) -> bool:
+        return len(self.parts) == 1 and isinstance(self.parts[0], Star)
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """One entry of `match`: the value at `path` fits one of `patterns` (tried in order)."""
+
+    path: Path
+    patterns: tuple[Text, ...]
+    line: int
+
+
+# --------------------------------------------------------------------------- sources: how a field gets its value
+
+
+@dataclass(frozen=True, slots=True)
+class FromPath:
+    """The value at `path`, read by the field's own type. `word`: s ms us ns iso auto e-4 abs negative nonzero, or a checksum rule."""
+
+    path: Path
+    word: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class FromMap:
+    """The value at `path` as written, mapped. `default` is the `"*"` entry. A result of None is `""`: absent.
+
+    Results keep their TOML type, so that `true` and `"true"` stay apart.
+    """
+
+    path: Path
+    entries: tuple[tuple[str, str | bool | int | None], ...]
+    default: tuple[str | bool | int | None] | None  # 1-tuple, or None when the map has no "*"
+
+
+@dataclass(frozen=True, slots=True)
+class FromText:
+    """`=text`: a constant. Empty text: the venue does not give this field."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class FromName:
+    """`$name`: a known name or a capture."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class FromFirst:
+    """The first of several sources that is not absent."""
+
+    sources: tuple[FromPath | FromMap | FromText | FromName, ...]
+
+
+Source = FromPath | FromMap | FromText | FromName | FromFirst
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    name: str
+    source: Source
+    line: int
+
+
+# --------------------------------------------------------------------------- the exchange
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A frame in exact wire form and every record it gives; `expect` holds (field, value) pairs, values as TOML gave them."""
+
+    wire: str
+    expect: tuple[tuple[tuple[str, object], ...], ...]
+    product: str
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One thing the venue says. `products` is never empty (default: all of the exchange)."""
+
+    records: tuple[str, ...]
+    products: tuple[str, ...]
+    channel: Text | None
+    vars: tuple[tuple[str, str], ...]
+    match: tuple[Match, ...]
+    each: tuple[Path, ...]
+    fields: tuple[Field, ...]
+    order: str | None
+    url: Text | None
+    send: Text | None
+    examples: tuple[Example, ...]
+    line: int
+
+    @property
+    def record(self) -> str:
+        return self.records[0]
+
+    def field(self, name: str) -> Field | None:
+        return next((f for f in self.fields if f.name == name), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """`subscribe` or `unsubscribe`."""
+
+    send: Text
+    arg: Text | None
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ping:
+    """`send` None: a WebSocket ping. `every_s` None: the venue asks for none."""
+
+    send: Text | None
+    every_s: float | None
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """None: no limit. `requests` and `connects` are (count, seconds) pairs."""
+
+    silence_s: float | None = None
+    age_s: float | None = None
+    streams: int | None = None
+    args: int | None = None
+    bytes: int | None = None
+    requests: tuple[tuple[int, float], ...] = ()
+    connects: tuple[tuple[int, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """Manners of a connection, complete per product (top-level session with the product's overrides applied)."""
+
+    subscribe: Request | None
+    unsubscribe: Request | None
+    ping: Ping | None
+    limits: Limits
+    encoding: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    name: str
+    url: Text
+    vars: tuple[tuple[str, str], ...]
+    session: Session
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    name: str
+    file: str
+    products: tuple[Product, ...]
+    messages: tuple[Message, ...]
+
+    def product(self, name: str) -> Product | None:
+        return next((p for p in self.products if p.name == name), None)
+
+
+MARKET_RECORDS = ("bbo", "trade", "aggtrade", "depth5", "depth20")
+CONTROL_RECORDS = ("ack", "error", "pong", "ping", "notice", "control", "dropped")
+FETCHED_RECORDS = ("instrument", "vars")

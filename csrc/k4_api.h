@@ -1,0 +1,157 @@
+/* Everything Python calls. This header is also cffi's cdef: declarations only, no macros, no attributes.
+ *
+ * One `k4_feed` is one group: segments, arbiters and the connections that compete in them, driven by one thread.
+ * Time is an argument everywhere (wall and monotonic ns): the core knows no clock and no socket.
+ */
+#ifndef K4_API_H
+#define K4_API_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct k4_product k4_product;
+typedef struct k4_decoder k4_decoder;
+typedef struct k4_feed k4_feed;
+typedef struct k4_conn k4_conn;
+
+/* ---------------------------------------------------------------- what was generated */
+const char *k4_build_digest(void); /* digest of every generator input, hex */
+const k4_product *k4_product_find(const char *exchange, const char *product); /* NULL: not built */
+int k4_product_message_count(const k4_product *product);
+const char *k4_product_message_kind(const k4_product *product, int message);
+int k4_product_message_line(const k4_product *product, int message);
+
+/* ---------------------------------------------------------------- offline decoding */
+typedef struct {
+    int record;      /* record number, 0 = refused */
+    int refusal;     /* enum k4_refusal */
+    int message;     /* -1: the frame as a whole */
+    uint32_t offset;
+    uint32_t symbol_len;
+    const uint8_t *symbol;
+    const uint8_t *data; /* the record's bytes, as in shared memory */
+    uint32_t size;
+} k4_decoded;
+
+/* tier: 0 = as at run time, 1 = fast only, 2 = tolerant only. symbol: "" = none given. NULL: no memory. */
+k4_decoder *k4_decoder_open(const k4_product *product, const char *symbol, int tier);
+void k4_decoder_close(k4_decoder *decoder);
+/* Decodes one frame (copied to a place with slack). Returns the number of items (all of them, however many), or
+ * -1: the tier asked for declined, -2: out of memory. */
+int k4_decoder_push(k4_decoder *decoder, const uint8_t *text, size_t len);
+void k4_decoder_item(const k4_decoder *decoder, int i, k4_decoded *out);
+int k4_decoder_skip(const k4_decoder *decoder);         /* enum k4_skip of the last frame */
+int k4_decoder_skip_message(const k4_decoder *decoder); /* -1: none */
+int k4_decoder_tier(const k4_decoder *decoder);         /* enum k4_tier that answered last */
+
+/* ---------------------------------------------------------------- feed: segments */
+typedef struct {
+    uint32_t ring_slots;      /* power of two */
+    uint32_t symbol_capacity;
+    uint32_t window_ids;      /* recent ids kept per instrument by `window` and `contiguous` events */
+    uint32_t mode;            /* file mode, 0600 unless configured */
+    int lock_memory;          /* mlock */
+} k4_segment_options;
+
+k4_feed *k4_feed_open(void);
+void k4_feed_close(k4_feed *feed); /* marks segments closed, releases locks */
+/* Creates or takes over segment `name` for record number `record`. 0 = ok; else a k4_status, with a sentence in `error`
+ * that says what, where and what to do. */
+int k4_feed_segment(k4_feed *feed, int record, const char *name, const k4_segment_options *options, char *error, size_t error_size);
+/* Adds a symbol to the record's segment: index >= 0, or -(k4_status). Adding it again gives the same index. */
+int k4_feed_symbol(k4_feed *feed, const k4_product *product, int record, const uint8_t *symbol, uint32_t symbol_len);
+/* States as in the symbol table: 0 LIVE 1 STALE 2 RESYNC 3 REMOVED. */
+int k4_feed_symbol_state(k4_feed *feed, int record, int instrument, int state, int64_t now_ns);
+/* Last receive time of (record, instrument), INT64_MIN = none yet: for the watchdog. */
+int64_t k4_feed_last_recv_ns(const k4_feed *feed, int record, int instrument);
+void k4_feed_heartbeat(k4_feed *feed, int64_t wall_ns, int64_t mono_ns);
+
+/* ---------------------------------------------------------------- feed: connections */
+/* `name` appears in the source tables. message_cap: largest message in bytes. symbol: "" unless the connection carries one
+ * stream. NULL with a sentence in `error`. */
+k4_conn *k4_conn_open(k4_feed *feed, const k4_product *product, const char *name, const char *symbol, uint32_t message_cap, char *error, size_t error_size);
+void k4_conn_close(k4_conn *conn);
+/* A fresh TCP connection on the same source: framing state and per-connection ids start anew. */
+void k4_conn_reset(k4_conn *conn);
+/* Where the next bytes go: at least 1 byte, *out valid until the next call on this connection. */
+size_t k4_conn_buffer(k4_conn *conn, uint8_t **out);
+/* `count` bytes have landed there. Handles every whole frame. Returns a set of K4_CONN_* bits; 0 = nothing for Python to do. */
+int k4_conn_recv(k4_conn *conn, size_t count, int64_t wall_ns, int64_t mono_ns);
+/* One unframed message, as if it had come in a text frame: recordings, replay, tests. */
+int k4_conn_message(k4_conn *conn, const uint8_t *text, size_t len, int64_t wall_ns, int64_t mono_ns);
+
+enum { K4_CONN_EVENTS = 1, K4_CONN_FAILED = 2 };
+
+enum { K4_EVENT_NONE = 0, K4_EVENT_PING = 1, K4_EVENT_PONG = 2, K4_EVENT_CLOSE = 3, K4_EVENT_MESSAGE = 4, K4_EVENT_REFUSED = 5 };
+
+/* PING, PONG: payload. CLOSE: the peer's close (code, reason as payload). MESSAGE: a frame that is no market data (`skip`,
+ * `message`, bytes of the frame). REFUSED: the first refusal of its kind and code on this connection (sample of the frame).
+ * Pointers are valid until the next k4_conn_buffer. Of several pings only the newest is kept. */
+typedef struct {
+    int kind;
+    int code;    /* CLOSE: status code. REFUSED: enum k4_refusal */
+    int skip;    /* MESSAGE: enum k4_skip */
+    int message; /* MESSAGE, REFUSED: index, or -1 */
+    uint32_t offset;
+    const uint8_t *data;
+    size_t len;
+} k4_event;
+
+int k4_conn_event(k4_conn *conn, k4_event *out); /* 1: filled, 0: no more */
+/* After K4_CONN_FAILED: the close code to send (1002 protocol, 1007 UTF-8, 1009 too big) and what was wrong. */
+int k4_conn_failure(const k4_conn *conn, const char **reason);
+
+typedef struct {
+    uint64_t bytes, frames, messages, records, wins, duplicates, gaps, late, refused, unknown_symbol, fast, tolerant, unknown_keys, retyped, pings, control, skipped;
+} k4_conn_stats;
+void k4_conn_stats_get(const k4_conn *conn, k4_conn_stats *out);
+
+/* ---------------------------------------------------------------- readers (the same code as the generated header) */
+typedef struct k4_view k4_view; /* one reader's position in one segment */
+
+k4_view *k4_view_open(const char *name, char *error, size_t error_size);
+void k4_view_close(k4_view *view);
+/* Next record: 1 = copied into `out` (record_size bytes), 0 = nothing yet, 2 = lapped: *lost_first..*lost_last were
+ * overwritten, call again, < 0 = -(k4_status): the writer closed the segment or is gone and everything is read. */
+int k4_view_next(k4_view *view, void *out, uint64_t *sequence, uint64_t *lost_first, uint64_t *lost_last);
+/* Up to `max` records at once, contiguous in `out`; same meaning, count in *taken. */
+int k4_view_drain(k4_view *view, void *out, uint32_t max, uint32_t *taken, uint64_t *sequence, uint64_t *lost_first, uint64_t *lost_last);
+void k4_view_seek(k4_view *view, int oldest); /* 1: oldest still held, 0: newest (only what comes after) */
+int k4_view_latest(k4_view *view, uint32_t instrument, void *out); /* 1 copied, 0 none yet */
+int k4_view_wait(k4_view *view, int64_t timeout_ns); /* sleeps, at most 100 ms at a time; 1 = there is something */
+int k4_view_writer(const k4_view *view); /* 1 alive, 0 closed, -1 gone */
+
+typedef struct {
+    char name[64];
+    int record;
+    uint32_t record_size, ring_slots, symbol_capacity, symbol_count, source_count;
+    uint64_t layout_hash, head, epoch, oldest;
+    int64_t writer_pid, heartbeat_ns;
+} k4_segment_info;
+void k4_view_info(const k4_view *view, k4_segment_info *out);
+
+typedef struct {
+    char symbol[64], exchange[32], product[32];
+    int state;
+    int64_t state_since_ns, last_recv_ns;
+    char qty_unit[16], contract_size[32];
+} k4_symbol_info;
+int k4_view_symbol(const k4_view *view, uint32_t instrument, k4_symbol_info *out); /* 1 filled, 0 no such */
+int k4_view_find(const k4_view *view, const char *symbol, const char *exchange, const char *product); /* index, -1 none, -2 ambiguous; "" = any */
+
+typedef struct {
+    char name[64];
+    uint64_t wins, duplicates, gaps, late;
+} k4_source_info;
+int k4_view_source(const k4_view *view, uint32_t source, k4_source_info *out);
+
+/* The ring's memory, for zero-copy views: base of slot 0's record, stride in bytes between records. */
+const uint8_t *k4_view_ring(const k4_view *view, uint32_t *stride, uint32_t *slots);
+
+/* Does a living writer hold the segment's lock: 1 yes, 0 no, -1 no such lock file. */
+int k4_segment_locked(const char *name);
+const char *k4_status_text(int status);
+/* Directory of the segments: /dev/shm, or what tests set. */
+void k4_shm_dir_set(const char *dir);
+
+#endif
