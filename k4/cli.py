@@ -1,0 +1,239 @@
+"""The command line: what can be typed, and nothing of what is then done.
+
+Each command imports its module when it runs, so that `k4 --help` stays fast; at import time this module imports only typer and
+`k4.errors`. Every command's work is a function that returns an exit code: 0 done, 1 failed or refused, 2 wrong usage.
+"""
+
+from __future__ import annotations
+
+import enum
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .errors import K4Error, UsageError
+
+app = typer.Typer(
+    name="k4",
+    help="Low-latency crypto market data: exchange specs in, lock-free shared memory out.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+config_app = typer.Typer(help="Check a configuration, or print its JSON Schema.", no_args_is_help=True, rich_markup_mode=None)
+shm_app = typer.Typer(help="List, inspect and remove shared-memory segments.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(config_app, name="config")
+app.add_typer(shm_app, name="shm")
+
+
+class LogLevel(str, enum.Enum):
+    debug = "debug"
+    info = "info"
+    warning = "warning"
+    error = "error"
+
+
+class Start(str, enum.Enum):
+    oldest = "oldest"
+    newest = "newest"
+
+
+SpecDirs = Annotated[
+    list[Path] | None,
+    typer.Option("--spec", metavar="DIR", help="A folder of exchange specs of your own (*.toml); may be given several times."),
+]
+ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="The JSON configuration file.", show_default=False)]
+Seconds = Annotated[float | None, typer.Option("--for", metavar="SECONDS", min=0.0, help="Stop by itself after this time.", show_default=False)]
+Json = Annotated[bool, typer.Option("--json", help="One JSON object per line, also on a terminal.")]
+
+
+def _version(value: bool) -> None:
+    if value:
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            print(f"k4 {version('k4')}")
+        except PackageNotFoundError as error:
+            raise K4Error("k4 is not installed, so its version is not known", hint="run `make demo`, or `pip install -e .`") from error
+        raise typer.Exit
+
+
+@app.callback()
+def _top(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def codegen(
+    spec: SpecDirs = None,
+    out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Also write the reader headers here.", show_default=False)] = None,
+    check: Annotated[bool, typer.Option("--check", help="Report findings only; compile nothing.")] = False,
+) -> None:
+    """Compile the exchange specs into one extension."""
+    from . import generate
+
+    _exit(generate.codegen(spec or [], out, check))
+
+
+@app.command()
+def headers(
+    copy: Annotated[Path | None, typer.Option("--copy", metavar="DIR", help="Copy the headers into this folder.", show_default=False)] = None,
+) -> None:
+    """Say where the reader headers are, or copy them."""
+    from . import generate
+
+    _exit(generate.headers(copy))
+
+
+@app.command()
+def run(
+    config: ConfigFile,
+    log_level: Annotated[LogLevel | None, typer.Option("--log-level", help="Overrides log.level of the configuration.", show_default=False)] = None,
+    seconds: Seconds = None,
+    sim: Annotated[
+        str | None, typer.Option("--sim", metavar="HOST:PORT", help="Connect to a simulator there instead of the exchanges.", show_default=False)
+    ] = None,
+    spec: SpecDirs = None,
+) -> None:
+    """Receive market data into shared memory until stopped."""
+    from . import runner
+
+    level = None if log_level is None else log_level.value
+    _exit(runner.run(config, level=level, seconds=seconds, sim=sim, spec=spec or []))
+
+
+@app.command()
+def sim(
+    config: ConfigFile,
+    listen: Annotated[str, typer.Option("--listen", metavar="HOST:PORT", help="Where to serve; port 0 = any free one.")] = "127.0.0.1:9443",
+    replay: Annotated[Path | None, typer.Option("--replay", metavar="JSONL", help="Serve these recorded frames.", show_default=False)] = None,
+    speed: Annotated[str, typer.Option("--speed", metavar="X|max", help="Replay at X times the recorded speed, or as fast as possible.")] = "1",
+    delay: Annotated[str, typer.Option("--delay", metavar="MS,...", help="Delay in ms of the 1st, 2nd, ... redundant connection.")] = "0",
+    rate: Annotated[float, typer.Option("--rate", metavar="N", min=0.0, help="Synthetic updates per second and stream.")] = 50.0,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", help="The same seed gives the same market.")] = 1,
+    seconds: Seconds = None,
+    spec: SpecDirs = None,
+) -> None:
+    """Serve the exchanges of a configuration on loopback, over TLS."""
+    from .sim import command
+
+    _exit(
+        command.run(
+            config, listen=listen, replay=replay, speed=speed, delay=_delays(delay), rate=rate, seed=seed, seconds=seconds, spec=spec or []
+        )
+    )
+
+
+@app.command()
+def decode(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Frames, one per line (- = standard input).", show_default=False)],
+    exchange: Annotated[str, typer.Option("--exchange", metavar="E", help="Name of the exchange spec.", show_default=False)],
+    product: Annotated[str, typer.Option("--product", metavar="P", help="Product of that exchange.", show_default=False)],
+    symbol: Annotated[
+        str | None, typer.Option("--symbol", metavar="S", help="The one symbol of the connection, where frames do not name it.", show_default=False)
+    ] = None,
+    reference: Annotated[bool, typer.Option("--reference", help="Use the Python reference interpreter, not the compiled parsers.")] = False,
+    json_output: Json = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit 1 if anything was refused.")] = False,
+    spec: SpecDirs = None,
+) -> None:
+    """Show the records that recorded frames give."""
+    from . import decode as work
+
+    _exit(
+        work.run(exchange, product, files, symbol=symbol, reference=reference, json_output=json_output, strict=strict, spec=spec or [])
+    )
+
+
+@app.command()
+def tail(
+    segment: Annotated[str, typer.Argument(metavar="SEGMENT", help="Name of the segment, as `k4 shm ls` lists it.", show_default=False)],
+    json_output: Json = False,
+    start: Annotated[Start, typer.Option("--from", help="Begin with the oldest record still held, or with the next one.")] = Start.newest,
+    count: Annotated[int | None, typer.Option("--count", metavar="N", min=0, help="Stop after N records.", show_default=False)] = None,
+) -> None:
+    """Follow the records of a segment."""
+    from . import tail as work
+
+    _exit(work.run(segment, json_output=json_output, start=start.value, count=count))
+
+
+@config_app.command("check")
+def config_check(config: ConfigFile, spec: SpecDirs = None) -> None:
+    """Validate a configuration without connecting; report every finding."""
+    from . import config as work
+
+    _exit(work.check(config, spec=spec or []))
+
+
+@config_app.command("schema")
+def config_schema() -> None:
+    """Print the JSON Schema of the configuration."""
+    from . import config as work
+
+    _exit(work.schema())
+
+
+@shm_app.command("ls")
+def shm_ls(json_output: Json = False) -> None:
+    """List the segments."""
+    from . import shm
+
+    _exit(shm.ls(json_output))
+
+
+@shm_app.command("inspect")
+def shm_inspect(
+    name: Annotated[str, typer.Argument(metavar="SEGMENT", help="Name of the segment.", show_default=False)], json_output: Json = False
+) -> None:
+    """Show a segment's header, symbols and sources."""
+    from . import shm
+
+    _exit(shm.inspect(name, json_output))
+
+
+@shm_app.command("rm")
+def shm_rm(name: Annotated[str, typer.Argument(metavar="SEGMENT", help="Name of the segment.", show_default=False)]) -> None:
+    """Remove a segment that no living writer holds."""
+    from . import shm
+
+    _exit(shm.rm(name))
+
+
+def _delays(text: str) -> list[float]:
+    """`"0,2.5"` → `[0.0, 2.5]`, milliseconds per redundant connection."""
+    try:
+        delays = [float(part) for part in text.split(",")]
+    except ValueError:
+        delays = [-1.0]
+    if not all(0 <= delay < float("inf") for delay in delays):
+        raise UsageError(f"--delay {text!r}: milliseconds are needed, zero or more, one per connection, joined by commas: --delay 0,2.5")
+    return delays
+
+
+def _exit(code: int) -> None:
+    raise typer.Exit(code)
+
+
+def main() -> None:
+    """Entry point of the `k4` command. Expected errors end here, as one line on stderr."""
+    try:
+        app()
+    except K4Error as error:
+        print(f"k4: error: {error}", file=sys.stderr)
+        if error.hint:
+            print(f"  {error.hint}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        # The reader of our output went away (`k4 tail x | head`): nothing to say and nobody to say it to.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
