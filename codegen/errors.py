@@ -1,0 +1,42 @@
+"""Findings: what is wrong with a schema or a spec, where, and what to write instead.
+
+Everything that reads input files reports through these two types. This module imports nothing of the project.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Finding:
+    """One thing that is wrong. `line` is 1-based; 0 where the file as a whole is meant."""
+
+    file: str
+    line: int
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}: {self.message}"
+
+
+class FindingsError(Exception):
+    """All findings of a run, sorted by file and line; those of one line stay in the order in which they were made."""
+
+    findings: tuple[Finding, ...]
+
+    def __init__(self, findings: Iterable[Finding]) -> None:
+        unique = dict.fromkeys(findings)
+        self.findings = tuple(sorted(unique, key=lambda finding: (finding.file, finding.line)))
+        super().__init__("\n".join(str(finding) for finding in self.findings))
+
+
+def did_you_mean(word: str, allowed: Iterable[str]) -> str:
+    """`; did you mean "order"?` when a word like it is allowed, else the list of what is."""
+    words = list(allowed)
+    close = get_close_matches(word, words, n=1, cutoff=0.6)
+    if close:
+        return f'; did you mean "{close[0]}"?'
+    return f"; write one of {' '.join(words)}" if words else ""

@@ -1,0 +1,44 @@
+"""Turns templates and a model into text. Templates spell; what is not in the model is an error, never empty text.
+
+Imports `places` only.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import NoReturn
+
+import jinja2
+
+from . import places
+
+
+class TemplateFailure(Exception):
+    """A template met a case it does not know: its dispatch is closed."""
+
+
+def fail(message: str) -> NoReturn:
+    """For the last `else` of a template's dispatch."""
+    raise TemplateFailure(message)
+
+
+@functools.cache
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(  # noqa: S701 (writes C, not HTML)
+        loader=jinja2.FileSystemLoader(places.templates()),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        auto_reload=False,
+    )
+    environment.globals["fail"] = fail
+    return environment
+
+
+def render(template: str, **model: object) -> str:
+    """The text of `template` (a name in the templates folder) for this model.
+
+    Raises jinja2.UndefinedError for a name the model lacks and TemplateFailure for a case the template does not know.
+    """
+    return _environment().get_template(template).render(**model)
