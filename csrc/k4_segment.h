@@ -1,0 +1,157 @@
+/* The writer's side of a segment (layout: k4_shm.h; readers: k4_reader.h).
+ *
+ * One process owns a segment at a time, by the lock on k4.<name>.lock; one thread writes. Opening a segment that is there takes it
+ * over: what a killed writer left half-done is repaired, the epoch goes up by one, and each known instrument's first record carries
+ * RESTART. A segment of another layout is replaced by a new file, the old one marked for its readers.
+ *
+ * `struct k4_segment` may be read by its owner (`head`, `sources[i]`, `symbols[i]`, `epoch` in header); no pointer into the mapping
+ * may be kept across k4_segment_symbol, which maps a larger segment when the symbol table is full.
+ */
+#ifndef K4_SEGMENT_H
+#define K4_SEGMENT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "k4_api.h"
+#include "k4_shm.h"
+#include "k4_symtab.h"
+
+#define K4_PRODUCTS_MAX 64
+
+struct k4_segment {
+    /* what publishing touches */
+    uint8_t *ring;
+    uint8_t *latest;
+    uint64_t head;
+    uint32_t mask;
+    uint32_t stride;
+    uint32_t words;    /* of a record */
+    uint32_t restarts; /* instruments that still owe their RESTART */
+    uint8_t *restart;  /* per instrument */
+    struct k4_shm_header *header;
+    struct k4_symbol_entry *symbols;
+    struct k4_shm_source *sources;
+    struct k4_shm_wait *wait;
+    struct k4_symtab symtab;
+    /* what the rest needs */
+    size_t size;
+    bool taken_over; /* the ring holds records of an earlier writer: seed the dedup memory (k4_segment_seed) */
+    bool lock_memory;
+    int lock_fd;
+    uint32_t mode;
+    uint32_t product_count;
+    struct {
+        char exchange[32];
+        char name[32];
+    } products[K4_PRODUCTS_MAX];
+    char name[K4_SHM_NAME_MAX + 1];
+    char dir[512];
+};
+
+/* Creates segment `name` for record number `record`, or takes it over. 0, or a k4_status with a sentence in `error`: what is wrong,
+ * where, what to do; then nothing is held and nothing is left behind. `wall_ns` goes into created_ns and the heartbeat. */
+__attribute__((warn_unused_result)) int k4_segment_open(struct k4_segment *segment, const char *name, int record,
+                                                        const k4_segment_options *options, int64_t wall_ns, char *error, size_t error_size);
+/* Marks the segment closed, wakes its readers, lets go of the lock. The files stay: a later writer takes them over. */
+void k4_segment_close(struct k4_segment *segment);
+
+/* A number for (exchange, product), to be used with k4_segment_find and k4_segment_symbol: >= 0, or -(k4_status). */
+int k4_segment_product(struct k4_segment *segment, const char *exchange, const char *product);
+/* Adds a symbol (1 to 48 bytes of UTF-8 without control characters), or finds it: its instrument >= 0, or -(k4_status). When the
+ * table is full the segment is replaced by one of twice the capacity that carries everything on: all pointers into it move. */
+int k4_segment_symbol(struct k4_segment *segment, uint32_t product, const uint8_t *symbol, uint32_t symbol_len);
+/* The symbol's unit ("base", "quote", "contract", or "") and contract size (decimal text, or ""). */
+void k4_segment_unit(struct k4_segment *segment, uint32_t instrument, const char *qty_unit, const char *contract_size);
+/* One of K4_STATE_*; `now_ns` is kept when the state changes. */
+void k4_segment_state(struct k4_segment *segment, uint32_t instrument, uint32_t state, int64_t now_ns);
+/* The source's index for records: the one that already has this name (its counters go on), or a new one; or -K4_SOURCES_FULL. */
+int k4_segment_source(struct k4_segment *segment, const char *name, const char *transport);
+void k4_segment_heartbeat(struct k4_segment *segment, int64_t wall_ns, int64_t mono_ns);
+
+/* What was published before: first the latest records of instruments that the ring no longer holds, then the ring from its oldest
+ * record to its newest. `record` is valid during the call. */
+typedef void (*k4_segment_visit)(void *context, uint32_t instrument, uint64_t sequence, const void *record);
+void k4_segment_seed(const struct k4_segment *segment, k4_segment_visit visit, void *context);
+
+/* The directory of segments: what k4_shm_dir_set was given, else $K4_SHM_DIR, else /dev/shm. */
+const char *k4_shm_dir(void);
+
+/* ---------------------------------------------------------------- per record */
+
+/* Index of a symbol, or -1: not in the table. */
+static inline int32_t k4_segment_find(const struct k4_segment *segment, uint32_t product, const uint8_t *symbol, uint32_t len)
+{
+    return k4_symtab_find(&segment->symtab, product, symbol, len);
+}
+
+/* The slow road of publishing: an instrument's first record after a takeover. */
+uint64_t k4_segment_publish_restart(struct k4_segment *segment, uint32_t instrument, const void *record);
+
+/* Record `n` into one slot. Readers accept it only when the sequence word is 2n+2 before and after their copy. */
+static inline void k4_segment_put(uint8_t *slot, uint64_t n, const uint64_t *words, uint32_t count)
+{
+    uint64_t *sequence = (uint64_t *)(void *)slot;
+    /* Odd: being written. Pairs with the reader's second look at the word: a reader whose copy saw one of our words also sees at
+     * least this value there (release fence here, its acquire fence between copy and second look). */
+    __atomic_store_n(sequence, 2 * n + 1, __ATOMIC_RELAXED);
+#if defined(__SANITIZE_THREAD__) || (defined(__has_feature) && __has_feature(thread_sanitizer))
+    /* ThreadSanitizer knows no fences: the same order said by stronger stores. */
+    for (uint32_t i = 0; i < count; i++)
+        __atomic_store_n(sequence + 1 + i, words[i], __ATOMIC_RELEASE);
+#else
+    __atomic_thread_fence(__ATOMIC_RELEASE);
+    for (uint32_t i = 0; i < count; i++)
+        __atomic_store_n(sequence + 1 + i, words[i], __ATOMIC_RELAXED);
+#endif
+    /* Release: pairs with the reader's acquire of the word before its copy. */
+    __atomic_store_n(sequence, 2 * n + 2, __ATOMIC_RELEASE);
+}
+
+/* Publishes a complete record (record_size bytes, 8-byte aligned, its `instrument` being `instrument`); returns its sequence. */
+static inline uint64_t k4_segment_publish(struct k4_segment *segment, uint32_t instrument, const void *record)
+{
+    if (__builtin_expect(segment->restarts != 0, 0) && segment->restart[instrument])
+        return k4_segment_publish_restart(segment, instrument, record);
+    const uint64_t *words = (const uint64_t *)record;
+    uint64_t n = segment->head;
+    k4_segment_put(segment->ring + (size_t)(n & segment->mask) * segment->stride, n, words, segment->words);
+    k4_segment_put(segment->latest + (size_t)instrument * segment->stride, n, words, segment->words);
+    segment->head = n + 1;
+    /* Release: who acquires head sees every slot below it, ring and latest. Pairs with k4_reader_head and with repair. */
+    __atomic_store_n(&segment->header->head, n + 1, __ATOMIC_RELEASE);
+    return n;
+}
+
+/* Something arrived for the instrument, published or not. */
+static inline void k4_segment_alive(struct k4_segment *segment, uint32_t instrument, int64_t recv_ns)
+{
+    __atomic_store_n(&segment->symbols[instrument].last_recv_ns, recv_ns, __ATOMIC_RELAXED);
+}
+
+/* The system call of k4_segment_wake. */
+void k4_segment_wake_sleepers(struct k4_segment *segment);
+
+/* Once per socket read, after the last publish. Costs a fence; a system call only when somebody sleeps. */
+static inline void k4_segment_wake(struct k4_segment *segment)
+{
+    __atomic_store_n(&segment->header->wake, segment->header->wake + 1, __ATOMIC_RELAXED);
+    /* Pairs with the full fence in k4_reader_wait: of "sleeper counted" and "record published" at least one is seen by the other. */
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    if (__atomic_load_n(&segment->wait->sleepers, __ATOMIC_RELAXED) != 0)
+        k4_segment_wake_sleepers(segment);
+}
+
+/* Counters and histograms: one writer, read from outside at any time. */
+static inline void k4_segment_count(uint64_t *counter, uint64_t by)
+{
+    __atomic_store_n(counter, *counter + by, __ATOMIC_RELAXED);
+}
+
+static inline void k4_segment_sample(uint64_t *histogram, int64_t ns)
+{
+    k4_segment_count(&histogram[k4_histogram_bucket(ns > 0 ? (uint64_t)ns : 0)], 1);
+}
+
+#endif
