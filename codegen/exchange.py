@@ -1,0 +1,165 @@
+"""Reads an exchange spec: TOML → `ir.Exchange`, with every finding of the file at once.
+
+This module knows the shape of the language: which key stands where and of what type its value is. What the words in those
+places mean is judged by `check` afterwards. May import `check`, `errors`, `ir`, `keylines`, `spec`, `specmessage`.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+from . import ir, keylines
+from .errors import Finding, FindingsError
+from .spec import Spec, Table
+from .specmessage import read_message
+
+_TEXT_TABLE = "a table of texts"
+_RATE = re.compile(r"([1-9][0-9]*)/([0-9]+(?:\.[0-9]+)?)s")
+
+
+def load(path: Path, records: ir.Records) -> ir.Exchange:
+    """The exchange that `path` describes, its examples tried. Raises FindingsError with all that is wrong, OSError if unreadable."""
+    exchange, findings = read(path, records)
+    if findings or exchange is None:
+        raise FindingsError(findings)
+    return exchange
+
+
+def load_dir(folder: Path, records: ir.Records) -> tuple[ir.Exchange, ...]:
+    """All `*.toml` of a folder, by name. Raises FindingsError with what is wrong in any of them."""
+    exchanges: list[ir.Exchange] = []
+    findings: list[Finding] = []
+    for path in sorted(folder.glob("*.toml")):
+        exchange, wrong = read(path, records)
+        findings += wrong
+        if exchange is not None:
+            exchanges.append(exchange)
+    if findings:
+        raise FindingsError(findings)
+    return tuple(exchanges)
+
+
+def read(path: Path, records: ir.Records) -> tuple[ir.Exchange | None, tuple[Finding, ...]]:
+    """The exchange as far as it could be read, and everything that is wrong with it."""
+    exchange, findings = parse(path, records)
+    return exchange, FindingsError(findings).findings
+
+
+def parse(path: Path, records: ir.Records) -> tuple[ir.Exchange | None, tuple[Finding, ...]]:
+    """The exchange without a look at what it means. None when the file is no TOML or lacks what all else hangs on."""
+    file = str(path)
+    data = path.read_bytes()
+    try:
+        text = data.decode("utf-8").replace("\r\n", "\n")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        return None, (Finding(file, line, f"byte 0x{data[error.start]:02x} is not UTF-8; a spec is a UTF-8 text"),)
+    try:
+        content = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        return None, (_toml_finding(file, text, str(error)),)
+    spec = Spec(file, keylines.scan(text), records)
+    return _exchange(spec, spec.table(content, ()), path.stem), tuple(spec.findings)
+
+
+def _toml_finding(file: str, text: str, message: str) -> Finding:
+    place = re.search(r" \(at line ([0-9]+), column ([0-9]+)\)", message)
+    what = re.sub(r" \(at .*\)$", "", message)
+    if place:
+        return Finding(file, int(place[1]), f"not TOML: {what}, at column {place[2]}")
+    return Finding(file, text.rstrip("\n").count("\n") + 1, f"not TOML: {what}, at the end of the file")
+
+
+def _exchange(spec: Spec, top: Table, stem: str) -> ir.Exchange:
+    top.only("name", "product", "session", "message")
+    name = top.text("name", required=True)
+    if name is not None and name != stem:
+        spec.find(top.at("name"), "", f'name = "{name}" must equal the file name; write name = "{stem}" or call the file {name}.toml')
+    if name is not None and not re.fullmatch(r"[a-z][a-z0-9_-]*", name):
+        spec.find(top.at("name"), "", f'name = "{name}": a name is lower-case letters, digits, - and _, and begins with a letter')
+    common = top.sub("session")
+    defaults = {}
+    if common:
+        common.only("subscribe", "unsubscribe", "ping", "limits", "encoding")
+        defaults = dict(common.values)
+    products = tuple(_product(spec, table, name, common, defaults) for name, table in top.subs("product"))
+    if not products:
+        spec.find(1, "", "no product; write [product.NAME] with a url")
+    names = tuple(product.name for product in products)
+    messages = tuple(message for table in top.tables("message") if (message := read_message(spec, table, names)) is not None)
+    if not messages and "message" not in top.values:
+        spec.find(1, "", "no message; write [[message]] with a record")
+    return ir.Exchange(stem if name is None else name, spec.file, products, messages)
+
+
+def _product(spec: Spec, table: Table, name: str, common: Table | None, defaults: dict[str, object]) -> ir.Product:
+    table.who = f'product "{name}"'
+    table.only("url", "vars", "subscribe", "unsubscribe", "ping", "limits", "encoding")
+    if not re.fullmatch(r"[a-z][a-z0-9_-]*", name):
+        spec.find(table.line, table.who, "a product's name is lower-case letters, digits, - and _, and begins with a letter")
+    url = table.template("url", required=True)
+    own = {key: table for key in ("subscribe", "unsubscribe", "ping", "limits", "encoding") if key in table.values}
+
+    def side(key: str) -> Table | None:
+        if key in own:
+            return own[key]
+        return common if common is not None and key in defaults else None
+
+    encoding_at = side("encoding")
+    encoding = encoding_at.text("encoding") if encoding_at else None
+    if encoding_at and encoding is not None and encoding not in ("gzip", "deflate"):
+        spec.find(encoding_at.at("encoding"), encoding_at.who, f'encoding = "{encoding}" is not known; write one of gzip deflate')
+    session = ir.Session(
+        subscribe=_request(side("subscribe"), "subscribe"),
+        unsubscribe=_request(side("unsubscribe"), "unsubscribe"),
+        ping=_ping(side("ping")),
+        limits=_limits(side("limits")),
+        encoding=encoding,
+    )
+    return ir.Product(name, url or ir.Text((), ""), table.vars(), session, table.line)
+
+
+def _request(parent: Table | None, key: str) -> ir.Request | None:
+    table = parent.sub(key) if parent else None
+    if table is None:
+        return None
+    table.only("send", "arg")
+    send = table.template("send", required=True)
+    return ir.Request(send, table.template("arg"), table.line) if send is not None else None
+
+
+def _ping(parent: Table | None) -> ir.Ping | None:
+    table = parent.sub("ping") if parent else None
+    if table is None:
+        return None
+    table.only("send", "every_s")
+    return ir.Ping(table.template("send"), table.seconds("every_s"), table.line)
+
+
+def _limits(parent: Table | None) -> ir.Limits:
+    table = parent.sub("limits") if parent else None
+    if table is None:
+        return ir.Limits()
+    table.only("silence_s", "age_s", "streams", "args", "bytes", "requests", "connects", what="limit")
+    return ir.Limits(
+        silence_s=table.seconds("silence_s"),
+        age_s=table.seconds("age_s"),
+        streams=table.count("streams"),
+        args=table.count("args"),
+        bytes=table.count("bytes"),
+        requests=_rates(table, "requests"),
+        connects=_rates(table, "connects"),
+    )
+
+
+def _rates(table: Table, key: str) -> tuple[tuple[int, float], ...]:
+    rates: list[tuple[int, float]] = []
+    for line, value in table.texts_of(key):
+        match = _RATE.fullmatch(value)
+        if match and float(match[2]) > 0:
+            rates.append((int(match[1]), float(match[2])))
+        else:
+            table.spec.find(line, table.who, f'{key} = "{value}": a rate is COUNT/SECONDSs; write it like "5/1s" or "300/3600s"')
+    return tuple(rates)
