@@ -1,0 +1,27 @@
+"""K4: crypto market data from exchanges into lock-free shared memory, and out of it again.
+
+    with k4.open("binance_spot_bbo") as reader:
+        for record in reader: ...
+
+`open` and `Reader` are loaded at first use, so that importing k4 costs nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .errors import K4Error, UsageError
+from .version import VERSION as __version__
+
+if TYPE_CHECKING:
+    from .reader import Reader, open  # noqa: A004 (k4.open is the name users know)
+
+__all__ = ["K4Error", "Reader", "UsageError", "__version__", "open"]
+
+
+def __getattr__(name: str) -> object:
+    if name in {"Reader", "open"}:
+        from . import reader
+
+        return getattr(reader, name)
+    raise AttributeError(f"module 'k4' has no attribute {name!r}")
