@@ -3,6 +3,7 @@
 Each command imports its module when it runs, so that `k4 --help` stays fast; at import time this module imports only typer and
 `k4.errors`. Every command's work is a function that returns an exit code: 0 done, 1 failed or refused, 2 wrong usage.
 """
+# ruff: noqa: PLC0415 (each command imports its module when it runs, so that the help is fast)
 
 from __future__ import annotations
 
@@ -31,14 +32,14 @@ app.add_typer(config_app, name="config")
 app.add_typer(shm_app, name="shm")
 
 
-class LogLevel(str, enum.Enum):
+class LogLevel(enum.StrEnum):
     debug = "debug"
     info = "info"
     warning = "warning"
     error = "error"
 
 
-class Start(str, enum.Enum):
+class Start(enum.StrEnum):
     oldest = "oldest"
     newest = "newest"
 
@@ -47,8 +48,8 @@ SpecDirs = Annotated[
     list[Path] | None,
     typer.Option("--spec", metavar="DIR", help="A folder of exchange specs of your own (*.toml); may be given several times."),
 ]
-ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="The JSON configuration file.", show_default=False)]
-Seconds = Annotated[float | None, typer.Option("--for", metavar="SECONDS", min=0.0, help="Stop by itself after this time.", show_default=False)]
+ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="The JSON configuration file.")]
+Seconds = Annotated[float | None, typer.Option("--for", metavar="SECONDS", min=0.0, help="Stop by itself after this time.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object per line, also on a terminal.")]
 
 
@@ -73,7 +74,7 @@ def _top(
 @app.command()
 def codegen(
     spec: SpecDirs = None,
-    out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Also write the reader headers here.", show_default=False)] = None,
+    out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Also write the reader headers here.")] = None,
     check: Annotated[bool, typer.Option("--check", help="Report findings only; compile nothing.")] = False,
 ) -> None:
     """Compile the exchange specs into one extension."""
@@ -84,7 +85,7 @@ def codegen(
 
 @app.command()
 def headers(
-    copy: Annotated[Path | None, typer.Option("--copy", metavar="DIR", help="Copy the headers into this folder.", show_default=False)] = None,
+    copy: Annotated[Path | None, typer.Option("--copy", metavar="DIR", help="Copy the headers into this folder.")] = None,
 ) -> None:
     """Say where the reader headers are, or copy them."""
     from . import generate
@@ -95,10 +96,10 @@ def headers(
 @app.command()
 def run(
     config: ConfigFile,
-    log_level: Annotated[LogLevel | None, typer.Option("--log-level", help="Overrides log.level of the configuration.", show_default=False)] = None,
+    log_level: Annotated[LogLevel | None, typer.Option("--log-level", help="Overrides log.level of the configuration.")] = None,
     seconds: Seconds = None,
     sim: Annotated[
-        str | None, typer.Option("--sim", metavar="HOST:PORT", help="Connect to a simulator there instead of the exchanges.", show_default=False)
+        str | None, typer.Option("--sim", metavar="HOST:PORT", help="Connect to a simulator there instead of the exchanges.")
     ] = None,
     spec: SpecDirs = None,
 ) -> None:
@@ -113,8 +114,8 @@ def run(
 def sim(
     config: ConfigFile,
     listen: Annotated[str, typer.Option("--listen", metavar="HOST:PORT", help="Where to serve; port 0 = any free one.")] = "127.0.0.1:9443",
-    replay: Annotated[Path | None, typer.Option("--replay", metavar="JSONL", help="Serve these recorded frames.", show_default=False)] = None,
-    speed: Annotated[str, typer.Option("--speed", metavar="X|max", help="Replay at X times the recorded speed, or as fast as possible.")] = "1",
+    replay: Annotated[Path | None, typer.Option("--replay", metavar="JSONL", help="Serve these recorded frames.")] = None,
+    speed: Annotated[str, typer.Option("--speed", metavar="X|max", help="Replay X times as fast as recorded, or without waiting.")] = "1",
     delay: Annotated[str, typer.Option("--delay", metavar="MS,...", help="Delay in ms of the 1st, 2nd, ... redundant connection.")] = "0",
     rate: Annotated[float, typer.Option("--rate", metavar="N", min=0.0, help="Synthetic updates per second and stream.")] = 50.0,
     seed: Annotated[int, typer.Option("--seed", metavar="N", help="The same seed gives the same market.")] = 1,
@@ -133,11 +134,11 @@ def sim(
 
 @app.command()
 def decode(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Frames, one per line (- = standard input).", show_default=False)],
-    exchange: Annotated[str, typer.Option("--exchange", metavar="E", help="Name of the exchange spec.", show_default=False)],
-    product: Annotated[str, typer.Option("--product", metavar="P", help="Product of that exchange.", show_default=False)],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Frames, one per line (- = standard input).")],
+    exchange: Annotated[str, typer.Option("--exchange", metavar="E", help="Name of the exchange spec.")],
+    product: Annotated[str, typer.Option("--product", metavar="P", help="Product of that exchange.")],
     symbol: Annotated[
-        str | None, typer.Option("--symbol", metavar="S", help="The one symbol of the connection, where frames do not name it.", show_default=False)
+        str | None, typer.Option("--symbol", metavar="S", help="The one symbol of the connection, where frames do not name it.")
     ] = None,
     reference: Annotated[bool, typer.Option("--reference", help="Use the Python reference interpreter, not the compiled parsers.")] = False,
     json_output: Json = False,
@@ -154,10 +155,10 @@ def decode(
 
 @app.command()
 def tail(
-    segment: Annotated[str, typer.Argument(metavar="SEGMENT", help="Name of the segment, as `k4 shm ls` lists it.", show_default=False)],
+    segment: Annotated[str, typer.Argument(metavar="SEGMENT", help="Name of the segment, as `k4 shm ls` lists it.")],
     json_output: Json = False,
     start: Annotated[Start, typer.Option("--from", help="Begin with the oldest record still held, or with the next one.")] = Start.newest,
-    count: Annotated[int | None, typer.Option("--count", metavar="N", min=0, help="Stop after N records.", show_default=False)] = None,
+    count: Annotated[int | None, typer.Option("--count", metavar="N", min=0, help="Stop after N records.")] = None,
 ) -> None:
     """Follow the records of a segment."""
     from . import tail as work
@@ -191,7 +192,7 @@ def shm_ls(json_output: Json = False) -> None:
 
 @shm_app.command("inspect")
 def shm_inspect(
-    name: Annotated[str, typer.Argument(metavar="SEGMENT", help="Name of the segment.", show_default=False)], json_output: Json = False
+    name: Annotated[str, typer.Argument(metavar="SEGMENT", help="Name of the segment.")], json_output: Json = False
 ) -> None:
     """Show a segment's header, symbols and sources."""
     from . import shm
@@ -200,7 +201,7 @@ def shm_inspect(
 
 
 @shm_app.command("rm")
-def shm_rm(name: Annotated[str, typer.Argument(metavar="SEGMENT", help="Name of the segment.", show_default=False)]) -> None:
+def shm_rm(name: Annotated[str, typer.Argument(metavar="SEGMENT", help="Name of the segment.")]) -> None:
     """Remove a segment that no living writer holds."""
     from . import shm
 

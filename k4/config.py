@@ -1,0 +1,327 @@
+"""The configuration: its models, how a file becomes them, and everything that can be wrong with it, found at once.
+
+Two passes: pydantic checks shape, types and ranges; `k4.configcheck` checks what the models cannot know (the built specs, segments
+that several entries name). Every finding has file, line, key path, value and what is allowed.
+Imports pydantic, `k4.keypath` and `k4.configcheck`; the built specs are passed in, and loaded from `k4.native` by `check` only.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
+
+from . import configcheck, keypath
+from ._codegen import ir
+from ._codegen.errors import Finding, FindingsError, did_you_mean
+from .errors import K4Error
+from .log import default_dir
+
+RecordWord = Literal["bbo", "trade", "aggtrade", "depth5", "depth20"]
+SEGMENT_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,47}")
+_ENDPOINT = re.compile(r"wss://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+)(:[0-9]{1,5})?")
+
+# Keys of the agreed configuration that are valid but not there yet: they are refused, never ignored.
+NOT_BUILT = {
+    ("trading",),
+    ("secrets",),
+    ("connections", "*", "trading"),
+    ("connections", "*", "secrets"),
+    ("connections", "*", "udp"),
+    ("connections", "*", "carries"),
+    ("connections", "*", "redundancy", "reset_slowest"),
+    ("connections", "*", "endpoints", "rest"),
+    ("connections", "*", "endpoints", "sbe"),
+}
+
+
+class _WrongError(ValueError):
+    """A value that its validator refuses; the text says what is allowed."""
+
+
+def _name(text: str) -> str:
+    if not SEGMENT_NAME.fullmatch(text):
+        raise _WrongError("1 to 48 letters, digits, '_', '-' or '.', not beginning with '-' or '.'")
+    return text
+
+
+def _symbol(text: str) -> str:
+    if not 1 <= len(text.encode()) <= 48 or any(ord(c) <= 0x20 or ord(c) == 0x7F for c in text):
+        raise _WrongError("1 to 48 bytes of UTF-8 without blanks and control characters")
+    return text
+
+
+def _power_of_two(number: int) -> int:
+    if number & (number - 1):
+        raise _WrongError(f"a power of two; the next one is {1 << number.bit_length()}")
+    return number
+
+
+def _transport(text: str) -> str:
+    if text in ("sbe", "udp"):
+        raise _WrongError("not built yet; json is")
+    if text != "json":
+        raise _WrongError("json")
+    return text
+
+
+def _endpoint(text: str) -> str:
+    if not _ENDPOINT.fullmatch(text):
+        raise _WrongError("wss://HOST or wss://HOST:PORT, without path (the path is the exchange spec's)")
+    return text
+
+
+Name = Annotated[str, AfterValidator(_name)]
+Symbol = Annotated[str, AfterValidator(_symbol)]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Redundancy(_Model):
+    connections: int = Field(default=1, ge=1, le=16, description="Connections that carry the same streams and compete in one arbiter.")
+    transports: list[Annotated[str, AfterValidator(_transport)]] = Field(
+        default_factory=lambda: ["json"], min_length=1, description="Encodings to receive; `json` is built."
+    )
+
+
+class Endpoints(_Model):
+    ws: Annotated[str, AfterValidator(_endpoint)] | None = Field(
+        default=None, description="`wss://HOST[:PORT]` to connect to instead of the spec's; path and query stay."
+    )
+
+
+class Tls(_Model):
+    ca_file: str | None = Field(default=None, description="PEM file of further CAs to trust; relative to this file's folder.")
+
+
+class Connection(_Model):
+    """One entry of `connections`: streams of one product, over one or more redundant connections."""
+
+    name: Name = Field(description="Appears in logs and, as `name#0` …, in the segments' source tables.")
+    exchange: str = Field(description="Name of an exchange spec.")
+    product: str = Field(description="A product of that exchange.")
+    symbols: list[Symbol] = Field(min_length=1, description="The venue's own symbols.")
+    records: list[RecordWord] = Field(min_length=1, description="What to receive.")
+    shm: dict[RecordWord, Name] = Field(
+        default_factory=dict, description="Segment per record; `<exchange>_<product>_<record>` where not given."
+    )
+    ring_slots: int = Field(default=65536, ge=2, le=1 << 26, description="Records that each ring holds, a power of two.")
+    symbol_capacity: int = Field(default=4096, ge=1, le=1 << 20, description="Symbols that each segment has room for.")
+    redundancy: Redundancy = Field(default_factory=Redundancy)
+    cpu: int | None = Field(default=None, ge=0, description="Pin the worker of this group to this CPU.")
+    endpoints: Endpoints = Field(default_factory=Endpoints)
+    tls: Tls = Field(default_factory=Tls)
+
+    def segments(self) -> dict[str, str]:
+        """Record word → segment name, for every record of this entry."""
+        return {record: self.shm.get(record, f"{self.exchange}_{self.product}_{record}") for record in self.records}
+
+
+class Log(_Model):
+    dir: str | None = Field(
+        default_factory=lambda: str(default_dir()),
+        description="Folder of the daily files, relative to this file's folder; null = no file. Default: `$XDG_STATE_HOME/k4/log`.",
+    )
+    level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="What is logged.")
+    retain_days: int = Field(default=14, ge=1, le=3650, description="Days that a log file is kept.")
+
+
+class Config(_Model):
+    """A K4 configuration file."""
+
+    connections: list[Connection] = Field(min_length=1, description="What to receive.")
+    log: Log = Field(default_factory=Log)
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Entries that name the same segments: one worker process, one arbiter per (exchange, product, record)."""
+
+    name: str
+    connections: tuple[Connection, ...]
+
+    @property
+    def segments(self) -> dict[str, str]:
+        """Record word → segment name."""
+        return self.connections[0].segments()
+
+
+def groups(config: Config) -> tuple[Group, ...]:
+    """The groups of a checked configuration, in file order, named after their first entry."""
+    found: dict[frozenset[str], list[Connection]] = {}
+    for entry in config.connections:
+        found.setdefault(frozenset(entry.segments().values()), []).append(entry)
+    return tuple(Group(members[0].name, tuple(members)) for members in found.values())
+
+
+def parse(text: str, file: str, exchanges: Mapping[str, ir.Exchange], *, cpus: Iterable[int] | None = None) -> Config:
+    """Reads the text of a configuration file. Raises FindingsError with everything that is wrong.
+
+    `exchanges`: the built specs. `cpus`: those this process may use (default: asks the system).
+    """
+    try:
+        value = json.loads(text, parse_constant=_no_constant)
+    except json.JSONDecodeError as error:
+        raise FindingsError([Finding(file, error.lineno, f"not JSON at column {error.colno}: {error.msg}")]) from error
+    except _WrongError as error:
+        raise FindingsError([Finding(file, 1, f"not JSON: {error}")]) from error
+    places = keypath.places(text)
+    findings = [Finding(file, line, f"{keypath.show(keys)}: this key is given twice; keep one of them") for keys, line in places.twice]
+    config: Config | None = None
+    try:
+        config = Config.model_validate(value)
+    except ValidationError as error:
+        findings += [Finding(file, places.line(_keys(e)), _sentence(e)) for e in error.errors()]
+    if isinstance(value, dict):
+        usable = set(os.sched_getaffinity(0) if cpus is None else cpus)
+        found = configcheck.findings(value, exchanges, usable, _shape)
+        findings += [Finding(file, places.line(item.keys), item.message) for item in found]
+    if findings or config is None:
+        raise FindingsError(findings)
+    return config
+
+
+def load(path: Path, exchanges: Mapping[str, ir.Exchange]) -> Config:
+    """Reads a configuration file; `log.dir` and `tls.ca_file` come back as absolute paths. Raises K4Error or FindingsError."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise K4Error(f"configuration {str(path)!r} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise K4Error(f"configuration {str(path)!r} is not UTF-8 at byte {error.start}") from error
+    config = parse(text, str(path), exchanges)
+    base = path.resolve().parent
+    log = config.log.model_copy(update={"dir": None if config.log.dir is None else str(base / Path(config.log.dir).expanduser())})
+    entries: list[Connection] = []
+    findings: list[Finding] = []
+    for index, entry in enumerate(config.connections):
+        if entry.tls.ca_file is None:
+            entries.append(entry)
+            continue
+        ca_file = base / Path(entry.tls.ca_file).expanduser()
+        if not ca_file.is_file():
+            keys = ("connections", index, "tls", "ca_file")
+            message = f'{keypath.show(keys)}: "{ca_file}" is not a file; write the path of a PEM file'
+            findings.append(Finding(str(path), keypath.places(text).line(keys), message))
+        entries.append(entry.model_copy(update={"tls": Tls(ca_file=str(ca_file))}))
+    if findings:
+        raise FindingsError(findings)
+    return config.model_copy(update={"log": log, "connections": entries})
+
+
+def check(path: Path, *, spec: Sequence[Path] = ()) -> int:
+    """`k4 config check`: prints every finding, or what the configuration would run. Returns the exit code."""
+    config = load_reported(path, _exchanges(spec))
+    for group in groups(config):
+        for entry in group.connections:
+            what = f"{entry.exchange} {entry.product}, {len(entry.symbols)} symbol(s), {', '.join(entry.records)}"
+            print(f"{entry.name}: {what}, {entry.redundancy.connections} connection(s)")
+        print(f"  segments: {', '.join(group.segments.values())}")
+    return 0
+
+
+def load_reported(path: Path, exchanges: Mapping[str, ir.Exchange]) -> Config:
+    """`load`, with the findings as one K4Error whose message lists them all."""
+    try:
+        return load(path, exchanges)
+    except FindingsError as error:
+        count = len(error.findings)
+        raise K4Error(f"{path}: {count} finding{'s' if count > 1 else ''}\n" + "\n".join(str(f) for f in error.findings)) from error
+
+
+def schema() -> int:
+    """`k4 config schema`: prints the JSON Schema of the configuration."""
+    print(json.dumps(Config.model_json_schema(), indent=2, ensure_ascii=False))
+    return 0
+
+
+def _exchanges(spec: Sequence[Path]) -> Mapping[str, ir.Exchange]:
+    from . import native  # noqa: PLC0415 (the schema needs no built extension)
+
+    exchanges: Mapping[str, ir.Exchange] = native.load(list(spec) or None).exchanges
+    return exchanges
+
+
+def _no_constant(text: str) -> object:
+    raise _WrongError(f"{text} is not a JSON number")
+
+
+def _shape(entry: Mapping[str, object]) -> configcheck.Shape | None:
+    try:
+        checked = Connection.model_validate(entry)
+    except ValidationError:
+        return None
+    return configcheck.Shape(
+        segments=checked.segments(),
+        symbols=frozenset((checked.exchange, checked.product, symbol) for symbol in checked.symbols),
+        symbol_capacity=checked.symbol_capacity,
+        sizes={"ring_slots": checked.ring_slots, "symbol_capacity": checked.symbol_capacity, "cpu": checked.cpu},
+    )
+
+
+# --------------------------------------------------------------------------- findings of the models
+
+
+def _keys(error: ErrorDetails) -> keypath.Keys:
+    # For a wrong key of a dict pydantic appends "[key]"; the key itself is the place.
+    return tuple(part for part in error["loc"] if part != "[key]")
+
+
+def _sentence(error: ErrorDetails) -> str:
+    keys = _keys(error)
+    where = keypath.show(keys) or "the file"
+    kind = error["type"]
+    if kind == "extra_forbidden":
+        if tuple("*" if isinstance(key, int) else key for key in keys) in NOT_BUILT:
+            return f"{where}: not built yet; remove it"
+        return f"{where}: unknown key{did_you_mean(str(keys[-1]), _allowed_keys(keys[:-1]))}"
+    if kind == "missing":
+        return f"{where}: is needed"
+    context = error.get("ctx", {})
+    value = keys[-1] if "[key]" in error["loc"] else error["input"]
+    shown = json.dumps(value, ensure_ascii=False, default=str)
+    shown = shown if len(shown) <= 60 else shown[:57] + "..."
+    if kind == "literal_error":
+        allowed = re.findall(r"'([^']*)'", str(context.get("expected", "")))
+        guess = did_you_mean(str(value), allowed)
+        return f"{where}: {shown} is not allowed{guess}" + ("" if guess.startswith("; write") else f" allowed: {' '.join(allowed)}")
+    if kind == "value_error":
+        reason = str(context.get("error", error["msg"]))
+        not_built = reason.startswith("not built")
+        return f"{where}: {shown} is {reason}" if not_built else f"{where}: {shown} is wrong; allowed: {reason}"
+    allowed_text = _ALLOWED.get(kind)
+    return f"{where}: {shown} is wrong; {error['msg'] if allowed_text is None else allowed_text.format(**context)}"
+
+
+_ALLOWED = {
+    "string_type": "allowed: a text in quotes",
+    "int_type": "allowed: a whole number",
+    "list_type": "allowed: a list in [ ]",
+    "dict_type": "allowed: an object in {{ }}",
+    "model_type": "allowed: an object in {{ }}",
+    "model_attributes_type": "allowed: an object in {{ }}",
+    "too_short": "at least {min_length} is needed",
+    "greater_than_equal": "allowed: {ge} and above",
+    "less_than_equal": "allowed: up to {le}",
+}
+
+
+def _allowed_keys(keys: keypath.Keys) -> list[str]:
+    """The keys that may stand in the object at `keys`."""
+    model: type[BaseModel] = Config
+    for key in keys:
+        if isinstance(key, str):
+            model = _MODELS.get(key, model)
+    return list(model.model_fields)
+
+
+_MODELS: dict[str, type[BaseModel]] = {"connections": Connection, "log": Log, "redundancy": Redundancy, "endpoints": Endpoints, "tls": Tls}

@@ -1,0 +1,205 @@
+"""What K4 says to a venue, rendered from its spec: streams, URLs, subscribe requests, pings and answers.
+
+Pure functions over the IR; imports only `k4._codegen.ir` and `bind`. Nothing here knows a socket, a clock or an exchange.
+Where the pieces come from: a stream is a (channel, symbol); the product's `url` decides which streams share a connection;
+`session.subscribe` turns the streams that the URL does not name into requests.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from ._codegen import bind, ir
+
+# Servers commonly refuse a request line above 8 KiB; what does not fit is subscribed by message, or on one more connection.
+URL_BYTES = 8000
+
+# What may stand unescaped in the part of a URL that `$args`, `$channel` and `$symbol` fill (path segment and query value).
+_URL_SAFE = "-._~!$'()*+,;:@="
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """One thing to subscribe. `symbol` None: one stream for all symbols. `messages`: indices into the product's bound messages."""
+
+    channel: str
+    symbol: str | None
+    messages: tuple[int, ...]
+    records: tuple[str, ...]
+    vars: tuple[tuple[str, str], ...]
+
+    @property
+    def label(self) -> str:
+        return self.channel if self.symbol is None else f"{self.symbol} {'+'.join(self.records)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What one connection carries. `by_url` streams are subscribed by `url` itself, `by_message` ones by requests after the handshake.
+
+    `symbol` is "" unless the URL makes this a connection of one stream, whose frames need not name their symbol.
+    """
+
+    url: str
+    by_url: tuple[Stream, ...]
+    by_message: tuple[Stream, ...]
+    symbol: str
+
+    @property
+    def streams(self) -> tuple[Stream, ...]:
+        return self.by_url + self.by_message
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One message to send and the streams it asks for; `id` is what the venue's answer will carry, if it carries one."""
+
+    id: int
+    text: str
+    streams: tuple[Stream, ...]
+
+
+def streams(messages: Sequence[ir.Message], records: Iterable[str], symbols: Iterable[str]) -> tuple[Stream, ...]:
+    """The streams that bring `records` of `symbols`. `messages`: as `bind` gives them for the product.
+
+    Messages on one channel share a stream; a message without a channel comes along with others and needs none.
+    """
+    wanted = tuple(records)
+    found: dict[tuple[str, str | None, tuple[tuple[str, str], ...]], tuple[list[int], list[str]]] = {}
+    for index, message in enumerate(messages):
+        given = [record for record in message.records if record in wanted]
+        if not given or message.channel is None or message.url is not None:
+            continue
+        per_symbol: list[str | None] = [*symbols] if "symbol" in bind.names_in(message.channel) else [None]
+        for symbol in per_symbol:
+            channel = bind.render(message.channel, {**dict(message.vars), "symbol": symbol or ""}, "")
+            indices, words = found.setdefault((channel, symbol, message.vars), ([], []))
+            indices.append(index)
+            words.extend(record for record in given if record not in words)
+    return tuple(
+        Stream(channel=channel, symbol=symbol, messages=tuple(indices), records=tuple(words), vars=vars_)
+        for (channel, symbol, vars_), (indices, words) in found.items()
+    )
+
+
+def plans(product: ir.Product, wanted: Sequence[Stream]) -> tuple[Plan, ...]:
+    """Spreads `wanted` over connections: streams whose URLs render alike share one, as far as `limits.streams` allows."""
+    by_url: dict[tuple[str, str], list[Stream]] = {}
+    open_names = bind.names_in(product.url)
+    single = "channel" in open_names or "symbol" in open_names
+    listed = "args" in open_names
+    for stream in wanted:
+        key = (_url(product, stream, "\0"), f"{stream.channel}\0{stream.symbol}" if single else "")
+        by_url.setdefault(key, []).append(stream)
+    most = 1 if single else product.session.limits.streams or len(wanted)
+    result: list[Plan] = []
+    for members in by_url.values():
+        rest = members
+        while rest:
+            share = rest[:most]
+            by_itself = single or product.session.subscribe is None
+            named = _fitting(product, share) if listed else len(share) if by_itself else 0
+            if by_itself:
+                share = share[:named]  # nothing but the URL can subscribe here
+            rest = rest[len(share) :]
+            url = _url(product, share[0], _args_of_url(product, share[:named]))
+            symbol = (share[0].symbol or "") if single else ""
+            result.append(Plan(url=url, by_url=tuple(share[:named]), by_message=tuple(share[named:]), symbol=symbol))
+    return tuple(result)
+
+
+def requests(product: ir.Product, request: ir.Request, wanted: Sequence[Stream], first_id: int) -> tuple[Request, ...]:
+    """The messages that ask for `wanted` (`request`: the session's `subscribe` or `unsubscribe`), with ids from `first_id` on.
+
+    Streams whose `send` renders alike share a request, up to `limits.args` of them and `limits.bytes` bytes of text.
+    """
+    alike: dict[str, list[Stream]] = {}
+    for stream in wanted:
+        shape = bind.render(request.send, {**_names(product, stream), "args": "\0", "id": "\0"}, "")
+        key = shape if request.arg is not None else f"{shape}\0{stream.channel}\0{stream.symbol}"
+        alike.setdefault(key, []).append(stream)
+    limits = product.session.limits
+    result: list[Request] = []
+    for members in alike.values():
+        rest = members
+        while rest:
+            count = 1 if request.arg is None else min(len(rest), limits.args or len(rest))
+            text = _request_text(product, request, rest[:count], first_id + len(result))
+            while count > 1 and limits.bytes is not None and len(text.encode()) > limits.bytes:
+                count -= 1
+                text = _request_text(product, request, rest[:count], first_id + len(result))
+            result.append(Request(id=first_id + len(result), text=text, streams=tuple(rest[:count])))
+            rest = rest[count:]
+    return tuple(result)
+
+
+def ping_text(product: ir.Product, *, number: int, now_ns: int) -> str | None:
+    """What makes the venue answer; None = a WebSocket ping."""
+    ping = product.session.ping
+    if ping is None or ping.send is None:
+        return None
+    return bind.render(ping.send, {**dict(product.vars), "id": str(number), **_now(now_ns)}, "")
+
+
+def answer(product: ir.Product, message: ir.Message, captures: Mapping[str, str], *, number: int, now_ns: int) -> str | None:
+    """The answer to a message the venue wants answered (`record = "ping"` with `send`); None = it has none."""
+    if message.send is None:
+        return None
+    return bind.render(message.send, {**dict(product.vars), **dict(message.vars), **captures, "id": str(number), **_now(now_ns)}, "")
+
+
+def replace_host(url: str, base: str) -> str:
+    """`url` with scheme, host and port of `base`: `wss://host[:port]`. Path and query stay."""
+    _, _, rest = url.partition("://")
+    cut = min((i for i in (rest.find("/"), rest.find("?")) if i >= 0), default=len(rest))
+    return base.rstrip("/") + rest[cut:]
+
+
+def _names(product: ir.Product, stream: Stream) -> dict[str, str]:
+    # Inside a request these stand in JSON strings, so they are escaped as such.
+    names = {**dict(product.vars), **dict(stream.vars), "channel": stream.channel, "symbol": stream.symbol or ""}
+    return {name: json.dumps(value, ensure_ascii=False)[1:-1] for name, value in names.items()}
+
+
+def _now(now_ns: int) -> dict[str, str]:
+    return {"now_s": str(now_ns // 1_000_000_000), "now_ms": str(now_ns // 1_000_000)}
+
+
+def _request_text(product: ir.Product, request: ir.Request, members: Sequence[Stream], number: int) -> str:
+    args = "" if request.arg is None else ",".join(bind.render(request.arg, _names(product, stream), "") for stream in members)
+    return bind.render(request.send, {**_names(product, members[0]), "args": args, "id": str(number)}, "")
+
+
+def _url(product: ir.Product, stream: Stream, args: str) -> str:
+    own = {"channel": _url_text(stream.channel), "symbol": _url_text(stream.symbol or "")}
+    return bind.render(product.url, {**dict(product.vars), **dict(stream.vars), **own, "args": args}, "")
+
+
+def _args_of_url(product: ir.Product, members: Sequence[Stream]) -> str:
+    return "/".join(_url_arg(product, stream) for stream in members)
+
+
+def _url_arg(product: ir.Product, stream: Stream) -> str:
+    """One stream's part of `$args` in a URL: its rendered `arg`; a JSON string without its quotes, since a URL has none."""
+    subscribe = product.session.subscribe
+    if subscribe is None or subscribe.arg is None:
+        return _url_text(stream.channel)
+    arg = bind.render(subscribe.arg, _names(product, stream), "")
+    return _url_text(bind.url_args([arg]))
+
+
+def _url_text(text: str) -> str:
+    return quote(text, safe=_URL_SAFE)
+
+
+def _fitting(product: ir.Product, members: Sequence[Stream]) -> int:
+    """How many of `members` fit into one URL; at least one."""
+    length = len(_url(product, members[0], ""))
+    for count, stream in enumerate(members):
+        length += len(_url_arg(product, stream)) + 1
+        if length > URL_BYTES and count > 0:
+            return count
+    return len(members)
