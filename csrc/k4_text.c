@@ -1,0 +1,297 @@
+/* Texts with escapes, patterns with captures. See k4_text.h. */
+#include "k4_text.h"
+
+static unsigned hex4(const uint8_t *p)
+{
+    unsigned value = 0;
+    for (int i = 0; i < 4; i++) {
+        unsigned c = p[i];
+        value = value << 4 | (c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10);
+    }
+    return value;
+}
+
+static unsigned encode(uint32_t c, uint8_t out[4])
+{
+    if (c < 0x80) {
+        out[0] = (uint8_t)c;
+        return 1;
+    }
+    unsigned len = c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
+    for (unsigned i = len - 1; i > 0; i--, c >>= 6)
+        out[i] = (uint8_t)(0x80 | (c & 0x3f));
+    out[0] = (uint8_t)((len == 2 ? 0xc0 : len == 3 ? 0xe0 : 0xf0) | c);
+    return len;
+}
+
+/* Behind the backslash at p[-1]; the text is proven. */
+static unsigned unescape(const uint8_t **p, const uint8_t *end, uint8_t out[4])
+{
+    uint8_t byte = *(*p)++;
+    if (byte != 'u') {
+        out[0] = byte == 'b'   ? '\b'
+                 : byte == 'f' ? '\f'
+                 : byte == 'n' ? '\n'
+                 : byte == 'r' ? '\r'
+                 : byte == 't' ? '\t'
+                               : byte;
+        return 1;
+    }
+    uint32_t c = hex4(*p);
+    *p += 4;
+    if (c >= 0xdc00 && c <= 0xdfff)
+        return 0;
+    if (c >= 0xd800 && c <= 0xdbff) {
+        if (end - *p < 6 || (*p)[0] != '\\' || (*p)[1] != 'u')
+            return 0;
+        uint32_t low = hex4(*p + 2);
+        if (low < 0xdc00 || low > 0xdfff)
+            return 0;
+        *p += 6;
+        c = 0x10000 + ((c - 0xd800) << 10) + (low - 0xdc00);
+    }
+    return encode(c, out);
+}
+
+unsigned k4_text_char(const uint8_t **p, const uint8_t *end, bool escaped, uint8_t out[4])
+{
+    uint8_t byte = *(*p)++;
+    if (byte == '\\' && escaped)
+        return unescape(p, end, out);
+    unsigned len = byte < 0xc0 ? 1 : byte < 0xe0 ? 2 : byte < 0xf0 ? 3 : 4;
+    out[0] = byte;
+    for (unsigned i = 1; i < len; i++)
+        out[i] = *(*p)++;
+    return len;
+}
+
+static uint8_t to_upper(uint8_t c)
+{
+    return c >= 'a' && c <= 'z' ? (uint8_t)(c - 32) : c;
+}
+
+static unsigned next_char(const struct k4_text *text, const uint8_t **p, uint8_t out[4])
+{
+    unsigned len = k4_text_char(p, text->at + text->len, text->escaped, out);
+    if (len == 1 && text->upper)
+        out[0] = to_upper(out[0]);
+    return len;
+}
+
+bool k4_text_sound(const struct k4_text *text)
+{
+    if (!text->escaped)
+        return true;
+    uint8_t out[4];
+    for (const uint8_t *p = text->at; p < text->at + text->len;) {
+        if (k4_text_char(&p, text->at + text->len, true, out) == 0)
+            return false;
+    }
+    return true;
+}
+
+bool k4_text_is_slow(const struct k4_text *text, const char *other, uint32_t len)
+{
+    const uint8_t *p = text->at;
+    uint32_t at = 0;
+    while (p < text->at + text->len) {
+        uint8_t out[4];
+        unsigned n = next_char(text, &p, out);
+        if (n == 0 || n > len - at || memcmp(out, other + at, n) != 0)
+            return false;
+        at += n;
+    }
+    return at == len;
+}
+
+/* Does `b` begin at *p of `a`? Then *p is behind it. */
+static bool begins(const struct k4_text *a, const uint8_t **p, const struct k4_text *b, bool fold)
+{
+    const uint8_t *q = b->at;
+    while (q < b->at + b->len) {
+        uint8_t ca[4];
+        uint8_t cb[4];
+        if (*p >= a->at + a->len)
+            return false;
+        unsigned na = next_char(a, p, ca);
+        unsigned nb = next_char(b, &q, cb);
+        if (fold && na == 1 && nb == 1) {
+            ca[0] = to_upper(ca[0]);
+            cb[0] = to_upper(cb[0]);
+        }
+        if (na == 0 || na != nb || memcmp(ca, cb, na) != 0)
+            return false;
+    }
+    return true;
+}
+
+bool k4_text_same(const struct k4_text *a, const struct k4_text *b, bool fold)
+{
+    const uint8_t *p = a->at;
+    return begins(a, &p, b, fold) && p == a->at + a->len;
+}
+
+int k4_text_copy(const struct k4_text *text, uint8_t *out, int room)
+{
+    int len = 0;
+    bool long_ = false;
+    for (const uint8_t *p = text->at; p < text->at + text->len;) {
+        uint8_t c[4];
+        unsigned n = next_char(text, &p, c);
+        if (n == 0)
+            return -2;
+        long_ |= (int)n > room - len;
+        if (!long_) {
+            memcpy(out + len, c, n);
+            len += (int)n;
+        }
+    }
+    return long_ ? -1 : len;
+}
+
+/* ---- patterns */
+
+struct fit {
+    const struct k4_part *parts;
+    uint32_t count;
+    const struct k4_text *text;
+    const uint8_t *end;
+    struct k4_names *names;
+};
+
+static bool fits(const struct fit *fit, uint32_t i, const uint8_t *p);
+
+static void capture(const struct fit *fit, const struct k4_part *part, const uint8_t *from, const uint8_t *to)
+{
+    struct k4_text piece = *fit->text;
+    piece.at = from;
+    piece.len = (uint32_t)(to - from);
+    piece.type = K4_STRING;
+    piece.upper = part->lower;
+    k4_names_set(fit->names, part->name, piece);
+}
+
+/* Ordinary texts: what stands between a place and the literal that ends the pattern, or the end itself, is the only run that fits. */
+static bool fits_rest(const struct fit *fit, uint32_t i, const uint8_t *p)
+{
+    const struct k4_part *part = &fit->parts[i];
+    uint32_t tail = i + 2 == fit->count ? fit->parts[i + 1].len : 0;
+    if ((uint64_t)(fit->end - p) < (uint64_t)tail + (part->kind == K4_PART_NAME))
+        return false;
+    if (tail != 0 && memcmp(fit->end - tail, fit->parts[i + 1].text, tail) != 0)
+        return false;
+    if (part->kind == K4_PART_NAME)
+        capture(fit, part, p, fit->end - tail);
+    return true;
+}
+
+static bool fits_run(const struct fit *fit, uint32_t i, const uint8_t *p)
+{
+    const struct k4_part *part = &fit->parts[i];
+    bool last = i + 1 == fit->count;
+    if (last || (!fit->text->escaped && i + 2 == fit->count && fit->parts[i + 1].kind == K4_PART_LITERAL))
+        return fits_rest(fit, i, p);
+    const uint8_t *to = p;
+    uint8_t out[4];
+    if (part->kind == K4_PART_NAME) {
+        if (p >= fit->end)
+            return false;
+        k4_text_char(&to, fit->end, fit->text->escaped, out);
+    }
+    uint32_t known = fit->names->known;
+    for (;;) {
+        if (part->kind == K4_PART_NAME)
+            capture(fit, part, p, to);
+        if (fits(fit, i + 1, to))
+            return true;
+        fit->names->known = known;
+        if (to >= fit->end)
+            return false;
+        k4_text_char(&to, fit->end, fit->text->escaped, out);
+    }
+}
+
+static bool fits(const struct fit *fit, uint32_t i, const uint8_t *p)
+{
+    for (; i < fit->count; i++) {
+        const struct k4_part *part = &fit->parts[i];
+        if (part->kind == K4_PART_STAR || (part->kind == K4_PART_NAME && !(fit->names->known >> part->name & 1)))
+            return fits_run(fit, i, p);
+        struct k4_text literal = {(const uint8_t *)part->text, part->len, 0, K4_STRING, 0, 0};
+        const struct k4_text *other = part->kind == K4_PART_NAME ? &fit->names->of[part->name] : &literal;
+        if (!begins(fit->text, &p, other, part->lower))
+            return false;
+    }
+    return p == fit->end;
+}
+
+bool k4_pattern_fits(const struct k4_pattern *pattern, const struct k4_text *text, struct k4_names *names)
+{
+    const struct k4_part *last = &pattern->parts[pattern->count - 1];
+    if (!text->escaped) {
+        if (last->kind == K4_PART_LITERAL
+            && (text->len < last->len || memcmp(text->at + text->len - last->len, last->text, last->len) != 0))
+            return false;
+    } else if (!k4_text_sound(text))
+        return false;
+    uint32_t known = names->known;
+    struct fit fit = {pattern->parts, pattern->count, text, text->at + text->len, names};
+    if (fits(&fit, 0, text->at))
+        return true;
+    names->known = known;
+    return false;
+}
+
+bool k4_match(const struct k4_pattern *patterns, uint32_t count, const struct k4_text *text, struct k4_names *names)
+{
+    bool present = text->type > K4_EMPTY;
+    bool scalar = present && text->type < K4_OBJECT;
+    for (uint32_t i = 0; i < count; i++) {
+        const struct k4_pattern *pattern = &patterns[i];
+        if (pattern->count == 0) {
+            if (!present)
+                return true;
+        } else if (pattern->count == 1 && pattern->parts[0].kind == K4_PART_STAR) {
+            if (present)
+                return true;
+        } else if (scalar && k4_pattern_fits(pattern, text, names))
+            return true;
+    }
+    return false;
+}
+
+/* ---- steps that choose an element */
+
+const uint8_t *k4_text_find(const uint8_t *array, const char *key, uint32_t key_len, const char *other, uint32_t len)
+{
+    for (const uint8_t *p = k4_json_each(array + 1); p != NULL; p = k4_json_each(k4_json_over(p))) {
+        if (*p != '{')
+            continue;
+        for (const uint8_t *q = k4_json_each(p + 1); q != NULL;) {
+            const uint8_t *after = k4_json_over(q);
+            struct k4_text name = {q + 1, (uint32_t)(after - q - 2), 0, K4_STRING, 1, 0};
+            const uint8_t *value = k4_json_blank(k4_json_blank(after) + 1);
+            const uint8_t *end = k4_json_over(value);
+            if (k4_text_is_slow(&name, key, key_len)) {
+                struct k4_text text = k4_text_of(value, k4_json_type(value, end), 0, (uint32_t)(end - value));
+                if (text.type > K4_EMPTY && text.type < K4_OBJECT && k4_text_is(&text, other, len))
+                    return p;
+                break;
+            }
+            q = k4_json_each(end);
+        }
+    }
+    return NULL;
+}
+
+const uint8_t *k4_text_from_end(const uint8_t *array, const uint8_t *end, uint32_t n)
+{
+    const uint8_t *p = end - 1;
+    for (; n > 0; n--) {
+        const uint8_t *behind;
+        p = k4_json_each_back(p, array, &behind);
+        if (p == NULL)
+            return NULL;
+    }
+    return p;
+}
