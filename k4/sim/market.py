@@ -82,7 +82,7 @@ class Market:
     def step(self, now_ns: int) -> Iterator[Event]:
         """One update of one instrument at `now_ns`: a quote change or a trade, and a depth cut when one is due."""
         instrument = self._random.choice(self._instruments)
-        if self._random.random() < 0.3:  # noqa: PLR2004 (three trades in ten updates)
+        if self._random.random() < 0.3:
             yield from self._trade(instrument, now_ns)
         else:
             yield self._quote(instrument, now_ns)
@@ -92,7 +92,7 @@ class Market:
 
     def _quote(self, instrument: Instrument, now_ns: int) -> Event:
         instrument.update_id += self._random.randrange(1, 9)
-        if self._random.random() < 0.2:  # noqa: PLR2004 (the price moves in one of five)
+        if self._random.random() < 0.2:
             instrument.mid = max(100, instrument.mid + self._random.randrange(-5, 6))
             self._rebuild(instrument)
         else:
@@ -114,7 +114,7 @@ class Market:
 
     def _trade(self, instrument: Instrument, now_ns: int) -> Iterator[Event]:
         """A taker order that meets one to three resting orders at the best price: that many trades, one aggregated trade."""
-        maker_is_buyer = self._random.random() < 0.5  # noqa: PLR2004
+        maker_is_buyer = self._random.random() < 0.5
         price = (instrument.bids if maker_is_buyer else instrument.asks)[0][0] * TICK
         sizes = [self._random.randrange(1, 100_000) * LOT for _ in range(self._random.randrange(1, 4))]
         common: Values = {"price": price, "buyer_is_maker": maker_is_buyer, "event_ns": now_ns, "engine_ns": now_ns}

@@ -6,17 +6,17 @@ trust nothing beyond servers that this user's own simulators run. Imports: crypt
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import ipaddress
 import os
 import ssl
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from cryptography import x509
-    from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 VALID_DAYS = 365
 RENEW_BEFORE_DAYS = 30
@@ -50,17 +50,15 @@ def server_context(hosts: list[str]) -> ssl.SSLContext:
 
 
 def _still_valid(certificate: Path) -> bool:
-    from cryptography import x509
-
     try:
         parsed = x509.load_pem_x509_certificate(certificate.read_bytes())
     except ValueError:
         return False
-    return parsed.not_valid_after_utc - _now() > datetime.timedelta(days=RENEW_BEFORE_DAYS)
+    return parsed.not_valid_after_utc - _now() > dt.timedelta(days=RENEW_BEFORE_DAYS)
 
 
-def _now() -> datetime.datetime:
-    return datetime.datetime.now(datetime.UTC)
+def _now() -> dt.datetime:
+    return dt.datetime.now(dt.UTC)
 
 
 def _write_private(path: Path, data: bytes) -> None:
@@ -71,10 +69,7 @@ def _write_private(path: Path, data: bytes) -> None:
     Path(name).replace(path)
 
 
-def _builder(subject: str, issuer: str, key: EllipticCurvePrivateKey) -> x509.CertificateBuilder:
-    from cryptography import x509
-    from cryptography.x509.oid import NameOID
-
+def _builder(subject: str, issuer: str, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
     def name(text: str) -> x509.Name:
         return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
 
@@ -84,8 +79,8 @@ def _builder(subject: str, issuer: str, key: EllipticCurvePrivateKey) -> x509.Ce
         .issuer_name(name(issuer))
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(_now() - datetime.timedelta(hours=1))
-        .not_valid_after(_now() + datetime.timedelta(days=VALID_DAYS))
+        .not_valid_before(_now() - dt.timedelta(hours=1))
+        .not_valid_after(_now() + dt.timedelta(days=VALID_DAYS))
     )
 
 
@@ -93,10 +88,6 @@ _AUTHORITY = "K4 simulator (throw-away)"
 
 
 def _make_authority(certificate: Path, key_file: Path) -> None:
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes
-    from cryptography.hazmat.primitives.asymmetric import ec
-
     key = ec.generate_private_key(ec.SECP256R1())
     usage = x509.KeyUsage(
         digital_signature=True,
@@ -122,10 +113,6 @@ def _make_authority(certificate: Path, key_file: Path) -> None:
 
 def _issue(certificate: Path, key_file: Path, hosts: list[str]) -> bytes:
     """Key and certificate of a server, as one PEM."""
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-
     authority = x509.load_pem_x509_certificate(certificate.read_bytes())
     authority_key = serialization.load_pem_private_key(key_file.read_bytes(), password=None)
     if not isinstance(authority_key, ec.EllipticCurvePrivateKey):
@@ -142,8 +129,6 @@ def _issue(certificate: Path, key_file: Path, hosts: list[str]) -> bytes:
 
 
 def _general_name(host: str) -> x509.GeneralName:
-    from cryptography import x509
-
     try:
         return x509.IPAddress(ipaddress.ip_address(host))
     except ValueError:
@@ -151,12 +136,8 @@ def _general_name(host: str) -> x509.GeneralName:
 
 
 def _pem(certificate: x509.Certificate) -> bytes:
-    from cryptography.hazmat.primitives import serialization
-
     return certificate.public_bytes(serialization.Encoding.PEM)
 
 
-def _pem_key(key: EllipticCurvePrivateKey) -> bytes:
-    from cryptography.hazmat.primitives import serialization
-
+def _pem_key(key: ec.EllipticCurvePrivateKey) -> bytes:
     return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())

@@ -1,0 +1,126 @@
+"""`k4 sim`: serves what a config names on loopback, or replays a recording.
+
+Imports the config and the built specs; the network side is `server`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import uvloop
+
+from k4 import native
+from k4.config import Config
+from k4.config import load as load_config
+from k4.errors import K4Error, UsageError
+from k4.sim.market import Market
+from k4.sim.server import Desk, Simulator
+from k4.sim.tls import ca_file
+from k4.sim.venue import Venue
+from k4.sim.wire import Voice
+
+UNTIMED_RATE = 1000.0  # frames per second of a recording without times, at speed 1
+
+
+def run(
+    config: Path,
+    *,
+    listen: str,
+    replay: Path | None,
+    speed: str,
+    delay: Sequence[float],
+    rate: float,
+    seed: int,
+    seconds: float | None,
+    spec: Sequence[Path],
+) -> int:
+    """Runs a simulator for every product `config` names, until a signal or for `seconds`. Returns the exit code.
+
+    `delay`: milliseconds, given to connections in turn. `speed`: a factor, or `max`. Raises K4Error (address in use,
+    recording not readable) and UsageError (an option's value).
+    """
+    host, port = parse_listen(listen)
+    if rate <= 0:
+        raise UsageError(f"--rate {rate}: must be above 0")
+    if any(ms < 0 for ms in delay):
+        raise UsageError(f"--delay {','.join(map(str, delay))}: milliseconds must not be negative")
+    frames = read_recording(replay, speed) if replay else []
+    built = native.load(spec or None)
+    simulator = Simulator(desks(load_config(config, built), built, seed), delays_s=[ms / 1000 for ms in delay], rate=rate, replay=frames)
+    uvloop.run(_serve(simulator, host, port, seconds))
+    return 0
+
+
+async def _serve(simulator: Simulator, host: str, port: int, seconds: float | None) -> None:
+    try:
+        bound = await simulator.start(host, port)
+    except OSError as error:
+        raise K4Error(f"cannot listen on {host}:{port}: {error.strerror or error}; choose another with --listen HOST:PORT") from error
+    products = ", ".join(f"{desk.venue.exchange.name} {desk.venue.product.name} ({len(desk.symbols)} symbols)" for desk in simulator.desks)
+    sys.stdout.write(f"k4 sim: listening on {host}:{bound}: {products}; clients trust {ca_file()}\n")
+    sys.stdout.flush()
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(stop.wait(), seconds)
+    await simulator.close()
+
+
+def desks(config: Config, built: native.Native, seed: int) -> list[Desk]:
+    """One desk per (exchange, product) of the config, with every symbol any of its entries names, in their order."""
+    symbols: dict[tuple[str, str], dict[str, None]] = {}
+    for entry in config.connections:
+        symbols.setdefault((entry.exchange, entry.product), {}).update(dict.fromkeys(entry.symbols))
+    out = []
+    for (exchange_name, product_name), names in symbols.items():
+        exchange = built.exchanges[exchange_name]
+        product = exchange.product(product_name)
+        if product is None:
+            raise K4Error(f'exchange "{exchange_name}" has no product "{product_name}"')
+        venue = Venue(exchange, product)
+        out.append(Desk(venue, Voice(venue.messages, product.session, product.name), tuple(names), Market(list(names), seed)))
+    return out
+
+
+def parse_listen(text: str) -> tuple[str, int]:
+    """`HOST:PORT`, `[::1]:PORT`; port 0 takes any free one."""
+    host, colon, port = text.rpartition(":")
+    if not colon or not port.isdecimal() or int(port) > 65535 or not host:
+        raise UsageError(f'--listen "{text}": write HOST:PORT with a port of 0 to 65535, say 127.0.0.1:9443')
+    return host.strip("[]"), int(port)
+
+
+def read_recording(file: Path, speed: str) -> list[tuple[float, str]]:
+    """The frames of a `.jsonl` file with the second each is sent at, counted from the first.
+
+    Times come from the file of the same name ending in `.recv_ts` (seconds, one per line) where there is one. `speed`
+    divides them; `max` sends everything at once.
+    """
+    try:
+        factor = float("inf") if speed == "max" else float(speed)
+    except ValueError:
+        factor = 0.0
+    if not factor > 0:
+        raise UsageError(f'--speed "{speed}": write a factor above 0, or max')
+    try:
+        # at line feeds only: other line separators of Unicode may stand inside a frame
+        frames = [line.removesuffix(b"\r").decode() for line in file.read_bytes().split(b"\n")]
+        stamps = file.with_suffix(".recv_ts")
+        times = [float(line) for line in stamps.read_text().split()] if stamps.exists() else []
+    except (OSError, ValueError) as error:
+        raise K4Error(f"cannot read the recording {file}: {error}") from error
+    frames = [frame for frame in frames if frame]
+    if not frames:
+        raise K4Error(f"the recording {file} holds no frame; one frame per line is expected")
+    if times and len(times) != len(frames):
+        raise K4Error(f"{stamps} holds {len(times)} times, {file} {len(frames)} frames; they must go together, or remove the times")
+    if not times:
+        times = [i / UNTIMED_RATE for i in range(len(frames))]
+    return [((at - times[0]) / factor, frame) for at, frame in zip(times, frames, strict=True)]
