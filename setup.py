@@ -24,13 +24,13 @@ class BuildExtension(build_ext):
 
     def build_extension(self, ext: Extension) -> None:
         sys.path.insert(0, str(ROOT))
-        from codegen import build  # noqa: PLC0415 (an isolated build has cffi and jinja2 only while it builds)
+        from codegen import build, cache
 
         target = Path(self.get_ext_fullpath(ext.name))
         target.parent.mkdir(parents=True, exist_ok=True)
         folder = build.compile_into(Path(self.build_temp) / "k4", specs=())
-        shutil.copyfile(folder / build.EXTENSION, target)
-        shutil.copyfile(folder / build.LITERAL, target.parent / build.LITERAL)
+        shutil.copyfile(folder / cache.EXTENSION, target)
+        shutil.copyfile(folder / cache.LITERAL, target.parent / cache.LITERAL)
 
 
 setup(

@@ -37,6 +37,11 @@ def content(specs: Sequence[Path]) -> str:
     return _hash(item for name, file in files for item in (name.encode(), file.read_bytes()))
 
 
+def short(text: str) -> str:
+    """A few characters that stand for `text` in a file name."""
+    return _hash([text.encode()])[:16]
+
+
 def key(content_digest: str, compiler: str, flags: Sequence[str]) -> str:
     """The name of the build's folder: content, compiler (its path and version), flags, platform, cffi."""
     parts = [content_digest, compiler, *flags, platform.machine(), sysconfig.get_config_var("SOABI") or "", version("cffi")]

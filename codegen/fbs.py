@@ -57,7 +57,7 @@ class Struct:
     line: int
 
 
-class _Stop(Exception):
+class _GiveUpError(Exception):
     """A declaration cannot be read on; the finding is noted already."""
 
 
@@ -102,7 +102,7 @@ class _Reader:
         previous = self.tokens[max(self.at - 1, 0)]
         found = "the file ends" if self.token.kind == "end" else f'found "{self.token.text}"'
         self.note(previous.line if self.at else self.token.line, f"{message}; {found}")
-        raise _Stop
+        raise _GiveUpError
 
     def name(self, what: str) -> Token:
         if self.token.kind != "name":
@@ -128,7 +128,7 @@ class _Reader:
             start = self.at
             try:
                 self.declaration()
-            except _Stop:
+            except _GiveUpError:
                 self.skip_declaration(start)
 
     def skip_declaration(self, start: int) -> None:
@@ -145,7 +145,7 @@ class _Reader:
         token = self.take()
         if token.kind != "name":
             self.note(token.line, f'"{token.text}" cannot stand here; allowed: {DECLARATIONS}')
-            raise _Stop
+            raise _GiveUpError
         if token.text == "namespace":
             self.name("namespace")
             self.expect(";", "behind the namespace")
@@ -160,10 +160,10 @@ class _Reader:
             self.struct(token)
         elif token.text in NOT_BUILT:
             self.note(token.line, f'"{token.text}" is not built yet; allowed: {DECLARATIONS}')
-            raise _Stop
+            raise _GiveUpError
         else:
             self.note(token.line, f'unknown declaration "{token.text}"; allowed: {DECLARATIONS}')
-            raise _Stop
+            raise _GiveUpError
 
     def enum(self, start: Token) -> None:
         name = self.name("enum")
@@ -224,7 +224,7 @@ class _Reader:
                 break
             try:
                 struct.members.append(self.member(struct))
-            except _Stop:
+            except _GiveUpError:
                 self.skip_member()
         self.declare(struct.name, struct.line)
         self.structs.append(struct)
@@ -270,7 +270,7 @@ class _Reader:
         return tuple(out)
 
     def declare(self, name: str, line: int) -> None:
-        if any(name == d.name for d in (*self.enums, *self.structs)):
+        if name in {*(e.name for e in self.enums), *(s.name for s in self.structs)}:
             self.note(line, f'"{name}" is declared twice; rename one')
 
 
@@ -336,14 +336,15 @@ def _record(reader: _Reader, struct: Struct, number: int) -> ir.RecordType | Non
         scalar = enum.base if enum else member.type
         if scalar not in layout.SCALAR_SIZE:
             if enum is None:
-                allowed = ", ".join([*layout.SCALAR_SIZE, *enums])
-                reader.note(member.line, f'struct {struct.name}: "{member.name}": type "{member.type}" has no fixed size; allowed: {allowed}')
+                what = f'struct {struct.name}: "{member.name}": type "{member.type}" has no fixed size'
+                reader.note(member.line, f"{what}; allowed: {', '.join([*layout.SCALAR_SIZE, *enums])}")
             placed = False
             continue
         kind = _kind(reader, struct, member, enum)
         size = layout.SCALAR_SIZE[scalar] * max(member.length, 1)
         needed = any(word == "needed" for word, _ in member.attributes)
-        fields.append(ir.RecordField(member.name, scalar, member.length, kind, enum.name if enum else None, needed, offset, size, member.doc, member.line))
+        name = enum.name if enum else None
+        fields.append(ir.RecordField(member.name, scalar, member.length, kind, name, needed, offset, size, member.doc, member.line))
         offset += size
     if not placed:
         return None

@@ -1,16 +1,30 @@
-"""From the IR to the text of every generated file. Pure: no clock, no folder, so the same input gives the same bytes.
+"""From the IR to the text of every generated file. Pure: no clock, no user's folder, so the same input gives the same bytes.
 
-Imports `ir`, `layout`, `render` and the parser generators.
+Imports `cache`, the parser generators, `ir`, `layout`, `places`, `render`.
 """
 
 from __future__ import annotations
 
+import dataclasses
+import re
+from collections.abc import Sequence
 from pathlib import Path
 
-from . import ir, layout
+from . import ir, layout, places
+from .cache import LITERAL
 from .render import render
 
 RECORDS_HEADER = "k4_records.h"
+READER_HEADER = "k4.h"
+READER_SOURCE = "k4_reader.h"  # in csrc: what the reader header is made of, with all it includes
+PRODUCTS = "k4_products.c"
+
+_OWN_INCLUDE = re.compile(r'^#include "(k4_\w+\.h)".*\n', re.MULTILINE)
+
+
+def identifier(name: str) -> str:
+    """`name` as part of a C identifier."""
+    return re.sub(r"[^0-9A-Za-z]", "_", name)
 
 
 def records_header(records: ir.Records) -> str:
@@ -32,6 +46,56 @@ def records_header(records: ir.Records) -> str:
     )
 
 
+def reader_header(records: ir.Records) -> str:
+    """`k4.h`: all that a reader in C or C++ includes, as one file."""
+    used: list[str] = []
+    body = _amalgamate(READER_SOURCE, {RECORDS_HEADER: records_header(records)}, used)
+    sources = [_source(records.file), *(f"csrc/{name}" for name in used if name != RECORDS_HEADER)]
+    return render("header.h.j2", sources=sources, body=body, values=render("values.h.j2", records=records.records))
+
+
+def products_source(exchanges: Sequence[ir.Exchange], digest: str) -> str:
+    """`k4_products.c`: the table of all that was compiled in, and the digest it can be told by."""
+    products = [f"{identifier(e.name)}_{identifier(p.name)}" for e in exchanges for p in e.products]
+    return render("products.c.j2", sources=[_source(e.file) for e in exchanges], products=products, digest=digest)
+
+
+def literal(records: ir.Records, exchanges: Sequence[ir.Exchange]) -> str:
+    """The IR as Python text, in the names of `ir`: what the run time reads instead of parsing and checking the specs again."""
+    named = tuple(dataclasses.replace(e, file=_source(e.file)) for e in exchanges)
+    return render(
+        "ir.py.j2",
+        sources=[_source(records.file), *(e.file for e in named)],
+        records=repr(dataclasses.replace(records, file=_source(records.file))),
+        exchanges=[repr(e) for e in named],
+    )
+
+
+def generate(records: ir.Records, exchanges: Sequence[ir.Exchange], digest: str = "") -> dict[str, str]:
+    """Every generated file: name → text. `digest` is what the extension will answer when asked what it was made of."""
+    from . import fast, tolerant
+
+    files = {
+        RECORDS_HEADER: records_header(records),
+        READER_HEADER: reader_header(records),
+        PRODUCTS: products_source(exchanges, digest),
+        LITERAL: literal(records, exchanges),
+    }
+    for exchange in exchanges:
+        name = identifier(exchange.name)
+        named = dataclasses.replace(exchange, file=_source(exchange.file))
+        files[f"k4_{name}.c"] = tolerant.render_exchange(named, records)
+        files[f"k4_{name}_fast.c"] = fast.render_exchange(named, records)
+    return files
+
+
+def _amalgamate(name: str, made: dict[str, str], used: list[str]) -> str:
+    """A header with the project's own includes put in place of their lines, each at the first place that wants it."""
+    used.append(name)
+    text = made[name] if name in made else (places.csrc() / name).read_text(encoding="utf-8")
+    return _OWN_INCLUDE.sub(lambda match: "" if match[1] in used else _amalgamate(match[1], made, used), text)
+
+
 def _bit_names(enum: ir.EnumType) -> list[str]:
     """Names by bit position, "" where a position has none."""
     names = {number: name for name, number in enum.values}
@@ -40,4 +104,6 @@ def _bit_names(enum: ir.EnumType) -> list[str]:
 
 def _source(file: str) -> str:
     """A source's name in a banner: where it was checked out is nobody's business, and would change the bytes."""
-    return Path(file).name
+    path = Path(file)
+    parent = places.schema()
+    return f"schema/{path.relative_to(parent)}" if path.is_relative_to(parent) else path.name

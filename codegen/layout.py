@@ -109,14 +109,15 @@ def check_padding(file: str, record: ir.RecordType) -> list[Finding]:
     for field in record.fields:
         missing = -field.offset % SCALAR_SIZE[field.scalar]
         if missing:
-            return [Finding(file, field.line, f'struct {record.name}: "{field.name}" ({type_text(field.scalar, field.length)}) would stand at offset '
-                            f"{field.offset}, {missing} bytes before its alignment; write {_pad(record, missing)} in front of it")]  # fmt: skip
+            what = f'struct {record.name}: "{field.name}" ({type_text(field.scalar, field.length)}) would stand at offset {field.offset}'
+            how = f"{missing} bytes before its alignment; write {_pad(record, missing)} in front of it"
+            return [Finding(file, field.line, f"{what}, {how}")]
     align = max((SCALAR_SIZE[f.scalar] for f in record.fields), default=1)
     # Records are copied as 8-byte words, so the size must be a multiple of 8 whatever the members are.
     missing = -record.size % max(align, 8)
     if missing:
-        return [Finding(file, record.line, f"struct {record.name} ends at offset {record.size}, {missing} bytes before its alignment; "
-                        f"write {_pad(record, missing)} at its end")]  # fmt: skip
+        what = f"struct {record.name} ends at offset {record.size}, {missing} bytes before its alignment"
+        return [Finding(file, record.line, f"{what}; write {_pad(record, missing)} at its end")]
     return []
 
 
@@ -131,11 +132,12 @@ def check_common(file: str, record: ir.RecordType) -> list[Finding]:
     for i, (name, scalar, length, kind) in enumerate(COMMON):
         want = f'"{name}:{type_text(scalar, length)} ({kind});"'
         if i >= len(record.fields):
-            return [Finding(file, record.line, f"struct {record.name} ends before member {i + 1} of those all records begin with; write {want}")]
+            what = f"struct {record.name} ends before member {i + 1} of those all records begin with"
+            return [Finding(file, record.line, f"{what}; write {want}")]
         field = record.fields[i]
         if (field.name, field.scalar, field.length, field.kind) != (name, scalar, length, kind):
-            return [Finding(file, field.line, f'struct {record.name}: "{field.name}:{type_text(field.scalar, field.length)}" stands where all records '
-                            f"have {want}; all records begin alike")]  # fmt: skip
+            what = f'struct {record.name}: "{field.name}:{type_text(field.scalar, field.length)} ({field.kind})"'
+            return [Finding(file, field.line, f"{what} stands where all records have {want}; all records begin alike")]
     return []
 
 

@@ -13,13 +13,13 @@ import jinja2
 from . import places
 
 
-class TemplateFailure(Exception):
+class TemplateError(Exception):
     """A template met a case it does not know: its dispatch is closed."""
 
 
 def fail(message: str) -> NoReturn:
     """For the last `else` of a template's dispatch."""
-    raise TemplateFailure(message)
+    raise TemplateError(message)
 
 
 @functools.cache
@@ -39,6 +39,6 @@ def _environment() -> jinja2.Environment:
 def render(template: str, **model: object) -> str:
     """The text of `template` (a name in the templates folder) for this model.
 
-    Raises jinja2.UndefinedError for a name the model lacks and TemplateFailure for a case the template does not know.
+    Raises jinja2.UndefinedError for a name the model lacks and TemplateError for a case the template does not know.
     """
     return _environment().get_template(template).render(**model)

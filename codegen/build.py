@@ -1,0 +1,146 @@
+"""From spec folders to a compiled extension in the user's cache; see `cache` for where that is.
+
+Imports `cache`, `cdef`, `compiler`, `digest`, `errors`, `exchange`, `fbs`, `generate`, `ir`, `places`, `unbuilt`.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import contextlib
+import fcntl
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from . import digest, exchange, fbs, generate, ir, places, unbuilt
+from .cache import CONTENT, EXTENSION, check_folders, folder_for
+from .cdef import write_bridge
+from .compiler import NO_COMPILER, BuildError, find_compiler, flags
+from .errors import Finding, FindingsError
+
+KEPT_BUILDS = 8
+STANDARD = ("-std=c11", "-fPIC", "-fvisibility=hidden", "-Wall", "-Wextra", "-Wconversion", "-Wshadow")
+
+
+def load(specs: Sequence[Path] = ()) -> tuple[ir.Records, tuple[ir.Exchange, ...], tuple[Finding, ...]]:
+    """Records and exchanges of the built-in specs and the folders `specs`, and notes about what cannot be compiled yet.
+
+    Raises FindingsError with everything that is wrong in any file, BuildError for a folder that is none.
+    """
+    check_folders(specs)
+    records = fbs.load(places.schema() / digest.RECORDS)
+    findings: list[Finding] = []
+    exchanges: dict[str, ir.Exchange] = {}
+    for file in digest.spec_files(specs):
+        try:
+            found = exchange.load(file, records)
+        except FindingsError as error:
+            findings += error.findings
+            continue
+        first = exchanges.setdefault(found.name, found)
+        if first is not found:
+            twice = f'exchange "{found.name}" is also in {first.file}; give it another name, and the file with it'
+            findings.append(Finding(str(file), 1, twice))
+    if findings:
+        raise FindingsError(findings)
+    notes = [note for found in exchanges.values() for note in unbuilt.unbuilt(found)]
+    return records, tuple(exchanges.values()), tuple(notes)
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """One build at a time; a second one waits and then finds the work done."""
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def build(specs: Sequence[Path] = ()) -> Path:
+    """The folder of the compiled extension for the built-in specs and the folders `specs`; compiles only what is not there yet.
+
+    Raises FindingsError for what is wrong in specs (`not built yet` included), BuildError for all else.
+    """
+    check_folders(specs)
+    content = digest.content(specs)
+    target = folder_for(content)
+    if target.is_dir():
+        return target
+    target.parent.mkdir(mode=0o700, exist_ok=True)
+    with _locked(target.parent):
+        if target.is_dir():
+            return target
+        # We hold the lock, so whatever is under a temporary name was left behind by a build that was killed.
+        for left in target.parent.glob(".new-*"):
+            shutil.rmtree(left)
+        temporary = Path(tempfile.mkdtemp(prefix=".new-", dir=target.parent))
+        try:
+            compile_into(temporary, specs)
+            _check_unchanged(specs, content)
+            temporary.rename(target)
+        except BaseException:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise
+        _prune(target.parent)
+    return target
+
+
+def _check_unchanged(specs: Sequence[Path], content: str) -> None:
+    if digest.content(specs) != content:
+        raise BuildError("sources changed while they were compiled", "type it again")
+
+
+def _prune(builds: Path) -> None:
+    finished = sorted((p for p in builds.iterdir() if p.is_dir() and not p.name.startswith(".")), key=lambda p: p.stat().st_mtime)
+    for old in finished[:-KEPT_BUILDS]:
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def compile_into(folder: Path, specs: Sequence[Path]) -> Path:
+    """Generates and compiles into `folder`: the extension, the IR's literal and the generated text. Returns `folder`."""
+    compiler = find_compiler()
+    content = digest.content(specs)
+    records, exchanges, notes = load(specs)
+    if notes:
+        raise FindingsError(notes)
+    folder.mkdir(parents=True, exist_ok=True)
+    made = generate.generate(records, exchanges, content)
+    for name, text in made.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    (folder / CONTENT).write_text(content, encoding="ascii")
+    bridge = write_bridge(folder)
+    own = [folder / name for name in made if name.endswith(".c")] + sorted(places.csrc().glob("*.c"))
+    # cffi's text is not ours to warn about.
+    jobs = [(source, (*STANDARD, *flags())) for source in own]
+    jobs.append((bridge, ("-std=c11", "-fPIC", "-fvisibility=hidden", "-w", *flags())))
+    objects = folder / "objects"
+    objects.mkdir(exist_ok=True)
+    include = ["-I", str(folder), "-I", str(places.csrc()), "-I", sysconfig.get_path("include")]
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        outputs = [objects / f"{source.stem}.o" for source, _ in jobs]
+        done = [
+            pool.submit(_compile, [*compiler, *options, *include, "-c", str(source), "-o", str(output)], source.name)
+            for (source, options), output in zip(jobs, outputs, strict=True)
+        ]
+        warnings = [job.result() for job in done]
+    _compile([*compiler, "-shared", *flags(), *map(str, outputs), "-o", str(folder / EXTENSION)], EXTENSION)
+    shutil.rmtree(objects)
+    sys.stderr.write("".join(warnings))
+    return folder
+
+
+def _compile(command: list[str], what: str) -> str:
+    """Runs the compiler; what it had to say. Raises BuildError when it failed."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)  # noqa: S603 (the user's own compiler)
+    except OSError as error:
+        raise BuildError(f"{command[0]} cannot be run: {error.strerror}", NO_COMPILER) from error
+    if done.returncode:
+        text = "\n".join(done.stderr.splitlines()[:40])
+        raise BuildError(f"{what} does not compile: {shlex.join(command)}\n{text}", "this is a fault of K4 unless K4_CFLAGS or CC caused it")
+    return done.stderr

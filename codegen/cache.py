@@ -1,0 +1,100 @@
+"""The user's cache of builds: where a build is, and which set of specs was built last.
+
+The cache holds code that will be loaded, so it belongs to the user alone (0700, owner checked). A build lives in a folder named by
+its key (see `digest`), made under a temporary name and renamed when it is whole: a folder that is there is complete.
+Imports `compiler`, `digest` and `places` only, so that a command which builds nothing starts fast.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import stat
+from collections.abc import Sequence
+from pathlib import Path
+
+from . import digest, places
+from .compiler import BuildError, compiler_identity, flags
+
+EXTENSION = "_k4.abi3.so"
+LITERAL = "_k4_ir.py"
+CONTENT = "content"  # holds the content digest of the build it stands in
+
+
+def check_folders(specs: Sequence[Path]) -> None:
+    """Every folder of `specs` is there and holds a spec. Raises BuildError."""
+    for folder in specs:
+        if not folder.is_dir():
+            raise BuildError(f"--spec {folder}: no such folder", "name the folder that holds your specs (*.toml)")
+        if schemas := sorted(folder.glob("*.xml")):
+            raise BuildError(f"{schemas[0]}: SBE schemas are not built yet", "take it out of the folder")
+        if not any(folder.glob("*.toml")):
+            raise BuildError(f"--spec {folder}: no spec in it", "a spec is a file <exchange>.toml in that folder")
+
+
+def cache() -> Path:
+    """The folder of all builds, made if need be. Raises BuildError when it is not the user's alone."""
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    root = (Path(base) if base.startswith("/") else Path.home() / ".cache") / "k4"
+    try:
+        root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = root.lstat()
+    except OSError as error:
+        hint = "make it writable, or set XDG_CACHE_HOME to a folder that is"
+        raise BuildError(f"{root} cannot be made: {error.strerror}", hint) from error
+    if not stat.S_ISDIR(found.st_mode):
+        raise BuildError(f"{root} is not a folder; code is loaded from there", "remove it")
+    if found.st_uid != os.getuid():
+        raise BuildError(f"{root} belongs to another user; code is loaded from there", "set XDG_CACHE_HOME to a folder of your own")
+    if found.st_mode & 0o022:
+        raise BuildError(f"{root} can be written by others; code is loaded from there", f"chmod 700 {root}")
+    return root
+
+
+def folder_for(content: str) -> Path:
+    """Where the build with this content is or will be, for the compiler and flags of now."""
+    try:
+        compiler = compiler_identity()
+    except BuildError:
+        compiler = "none"
+    return cache() / "builds" / digest.key(content, compiler, flags())
+
+
+def find(content: str) -> Path | None:
+    """A finished build with this content, whatever compiler and flags made it; the one of now is preferred."""
+    wanted = folder_for(content)
+    if not wanted.is_dir():
+        marks = sorted(wanted.parent.glob(f"*/{CONTENT}"), key=lambda mark: mark.stat().st_mtime, reverse=True)
+        found = next((mark.parent for mark in marks if mark.read_text(encoding="ascii") == content), None)
+        if found is None:
+            return None
+        wanted = found
+    with contextlib.suppress(OSError):
+        os.utime(wanted)  # old builds are cleared away by last use
+    return wanted
+
+
+def _memory() -> Path:
+    # One memory per installation: a checkout's built set is not another one's.
+    return cache() / f"set-{digest.short(str(places.codegen()))}.json"
+
+
+def remember(specs: Sequence[Path]) -> None:
+    """Makes `specs` the set that commands use from now on."""
+    path = _memory()
+    temporary = path.with_suffix(f".{os.getpid()}")
+    temporary.write_text(json.dumps({"specs": [str(folder.resolve()) for folder in specs]}) + "\n", encoding="utf-8")
+    temporary.replace(path)
+
+
+def remembered() -> tuple[Path, ...]:
+    """The spec folders of the last `k4 codegen`; none if there was none."""
+    try:
+        text = _memory().read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return ()
+    try:
+        return tuple(Path(folder) for folder in json.loads(text)["specs"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise BuildError(f"{_memory()} cannot be read: {error}", "type: k4 codegen") from error
