@@ -31,7 +31,12 @@ def bind(exchange: ir.Exchange, product: str) -> tuple[ir.Message, ...]:
     found = exchange.product(product)
     if found is None:
         raise KeyError(product)
-    return tuple(_bind(message, dict(found.vars)) for message in exchange.messages if product in message.products)
+    return tuple(bind_message(message, found) for message in exchange.messages if product in message.products)
+
+
+def bind_message(message: ir.Message, product: ir.Product) -> ir.Message:
+    """One message as it is in `product`."""
+    return _bind(message, dict(product.vars))
 
 
 def stream_url(product: ir.Product, message: ir.Message) -> ir.Text:

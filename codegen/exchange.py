@@ -10,12 +10,11 @@ import re
 import tomllib
 from pathlib import Path
 
-from . import ir, keylines
+from . import check, ir, keylines
 from .errors import Finding, FindingsError
 from .spec import Spec, Table
 from .specmessage import read_message
 
-_TEXT_TABLE = "a table of texts"
 _RATE = re.compile(r"([1-9][0-9]*)/([0-9]+(?:\.[0-9]+)?)s")
 
 
@@ -42,26 +41,31 @@ def load_dir(folder: Path, records: ir.Records) -> tuple[ir.Exchange, ...]:
 
 
 def read(path: Path, records: ir.Records) -> tuple[ir.Exchange | None, tuple[Finding, ...]]:
-    """The exchange as far as it could be read, and everything that is wrong with it."""
-    exchange, findings = parse(path, records)
+    """The exchange as far as it could be read, and everything that is wrong with it, in file order.
+
+    None when the file is no TOML. An exchange that comes with findings is only good for looking at.
+    """
+    exchange, spec, findings = _parse(path, records)
+    if exchange is not None and spec is not None:
+        findings = (*findings, *check.check(spec, exchange))
     return exchange, FindingsError(findings).findings
 
 
-def parse(path: Path, records: ir.Records) -> tuple[ir.Exchange | None, tuple[Finding, ...]]:
-    """The exchange without a look at what it means. None when the file is no TOML or lacks what all else hangs on."""
+def _parse(path: Path, records: ir.Records) -> tuple[ir.Exchange | None, Spec | None, tuple[Finding, ...]]:
     file = str(path)
     data = path.read_bytes()
     try:
         text = data.decode("utf-8").replace("\r\n", "\n")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        return None, (Finding(file, line, f"byte 0x{data[error.start]:02x} is not UTF-8; a spec is a UTF-8 text"),)
+        return None, None, (Finding(file, line, f"byte 0x{data[error.start]:02x} is not UTF-8; a spec is a UTF-8 text"),)
     try:
         content = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        return None, (_toml_finding(file, text, str(error)),)
+        return None, None, (_toml_finding(file, text, str(error)),)
     spec = Spec(file, keylines.scan(text), records)
-    return _exchange(spec, spec.table(content, ()), path.stem), tuple(spec.findings)
+    exchange = _exchange(spec, spec.table(content, ()), path.stem)
+    return exchange, spec, tuple(spec.findings)
 
 
 def _toml_finding(file: str, text: str, message: str) -> Finding:

@@ -24,13 +24,15 @@ def type_name(value: object) -> str:
 class Spec:
     """One file being read. `lines` come from `keylines`, `records` from the schema."""
 
-    __slots__ = ("file", "findings", "lines", "records")
+    __slots__ = ("broken", "file", "findings", "lines", "messages", "records")
 
     def __init__(self, file: str, lines: dict[Where, int], records: ir.Records) -> None:
         self.file = file
         self.lines = lines
         self.records = records
         self.findings: list[Finding] = []
+        self.messages: list[Where] = []  # where each message of the exchange stands
+        self.broken: set[Where] = set()  # messages that could be read in part only: what hangs on the rest is not judged
 
     def find(self, line: int, who: str, what: str) -> None:
         """Notes a finding; `who` is the part of the spec it is about, as in `message "bbo"`."""

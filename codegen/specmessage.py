@@ -28,9 +28,10 @@ def read_message(spec: Spec, table: Table, products: tuple[str, ...]) -> ir.Mess
             table.wrong("record", f'unknown record "{name}"{did_you_mean(name, known)}')
     if any(name not in known for name in records):
         return None
+    before = len(spec.findings)
     of = _products(table, products)
     each = tuple(path for line, text in table.texts_of("each") if (path := table.path(line, "each", text)))
-    return ir.Message(
+    message = ir.Message(
         records=records,
         products=of,
         channel=table.template("channel"),
@@ -44,6 +45,10 @@ def read_message(spec: Spec, table: Table, products: tuple[str, ...]) -> ir.Mess
         examples=_examples(table, of),
         line=table.line,
     )
+    spec.messages.append(table.where)
+    if len(spec.findings) > before:
+        spec.broken.add(table.where)
+    return message
 
 
 def _products(table: Table, products: tuple[str, ...]) -> tuple[str, ...]:

@@ -1,0 +1,75 @@
+"""What a check needs to know of one message: where its parts stand in the file, and how to say that one is wrong.
+
+May import `bind`, `fields`, `ir`, `spec`, `keylines`.
+"""
+
+from __future__ import annotations
+
+from . import bind, fields, ir
+from .keylines import Where
+from .spec import Spec
+
+
+class About:
+    """One message under check. `wrong` counts its findings; a message with any is not tried on examples."""
+
+    __slots__ = ("bound", "exchange", "message", "rules", "spec", "where", "who", "wrong")
+
+    def __init__(self, spec: Spec, exchange: ir.Exchange, message: ir.Message, where: Where) -> None:
+        self.spec = spec
+        self.exchange = exchange
+        self.message = message
+        self.where = where
+        self.who = f'message "{message.record}"'
+        self.rules = fields.message_rules(message, spec.records)
+        self.wrong = 1 if where in spec.broken else 0
+        self.bound = {product.name: bind.bind_message(message, product) for product in self.products}
+
+    @property
+    def products(self) -> tuple[ir.Product, ...]:
+        return tuple(product for product in self.exchange.products if product.name in self.message.products)
+
+    @property
+    def market(self) -> bool:
+        return self.spec.records.record(self.message.record) is not None
+
+    @property
+    def fetched(self) -> bool:
+        return self.message.url is not None
+
+    def line(self, *keys: str | int) -> int:
+        """The line of a key of this message, the message's own where it has none."""
+        return self.spec.line((*self.where, *keys))
+
+    def find(self, line: int, what: str) -> None:
+        self.wrong += 1
+        self.spec.find(line, self.who, what)
+
+    def find_example(self, number: int, line: int, what: str, joined: bool = False) -> None:
+        """A finding about an example (1-based). `joined`: the example is the subject of `what`."""
+        self.wrong += 1
+        self.spec.find(line, f"{self.who}, example {number}{' ' + what if joined else ''}", "" if joined else what)
+
+    def captures(self) -> dict[str, int]:
+        """Names that this message takes out of frames, with how many patterns and paths take them."""
+        taken: dict[str, int] = {}
+        for name in self._captures():
+            taken[name] = taken.get(name, 0) + 1
+        return taken
+
+    def _captures(self) -> list[str]:
+        names: list[str] = []
+        first = next(iter(self.bound.values()), self.message)
+        for match in first.match:
+            names += dict.fromkeys(name for pattern in match.patterns for name in bind.names_in(pattern))
+        for path in self.message.each:
+            names += [step.name for step in path.steps if isinstance(step, ir.Members)]
+        return [name for name in names if not (self.fetched and name == "symbol")]
+
+    def given(self) -> set[str]:
+        """Fields of the record that get a value: from `fields`, or from a capture of that name."""
+        return {field.name for field in self.message.fields} | (set(self.captures()) & set(self.rules))
+
+
+def about_all(spec: Spec, exchange: ir.Exchange) -> tuple[About, ...]:
+    return tuple(About(spec, exchange, message, where) for message, where in zip(exchange.messages, spec.messages, strict=True))

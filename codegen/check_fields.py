@@ -1,0 +1,230 @@
+"""Fields, paths and order of a message, held against the record it gives.
+
+May import `about`, `errors`, `fields`, `ir`.
+"""
+
+from __future__ import annotations
+
+import re
+
+from . import ir
+from .about import About
+from .errors import did_you_mean
+from .fields import LEVEL_NEEDED, SIDED_NEEDED, TIME_WORDS, WORDS, FieldRule, all_words, is_depth, word_allowed
+
+ORDERS = {"trade": ("window", "contiguous", "leader"), "state": ("increasing", "contiguous", "leader")}
+_DECIMAL = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
+_INTEGER = re.compile(r"-?(0|[1-9][0-9]*)")
+_LEVEL_PRICES = (*LEVEL_NEEDED, "bid_count", "ask_count")
+
+
+def check(about: About) -> None:
+    """Finds unknown and missing fields, sources that do not suit their field, and paths that cannot stand where they do."""
+    _records(about)
+    _paths(about)
+    for field in about.message.fields:
+        rule = about.rules.get(field.name)
+        if rule is None and about.message.record != "vars":
+            _unknown(about, field)
+            continue
+        sources = field.source.sources if isinstance(field.source, ir.FromFirst) else (field.source,)
+        for source in sources:
+            _source(about, field, rule or FieldRule(field.name, "text", False, ""), source)
+    _constants(about)
+    _needed(about)
+    _order(about)
+
+
+def _records(about: About) -> None:
+    records = about.message.records
+    if len(records) == 1:
+        return
+    depths = [word for word in records if is_depth(word)]
+    if not depths or any(word != "bbo" and not is_depth(word) for word in records) or len(set(records)) < len(records):
+        what = f"record = [{', '.join(records)}]: several records are cut from the same levels only; write a depth record, with bbo or another depth"
+        about.find(about.line("record"), what)
+
+
+def _unknown(about: About, field: ir.Field) -> None:
+    if not about.rules:
+        about.find(field.line, f'unknown field "{field.name}"; record "{about.message.record}" has none, take it out')
+    else:
+        about.find(field.line, f'unknown field "{field.name}"{did_you_mean(field.name, about.rules)}')
+
+
+# --------------------------------------------------------------------------- paths
+
+
+def _many(path: ir.Path) -> list[ir.Step]:
+    return [step for step in path.steps if isinstance(step, ir.Every | ir.Members)]
+
+
+def _paths(about: About) -> None:
+    for path in about.message.each:
+        if path.element:
+            about.find(about.line("each"), f'each = "{path.source}": `each` says what @ is, so it starts at the root; write it without @')
+    for match in about.message.match:
+        if _many(match.path):
+            what = f'match "{match.path.source}" needs one value; put the [*] or .$name into each, and write the path from @'
+            about.find(match.line, what)
+
+
+def _levels(about: About, field: ir.Field, rule: FieldRule, path: ir.Path) -> None:
+    steps = _many(path)
+    if not rule.level:
+        if steps:
+            about.find(field.line, f'{field.name} = "{path.source}": one value is wanted, not every one; write [0], or put [*] into each')
+        return
+    if rule.name in SIDED_NEEDED and not steps:
+        return
+    if len(steps) == 1 and steps[0] == ir.Every(False):
+        return
+    if not steps:
+        hint = path.source.replace("[0]", "[*]", 1) if "[0]" in path.source else "levels[*].price"
+        about.find(field.line, f'{field.name} = "{path.source}": one value per level is wanted; write it with [*], as in "{hint}"')
+    else:
+        what = "one [*] and nothing else of its kind may stand in it, levels best first"
+        about.find(field.line, f'{field.name} = "{path.source}": {what}')
+
+
+# --------------------------------------------------------------------------- sources
+
+
+def _source(about: About, field: ir.Field, rule: FieldRule, source: ir.Source) -> None:
+    if isinstance(source, ir.FromPath):
+        _levels(about, field, rule, source.path)
+        _word(about, field, rule, source)
+    elif isinstance(source, ir.FromMap):
+        _levels(about, field, rule, source.path)
+        _map(about, field, rule, source)
+
+
+def _word(about: About, field: ir.Field, rule: FieldRule, source: ir.FromPath) -> None:
+    name, path, word = field.name, source.path.source, source.word
+    if word is None:
+        if rule.kind == "time":
+            units = f'write {name} = {{ "{path}" = "ms" }} (one of {" ".join(TIME_WORDS)})'
+            about.find(field.line, f'{name} = "{path}": a time needs its unit; {units}')
+        elif rule.kind == "checksum":
+            what = f'write {name} = {{ "{path}" = "{WORDS["checksum"][0]}" }} (one of {" ".join(WORDS["checksum"])})'
+            about.find(field.line, f'{name} = "{path}": a checksum needs its rule; {what}')
+        return
+    if word_allowed(rule.kind, word):
+        return
+    allowed = WORDS[rule.kind]
+    known = word_allowed("price", word) or word in all_words()
+    if rule.kind == "time" and not known:
+        hint = f"; write one of {' '.join(TIME_WORDS)}"
+    elif allowed:
+        hint = did_you_mean(word, allowed) if not known else f"; write one of {' '.join(allowed)}"
+    else:
+        hint = f'; write {name} = "{path}", or a map {{ "{path}" = {{ … }} }}'
+    kind = "is not known" if not known else f"does not read {_kind(rule.kind)}"
+    about.find(field.line, f'{name} = {{ "{path}" = "{word}" }}: word "{word}" {kind}{hint}')
+
+
+def _kind(kind: str) -> str:
+    return {"id": "an id", "integer": "an integer", "enum": "an enum", "qty": "a quantity"}.get(kind, f"a {kind}")
+
+
+def _map(about: About, field: ir.Field, rule: FieldRule, source: ir.FromMap) -> None:
+    if rule.kind in ("time", "checksum"):
+        what = f"a {rule.kind} cannot be mapped, it is read by a word ({' '.join(WORDS[rule.kind])})"
+        about.find(field.line, f"{field.name}: {what}")
+        return
+    results = [*source.entries, *((("*", source.default[0]),) if source.default else ())]
+    if not results:
+        about.find(field.line, f'{field.name}: the map of "{source.path.source}" is empty; write what each value means')
+    for key, result in results:
+        if result is not None and (wrong := _misfit(rule, result)):
+            about.find(field.line, f'{field.name}: map result of "{key}" {wrong}')
+
+
+def _misfit(rule: FieldRule, result: str | bool | int) -> str:
+    """What keeps a constant from being a value of this field; empty if nothing does."""
+    shown = str(result).lower() if isinstance(result, bool) else result
+    text = str(shown)
+    if rule.kind == "bool":
+        if isinstance(result, bool):
+            return ""
+        return f'is "{text}"; write true or false without quotes' if text in ("true", "false") else f"is {text!r}; write true or false"
+    if rule.kind == "enum":
+        return "" if text in rule.results else f'is "{text}"{did_you_mean(text, rule.results)}'
+    if rule.kind in ("price", "qty", "decimal"):
+        good = not isinstance(result, bool) and _DECIMAL.fullmatch(text)
+        return "" if good else f'is "{text}"; write a decimal number'
+    if rule.kind in ("integer", "count", "time"):
+        good = not isinstance(result, bool) and _INTEGER.fullmatch(text)
+        return "" if good else f'is "{text}"; write a whole number'
+    return ""
+
+
+def _constants(about: About) -> None:
+    """`=text`, and names whose value is known per product."""
+    for bound in about.bound.values():
+        for field in bound.fields:
+            rule = about.rules.get(field.name)
+            sources = field.source.sources if isinstance(field.source, ir.FromFirst) else (field.source,)
+            for source in sources:
+                if rule is None or not isinstance(source, ir.FromText) or not source.text:
+                    continue
+                value: str | bool = source.text == "true" if rule.kind == "bool" and source.text in ("true", "false") else source.text
+                if wrong := _misfit(rule, value):
+                    about.find(field.line, f'{field.name}: the constant {wrong}')
+
+
+# --------------------------------------------------------------------------- what is needed
+
+
+def _needed(about: About) -> None:
+    given = about.given()
+    names = [rule.name for rule in about.rules.values() if rule.needed]
+    if any(is_depth(word) for word in about.message.records):
+        names = ["symbol", *_depth_needed(about, given)]
+    for name in names:
+        if name in given:
+            continue
+        if name == "symbol":
+            what = 'symbol is needed; take it from a path, or out of the channel: match = { "…" = "$channel" }'
+            about.find(about.message.line, what)
+        else:
+            about.find(about.message.line, f'{name} is needed; if the venue does not give it, write {name} = "="')
+
+
+def _depth_needed(about: About, given: set[str]) -> tuple[str, ...]:
+    sided = [name for name in SIDED_NEEDED if name in given]
+    if not sided:
+        return LEVEL_NEEDED
+    mixed = [name for name in _LEVEL_PRICES if name in given]
+    for name in mixed:
+        field = about.message.field(name)
+        what = f"{name} cannot stand beside {sided[0]}; write either side price qty, or {' '.join(LEVEL_NEEDED)}"
+        about.find(field.line if field else about.message.line, what)
+    return SIDED_NEEDED
+
+
+def _order(about: About) -> None:
+    message, given = about.message, about.given()
+    if "first_id" in about.rules and is_depth(message.record) and "first_id" in given and "update_id" not in given:
+        field = message.field("first_id")
+        about.find(field.line if field else message.line, "first_id needs update_id beside it; give update_id as well")
+    if not about.market or about.fetched:
+        if message.order is not None:
+            about.find(about.line("order"), "order is for market data that is pushed; take it out")
+        return
+    allowed = ORDERS["trade" if "trade" in message.record else "state"]
+    if message.order is None:
+        about.find(message.line, f'order is missing; write order = "{allowed[0]}" (one of {" ".join(allowed)})')
+        return
+    if message.order not in allowed:
+        known = {word for words in ORDERS.values() for word in words}
+        what = f"is not for {message.record}; write one of {' '.join(allowed)}" if message.order in known else ""
+        about.find(about.line("order"), f'order = "{message.order}" {what}' if what else _misspelt(message.order, allowed))
+        return
+    compared = {"trade": "trade_id", "aggtrade": "agg_id"}.get(message.record, "update_id")
+    if message.order != "leader" and compared not in given and not ("trade" in message.record and "update_id" in given):
+        about.find(about.line("order"), f'order = "{message.order}" compares {compared}, which is not given; give it, or write order = "leader"')
+
+
+def _misspelt(order: str, allowed: tuple[str, ...]) -> str:
+    return f'order = "{order}" is not known{did_you_mean(order, allowed)}'

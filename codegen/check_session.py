@@ -1,0 +1,246 @@
+"""Manners of connections: addresses, requests, probes; and which messages may be pushed or fetched at all.
+
+May import `about`, `bind`, `check_names`, `fields`, `ir`, `spec`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+from . import bind, ir
+from .about import About
+from .check_names import CLOCK, fetched_names, known_names, unknown
+from .fields import is_depth
+from .spec import Spec
+
+_SESSION_NAMES = ("id", "args", *CLOCK)
+_SAMPLE_SYMBOL = "FOOBAR"
+
+
+def check(spec: Spec, exchange: ir.Exchange, messages: tuple[About, ...]) -> None:
+    """Finds what keeps K4 from connecting, subscribing, asking and fetching as the spec means it."""
+    for product in exchange.products:
+        here = [about for about in messages if product.name in about.message.products]
+        streams = [about for about in here if about.message.channel is not None and not about.fetched]
+        _url(spec, exchange, product, streams)
+        _subscribing(spec, exchange, product, streams)
+        _ping(spec, product, here)
+    for about in messages:
+        _kind(about)
+        if about.fetched:
+            _fetched(about, messages)
+    _told_apart(exchange, messages)
+
+
+def _who(spec: Spec, product: ir.Product, key: str) -> str:
+    """Which part of the spec gives a product this key of the session."""
+    return f'product "{product.name}"' if ("product", product.name, key) in spec.lines else "session"
+
+
+# --------------------------------------------------------------------------- addresses
+
+
+def _url(spec: Spec, exchange: ir.Exchange, product: ir.Product, streams: list[About]) -> None:
+    line = spec.line(("product", product.name, "url"))
+    who = f'product "{product.name}"'
+    start = product.url.parts[0] if product.url.parts else None
+    if isinstance(start, ir.Lit) and not start.text.startswith("wss://"):
+        spec.find(line, who, f'url = "{product.url.source}": must begin with wss://')
+    known = {*_SESSION_NAMES, *dict(product.vars), *fetched_names(exchange, product), "symbol", "channel"}
+    _stream_names(spec, product, streams, "url", product.url, (line, who), known)
+
+
+def _stream_names(
+    spec: Spec, product: ir.Product, streams: list[About], key: str, text: ir.Text, place: tuple[int, str], known: set[str]
+) -> None:
+    """Names in a text that every stream of a product fills in: unknown to all is the text's fault, to some is theirs."""
+    for name in bind.names_in(text):
+        lacking = [about for about in streams if name not in known and name not in dict(about.message.vars)]
+        if name not in known and len(lacking) == len(streams):
+            shown = [*dict(product.vars), *sorted(known - set(dict(product.vars)))]
+            spec.find(*place, f"{key}: {unknown(name, shown)}")
+            continue
+        for about in lacking:
+            about.find(about.line("channel"), unknown(name, known_names(about, product)))
+
+
+# --------------------------------------------------------------------------- requests
+
+
+def _subscribing(spec: Spec, exchange: ir.Exchange, product: ir.Product, streams: list[About]) -> None:
+    in_url = set(bind.names_in(product.url)) & {"args", "channel", "symbol"}
+    subscribe = product.session.subscribe
+    if streams and subscribe is None and not in_url:
+        what = "messages have a channel, but nothing subscribes it; write subscribe = { send = '…', arg = '…' } under [session]"
+        spec.find(product.line, f'product "{product.name}"', what)
+    if "args" in in_url and (subscribe is None or subscribe.arg is None):
+        what = "url holds $args, but subscribe has no arg; write what one stream's part is: subscribe = { send = '…', arg = '…' }"
+        spec.find(spec.line(("product", product.name, "url")), f'product "{product.name}"', what)
+    for key, request in (("subscribe", subscribe), ("unsubscribe", product.session.unsubscribe)):
+        if request is None:
+            continue
+        place = (request.line, _who(spec, product, key))
+        uses = "args" in bind.names_in(request.send)
+        if uses and request.arg is None:
+            spec.find(*place, f"{key}.send holds $args, but there is no arg; write arg = '…', one stream's part of it")
+            continue
+        if request.arg is not None and not uses:
+            spec.find(*place, f"{key}.arg is given, but {key}.send holds no $args; write $args where the list of them stands")
+            continue
+        known = {*_SESSION_NAMES, *dict(product.vars), *fetched_names(exchange, product), "symbol", "channel"}
+        _stream_names(spec, product, streams, f"{key}.send", request.send, place, known)
+        if request.arg is not None:
+            _stream_names(spec, product, streams, f"{key}.arg", request.arg, place, known - {"args"})
+        for about in streams:
+            _rendered(spec, product, key, request, about)
+
+
+def _rendered(spec: Spec, product: ir.Product, key: str, request: ir.Request, about: About) -> None:
+    """A request for one stream, as it will go out."""
+    values = _samples(about, product)
+    try:
+        if request.arg is not None:
+            values["args"] = bind.request_args([bind.render(request.arg, values)])
+        text = bind.render(request.send, values)
+    except KeyError:
+        return  # an unknown name, told elsewhere
+    place = (request.line, _who(spec, product, key))
+    if wrong := not_json(text):
+        spec.find(*place, f"{key} for {about.who} gives {text}, which is not the JSON that its braces promise: {wrong}")
+    limit, size = product.session.limits.bytes, len(text.encode())
+    if limit is not None and size > limit:
+        spec.find(*place, f"{key} for {about.who} has {size} bytes, more than limits.bytes = {limit}; raise the limit or write less")
+
+
+def _samples(about: About, product: ir.Product) -> dict[str, str]:
+    """Values as they may be at run time, the symbol from the first example that has one."""
+    expected = (dict(record).get("symbol") for example in about.message.examples for record in example.expect)
+    symbol = next((value for value in expected if isinstance(value, str)), _SAMPLE_SYMBOL)
+    values = {name: "x" for name in fetched_names(about.exchange, product)}
+    values |= {"symbol": symbol, "id": "1", "now_s": "1700000000", "now_ms": "1700000000000"}
+    values |= {**dict(product.vars), **dict(about.message.vars)}
+    if about.message.channel is not None:
+        values["channel"] = bind.render(about.message.channel, values, unset="x")
+    return values
+
+
+def not_json(text: str) -> str:
+    """What is wrong with a text that begins like a JSON object or array; empty for valid JSON and for any other text."""
+    if not text.lstrip().startswith(("{", "[")):
+        return ""
+    try:
+        json.loads(text)
+    except json.JSONDecodeError as error:
+        return f"{error.msg} at column {error.colno}"
+    return ""
+
+
+def _ping(spec: Spec, product: ir.Product, here: list[About]) -> None:
+    ping = product.session.ping
+    if ping is None or ping.send is None:
+        return
+    place = (ping.line, _who(spec, product, "ping"))
+    if not any(about.message.record == "pong" for about in here):
+        spec.find(*place, 'ping.send is given, but no message has record = "pong"')
+    known: Mapping[str, str] = {**dict(product.vars), "id": "1", "now_s": "1700000000", "now_ms": "1700000000000"}
+    for name in bind.names_in(ping.send):
+        if name not in known:
+            spec.find(*place, f"ping.send: {unknown(name, known)}")
+    text = bind.render(ping.send, known, unset="x")
+    if wrong := not_json(text):
+        spec.find(*place, f"ping.send gives {text}, which is not the JSON that its braces promise: {wrong}")
+
+
+# --------------------------------------------------------------------------- what may be pushed and fetched
+
+
+def _kind(about: About) -> None:
+    message, find = about.message, about.find
+    if about.fetched:
+        start = message.url.parts[0] if message.url is not None and message.url.parts else None
+        source = message.url.source if message.url is not None else ""
+        if start is None or (isinstance(start, ir.Lit) and not start.text.startswith("https://")):
+            find(about.line("url"), f'url = "{source}": what is fetched must begin with https://')
+        if message.channel is not None:
+            find(about.line("channel"), "a message is either pushed (channel) or fetched (url); take one of them out")
+        return
+    if message.record in ir.FETCHED_RECORDS:
+        find(message.line, f"{message.record} is fetched; write its url")
+    elif not message.match:
+        find(message.line, 'match is missing; a pushed message must say how it is recognised, as in match = { "…" = "…" }')
+    if message.record == "ping" and message.send is None:
+        find(message.line, "send is missing; write what answers this ping")
+    if message.record != "ping" and message.send is not None:
+        find(about.line("send"), "send is for the answer to a ping and the body of what is fetched; take it out")
+
+
+def _fetched(about: About, messages: tuple[About, ...]) -> None:
+    message = about.message
+    if message.record == "instrument":
+        return
+    if message.record == "vars":
+        if not _vars_asked(about, messages):
+            about.find(message.line, "nothing asks for this: no url, request or message uses a name that it brings")
+        return
+    if not is_depth(message.record):
+        about.find(about.line("url"), f"{message.record} cannot be fetched, nothing asks for it; take out url")
+        return
+    snapshot = message.field("snapshot")
+    if snapshot is None or snapshot.source != ir.FromText("true"):
+        line = snapshot.line if snapshot is not None else message.line
+        about.find(line, 'a fetched book is a snapshot; write snapshot = "=true"')
+    if not any(_book(other, about) for other in messages):
+        what = f"nothing asks for this: no pushed {message.record} keeps a book; give one `snapshot`, or take this out"
+        about.find(message.line, what)
+
+
+def _book(other: About, about: About) -> bool:
+    shared = set(other.message.products) & set(about.message.products)
+    same = about.message.record in other.message.records and bool(shared)
+    return same and not other.fetched and other.message.field("snapshot") is not None
+
+
+def _vars_asked(about: About, messages: tuple[About, ...]) -> bool:
+    brings = {field.name for field in about.message.fields} | set(about.captures())
+    texts: list[ir.Text | None] = []
+    for product in about.products:
+        session = product.session
+        texts.append(product.url)
+        texts += [text for request in (session.subscribe, session.unsubscribe) if request for text in (request.send, request.arg)]
+        texts.append(session.ping.send if session.ping else None)
+    for other in messages:
+        if other is not about:
+            message = other.message
+            texts += [message.url, message.send, message.channel]
+            texts += [pattern for match in message.match for pattern in match.patterns]
+            brings -= set() if not _reads(other, brings) else brings
+    return not brings or any(text is not None and set(bind.names_in(text)) & brings for text in texts)
+
+
+def _reads(about: About, names: set[str]) -> bool:
+    """Whether a field takes one of these names."""
+    for field in about.message.fields:
+        sources = field.source.sources if isinstance(field.source, ir.FromFirst) else (field.source,)
+        if any(isinstance(source, ir.FromName) and source.name in names for source in sources):
+            return True
+    return False
+
+
+def _told_apart(exchange: ir.Exchange, messages: tuple[About, ...]) -> None:
+    """Two products on one address need something in `match` that differs, or one takes the other's data."""
+    for about in messages:
+        if about.fetched or not about.market or about.message.channel is None:
+            continue
+        seen: dict[object, str] = {}
+        for product in about.products:
+            bound = about.bound[product.name]
+            key = (bind.stream_url(product, bound).parts, tuple((match.path, _shapes(match)) for match in bound.match))
+            other = seen.setdefault(key, product.name)
+            if other != product.name:
+                what = f'products "{other}" and "{product.name}" share a url, and no `match` tells them apart'
+                about.find(about.line("match"), f"{what}; match something that differs, as a name in their vars")
+
+
+def _shapes(match: ir.Match) -> tuple[tuple[ir.Lit | ir.Ref | ir.Star, ...], ...]:
+    return tuple(pattern.parts for pattern in match.patterns)
