@@ -15,8 +15,7 @@ from pathlib import Path
 import uvloop
 
 from k4 import native
-from k4.config import Config
-from k4.config import load as load_config
+from k4.config import Config, load_reported
 from k4.errors import K4Error, UsageError
 from k4.sim.market import Market
 from k4.sim.server import Desk, Simulator
@@ -51,7 +50,8 @@ def run(
         raise UsageError(f"--delay {','.join(map(str, delay))}: milliseconds must not be negative")
     frames = read_recording(replay, speed) if replay else []
     built = native.load(spec or None)
-    simulator = Simulator(desks(load_config(config, built), built, seed), delays_s=[ms / 1000 for ms in delay], rate=rate, replay=frames)
+    served = desks(load_reported(config, built.exchanges), built, seed)
+    simulator = Simulator(served, delays_s=[ms / 1000 for ms in delay], rate=rate, replay=frames)
     uvloop.run(_serve(simulator, host, port, seconds))
     return 0
 

@@ -1,0 +1,297 @@
+"""The whole road, every part real: simulator, TLS, worker process, arbiter, ring, reader.
+
+The simulator runs in this process, where its market can be asked what it did; `k4 run` runs as users run it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Event as Flag
+from threading import Thread
+from typing import Self
+
+import pytest
+
+import k4
+from k4 import native
+from k4.sim.command import desks, read_recording
+from k4.sim.market import Event
+from k4.sim.server import Simulator
+
+ROOT = Path(__file__).parent.parent
+CAPTURES = Path(os.environ.get("K4_CAPTURES", ROOT.parent / "shared" / "captures"))
+SYMBOLS = ["FOOBAR", "BARBAZ"]
+RECORDS = ["bbo", "trade", "aggtrade", "depth5"]
+IDS = {"bbo": "update_id", "trade": "trade_id", "aggtrade": "agg_id", "depth5": "update_id"}
+
+
+@dataclass
+class Stage:
+    """A folder with a config, its own shared memory and cache; what it starts is stopped with it."""
+
+    folder: Path
+    env: dict[str, str]
+    symbols: list[str] = field(default_factory=lambda: list(SYMBOLS))
+    connections: int = 1
+
+    @property
+    def config(self) -> Path:
+        file = self.folder / "config.json"
+        entry = {
+            "name": "main",
+            "exchange": "binance",
+            "product": "spot",
+            "symbols": self.symbols,
+            "records": RECORDS,
+            "redundancy": {"connections": self.connections},
+        }
+        file.write_text(json.dumps({"connections": [entry], "log": {"dir": str(self.folder / "log")}}))
+        return file
+
+    def k4(self, *words: str | Path) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(self._command(words), env=self.env, capture_output=True, text=True, timeout=60, check=False)
+
+    @contextmanager
+    def running(self, *words: str | Path) -> Iterator[subprocess.Popen[str]]:
+        """A `k4` command in the background, ended by SIGTERM; it must then exit with 0."""
+        output = (self.folder / f"{words[0]}.out").open("w+")
+        process = subprocess.Popen(self._command(words), env=self.env, stdout=output, stderr=subprocess.STDOUT, text=True)
+        try:
+            yield process
+        finally:
+            process.send_signal(signal.SIGTERM)
+            code = process.wait(timeout=15)
+            output.seek(0)
+            text = output.read()
+            output.close()
+        assert code == 0, text
+
+    def _command(self, words: tuple[str | Path, ...]) -> list[str]:
+        return [sys.executable, "-m", "k4", *map(str, words)]
+
+
+@pytest.fixture
+def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
+    memory = tmp_path / "shm"
+    memory.mkdir()
+    monkeypatch.setenv("K4_SHM_DIR", str(memory))
+    return Stage(tmp_path, dict(os.environ))
+
+
+class Theatre:
+    """A simulator on a thread of its own, and everything its market said."""
+
+    def __init__(self, stage: Stage, **options: object) -> None:
+        built = native.load()
+        from k4.config import load_reported
+
+        self.simulator = Simulator(desks(load_reported(stage.config, built.exchanges), built, seed=5), **options)  # type: ignore[arg-type]
+        self.said: list[Event] = []
+        self.port = 0
+        self._loop = asyncio.new_event_loop()
+        self._ready = Flag()
+        self._thread = Thread(target=self._run)
+        (desk,) = self.simulator.desks
+        step = desk.market.step
+
+        def recorded(now_ns: int) -> Iterator[Event]:
+            for event in step(now_ns):
+                self.said.append(event)
+                yield event
+
+        desk.market.step = recorded  # type: ignore[method-assign]
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        assert self._ready.wait(10)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        asyncio.run_coroutine_threadsafe(self.simulator.close(), self._loop).result(30)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(10)
+        self._loop.close()
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        self.port = self._loop.run_until_complete(self.simulator.start("127.0.0.1", 0))
+        self._ready.set()
+        self._loop.run_forever()
+
+    def drop(self, number: int) -> None:
+        self._loop.call_soon_threadsafe(self.simulator.drop, number)
+
+
+def wait_for(condition: Callable[[], bool], what: str, seconds: float = 20) -> None:
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until, f"waited {seconds} s for {what}"
+        time.sleep(0.02)
+
+
+def tail(stage: Stage, record: str) -> list[dict[str, object]]:
+    """Everything the record's segment holds, by the command a user would type."""
+    with k4.open(f"binance_spot_{record}") as reader:
+        count = reader.head
+    done = stage.k4("tail", f"binance_spot_{record}", "--json", "--from", "oldest", "--count", str(count))
+    assert done.returncode == 0, done.stderr
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(lines) == count
+    return lines
+
+
+def bare(line: dict[str, object]) -> dict[str, object]:
+    """A line of `k4 tail` or `k4 decode` without what only the other one has, and without the flags of a start."""
+    extra = {"frame", "instrument", "source", "recv_ns", "price_exp", "qty_exp", "sequence"}
+    out = {key: value for key, value in line.items() if key not in extra}
+    flags = out["flags"]
+    assert isinstance(flags, list)
+    out["flags"] = [flag for flag in flags if flag not in ("RESET", "RESTART")]
+    return out
+
+
+def own_recording(file: Path, stage: Stage) -> None:
+    """A recording with all four kinds, from another market than the one the simulator runs."""
+    built = native.load()
+    from k4.config import load_reported
+
+    (desk,) = desks(load_reported(stage.config, built.exchanges), built, seed=99)
+    frames = []
+    for i in range(1500):
+        for event in desk.market.step(1_700_000_000_000_000_000 + i * 3_000_000):
+            frames += [desk.voice.say(message, event) for message in desk.voice.tellers(event.record)]
+    file.write_text("\n".join(frames) + "\n")
+
+
+@pytest.mark.parametrize("source", ["own", "capture"])
+def test_replay_gives_what_decode_gives(stage: Stage, source: str) -> None:
+    recording = stage.folder / "frames.jsonl"
+    if source == "own":
+        own_recording(recording, stage)
+    else:
+        capture = CAPTURES / "binance/spot_ws_cryptofeed_2021.jsonl"
+        if not capture.exists():
+            pytest.skip(f"not run: no {capture} (set K4_CAPTURES)")
+        recording.write_bytes(capture.read_bytes())
+        stage.symbols = sorted({name.split("@")[0].upper() for line in recording.open() if (name := json.loads(line).get("stream"))})
+    done = stage.k4("decode", "--exchange", "binance", "--product", "spot", "--json", recording)
+    assert done.returncode == 0, done.stderr
+    expected = [line for line in map(json.loads, done.stdout.splitlines()) if "record" in line]
+    counts = {record: sum(line["record"] == record for line in expected) for record in RECORDS}
+    with (
+        Theatre(stage, replay=read_recording(recording, "max")) as theatre,
+        stage.running("run", stage.config, "--sim", f"127.0.0.1:{theatre.port}"),
+    ):
+        wait_for(theatre.simulator.replayed.is_set, "the replay's end")
+        for record, count in counts.items():
+            with k4.open(f"binance_spot_{record}") as reader:
+                wait_for(lambda reader=reader, count=count: reader.head >= count, f"{count} {record} records")  # type: ignore[misc]
+        for record in RECORDS:
+            wanted = [bare(line) for line in expected if line["record"] == record]
+            assert [bare(line) for line in tail(stage, record)] == wanted
+
+
+def heads() -> dict[str, int]:
+    out = {}
+    for record in RECORDS:
+        try:
+            with k4.open(f"binance_spot_{record}") as reader:
+                out[record] = reader.head
+        except k4.errors.K4Error:
+            out[record] = 0
+    return out
+
+
+def test_two_connections_publish_every_update_once(stage: Stage) -> None:
+    """One connection is cut, comes back, then the other: nothing is missed, nothing comes twice, order holds but for LATE."""
+    stage.connections = 2
+    with (
+        Theatre(stage, delays_s=(0.0, 0.015), rate=1500) as theatre,
+        stage.running("run", stage.config, "--sim", f"127.0.0.1:{theatre.port}"),
+    ):
+        alive = theatre.simulator.clients
+
+        def numbers() -> list[int]:
+            return sorted(client.number for client in list(alive))
+
+        wait_for(lambda: len(numbers()) == 2 and min(heads().values()) > 20, "two connections and records of all kinds")
+        began = len(theatre.said)
+        for _ in range(2):
+            oldest = numbers()[0]
+            time.sleep(0.6)
+            theatre.drop(oldest)
+            wait_for(lambda gone=oldest: len(numbers()) == 2 and gone not in numbers(), "the cut connection to come back")  # type: ignore[misc]
+        time.sleep(0.6)
+        ended = len(theatre.said)
+        wait_for(lambda: _published(theatre, began, ended), "the last update to be published")
+        sources = {}
+        for record in RECORDS:
+            _check_exactly_once(record, [e for e in theatre.said[began:ended] if _word(e) == record], tail(stage, record))
+            with k4.open(f"binance_spot_{record}") as reader:
+                sources[record] = {source.name: source for source in reader.sources()}
+                assert reader.info.record_size > 0
+    for record, by_name in sources.items():
+        assert sorted(by_name) == ["main#0", "main#1"], record
+        assert all(source.wins > 0 for source in by_name.values()), (record, by_name)
+        assert all(source.duplicates > 0 for source in by_name.values()), (record, by_name)
+
+
+def _word(event: Event) -> str:
+    return "depth5" if event.record == "depth" else event.record
+
+
+def _published(theatre: Theatre, began: int, ended: int) -> bool:
+    last = {(_word(e), e.symbol): e.values[IDS[_word(e)]] for e in theatre.said[began:ended]}
+    for (record, symbol), number in last.items():
+        with k4.open(f"binance_spot_{record}") as reader:
+            newest = reader.latest(symbol)
+            if newest is None or getattr(newest, IDS[record]) < number:
+                return False
+    return True
+
+
+def _check_exactly_once(record: str, said: list[Event], lines: list[dict[str, object]]) -> None:
+    """All ids that the market gave out while both connections had been up at the start appear once each, in order but for LATE."""
+    for symbol in SYMBOLS:
+        expected = [int(str(event.values[IDS[record]])) for event in said if event.symbol == symbol]
+        own = [line for line in lines if line["symbol"] == symbol]
+        published = [int(str(line[IDS[record]])) for line in own]
+        assert len(published) == len(set(published)), f"{record} {symbol}: an update came twice"
+        within = [number for number in published if expected[0] <= number <= expected[-1]]
+        assert sorted(within) == expected, f"{record} {symbol}: not exactly the updates that the market made"
+        in_time = [int(str(line[IDS[record]])) for line in own if "LATE" not in line["flags"]]  # type: ignore[operator]
+        assert in_time == sorted(in_time), f"{record} {symbol}: out of order without LATE"
+
+
+def test_records_carry_what_the_market_did(stage: Stage) -> None:
+    """Values, not ids alone: exact decimals and times of every record read from shared memory."""
+    with (
+        Theatre(stage, rate=800) as theatre,
+        stage.running("run", stage.config, "--sim", f"127.0.0.1:{theatre.port}"),
+    ):
+        wait_for(lambda: min(heads().values()) > 30, "records of all kinds")
+        by_id = {(_word(e), e.symbol, e.values[IDS[_word(e)]]): e.values for e in list(theatre.said)}
+        for record in RECORDS:
+            for line in tail(stage, record)[:30]:
+                values = by_id[record, str(line["symbol"]), line[IDS[record]]]
+                for name, value in values.items():
+                    if name in ("event_ns", "engine_ns"):
+                        assert line[name] is None or int(str(line[name])) // 10**6 == int(str(value)) // 10**6
+                    elif isinstance(value, list):
+                        shown = line[name]
+                        assert isinstance(shown, list)
+                        assert [float(text) for text in shown] == [float(v) for v in value[:5]]
+                    elif isinstance(value, bool | str | int):
+                        assert line[name] == value, (record, name)
+                    else:
+                        assert float(str(line[name])) == float(str(value)), (record, name)
