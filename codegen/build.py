@@ -120,21 +120,21 @@ def compile_into(folder: Path, specs: Sequence[Path]) -> Path:
     jobs.append((bridge, ("-std=c11", "-fPIC", "-fvisibility=hidden", "-w", *flags())))
     objects = folder / "objects"
     objects.mkdir(exist_ok=True)
-    include = ["-I", str(folder), "-I", str(places.csrc()), "-I", sysconfig.get_path("include")]
+    include = [f"-I{place}" for place in (folder, places.csrc(), sysconfig.get_path("include"))]
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         outputs = [objects / f"{source.stem}.o" for source, _ in jobs]
         done = [
-            pool.submit(_compile, [*compiler, *options, *include, "-c", str(source), "-o", str(output)], source.name)
+            pool.submit(_compile, [*compiler, *options, *include, "-c", str(source), "-o", str(output)], source)
             for (source, options), output in zip(jobs, outputs, strict=True)
         ]
         warnings = [job.result() for job in done]
-    _compile([*compiler, "-shared", *flags(), *map(str, outputs), "-o", str(folder / EXTENSION)], EXTENSION)
+    _compile([*compiler, "-shared", *flags(), *map(str, outputs), "-o", str(folder / EXTENSION)], folder / EXTENSION)
     shutil.rmtree(objects)
     sys.stderr.write("".join(warnings))
     return folder
 
 
-def _compile(command: list[str], what: str) -> str:
+def _compile(command: list[str], what: Path) -> str:
     """Runs the compiler; what it had to say. Raises BuildError when it failed."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)  # noqa: S603 (the user's own compiler)
@@ -142,5 +142,6 @@ def _compile(command: list[str], what: str) -> str:
         raise BuildError(f"{command[0]} cannot be run: {error.strerror}", NO_COMPILER) from error
     if done.returncode:
         text = "\n".join(done.stderr.splitlines()[:40])
-        raise BuildError(f"{what} does not compile: {shlex.join(command)}\n{text}", "this is a fault of K4 unless K4_CFLAGS or CC caused it")
+        hint = "this is a fault of K4 unless CC or K4_CFLAGS caused it"
+        raise BuildError(f"{what.name} does not compile: {shlex.join(command)}\n{text}", hint)
     return done.stderr

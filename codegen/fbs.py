@@ -296,12 +296,14 @@ def _scan(file: str, text: str) -> tuple[list[Token], list[Finding]]:
 def _kind(reader: _Reader, struct: Struct, member: Member, enum: ir.EnumType | None) -> str:
     """What the member's value means, from its attributes and type; notes what is wrong with either."""
     where = f'struct {struct.name}: "{member.name}"'
-    kinds = []
+    kinds: list[str] = []
+    wrong = False
     for word, line in member.attributes:
         if word in layout.KIND_SCALARS:
             kinds.append(word)
         elif word != "needed":
             reader.note(line, f'{where}: unknown attribute "{word}"; allowed: {", ".join(layout.KIND_SCALARS)}, needed')
+            wrong = True
             continue
         if word not in reader.attributes:
             reader.note(line, f'{where}: attribute "{word}" is not declared; write attribute "{word}"; at the top')
@@ -312,6 +314,8 @@ def _kind(reader: _Reader, struct: Struct, member: Member, enum: ir.EnumType | N
             reader.note(member.line, f"{where}: an array of {member.type}; allowed as arrays: {', '.join(layout.ARRAY_KINDS)}")
         return "enum" if enum is not None else "bool"
     if len(kinds) != 1:
+        if not kinds and wrong:
+            return "integer"
         what = f'"{kinds[0]}" and "{kinds[1]}" at once' if kinds else "nothing says what it means"
         reader.note(member.line, f"{where}: {what}; write one of ({') ('.join(layout.KIND_SCALARS)})")
         return kinds[0] if kinds else "integer"
@@ -326,11 +330,11 @@ def _kind(reader: _Reader, struct: Struct, member: Member, enum: ir.EnumType | N
 
 
 def _record(reader: _Reader, struct: Struct, number: int) -> ir.RecordType | None:
-    """The record with every member at its place; None when a type is not known, for then nothing behind it has a place."""
+    """The record with every member at its place; None when a member is wrong, for then nothing behind it has a sure place."""
     enums = {e.name: e for e in reader.enums}
     fields: list[ir.RecordField] = []
     offset = 0
-    placed = True
+    before = len(reader.findings)
     for member in struct.members:
         enum = enums.get(member.type)
         scalar = enum.base if enum else member.type
@@ -338,7 +342,6 @@ def _record(reader: _Reader, struct: Struct, number: int) -> ir.RecordType | Non
             if enum is None:
                 what = f'struct {struct.name}: "{member.name}": type "{member.type}" has no fixed size'
                 reader.note(member.line, f"{what}; allowed: {', '.join([*layout.SCALAR_SIZE, *enums])}")
-            placed = False
             continue
         kind = _kind(reader, struct, member, enum)
         size = layout.SCALAR_SIZE[scalar] * max(member.length, 1)
@@ -346,7 +349,7 @@ def _record(reader: _Reader, struct: Struct, number: int) -> ir.RecordType | Non
         name = enum.name if enum else None
         fields.append(ir.RecordField(member.name, scalar, member.length, kind, name, needed, offset, size, member.doc, member.line))
         offset += size
-    if not placed:
+    if len(reader.findings) > before:
         return None
     return ir.RecordType(struct.name, struct.name.lower(), number, tuple(fields), offset, struct.doc, struct.line)
 
@@ -359,9 +362,9 @@ def _check_records(reader: _Reader, records: list[ir.RecordType]) -> None:
             reader.note(record.line, f'struct {record.name} and {words[record.word]} are both called "{record.word}"; rename one')
         words[record.word] = record.name
     flags = next((e for e in reader.enums if e.name == layout.FLAG_ENUM), None)
-    if not records:
+    if not reader.structs:
         reader.note(1, "no struct: there is no record; write at least one")
-    elif flags is None or not flags.bit_flags or flags.base != "ushort":
+    if flags is None or not flags.bit_flags or flags.base != "ushort":
         reader.note(flags.line if flags else 1, f'the flags of records need "enum {layout.FLAG_ENUM} : ushort (bit_flags)"')
 
 

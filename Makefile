@@ -1,0 +1,50 @@
+# make demo: ten seconds of market data, from a simulated exchange through shared memory to a reader.
+# make test: everything that can be checked. Both set up what they need in .venv; nothing else is touched.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/ready
+
+.PHONY: demo test lint ctest bench wheel clean check-tools
+
+demo: $(READY)
+	$(BIN)/k4 codegen
+	$(BIN)/python examples/demo.py
+
+test: $(READY) lint ctest
+	$(BIN)/k4 codegen
+	$(BIN)/python -m pytest
+
+lint: $(READY)
+	$(BIN)/ruff check
+	$(BIN)/mypy
+
+ctest: $(READY)
+	$(BIN)/python tests/c/run.py
+
+bench: $(READY)
+	$(BIN)/k4 codegen
+	$(BIN)/python bench/decode.py
+
+wheel: $(READY)
+	$(BIN)/python -m build --wheel --no-isolation
+
+# Each tool is named with the Debian package that brings it.
+check-tools:
+	@command -v $(PYTHON) >/dev/null || { echo "missing: $(PYTHON); apt-get install python3" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "missing: Python 3.11 or newer; apt-get install python3" >&2; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo "missing: venv; apt-get install python3-venv" >&2; exit 1; }
+	@$(PYTHON) -c 'import os, sysconfig; open(os.path.join(sysconfig.get_path("include"), "Python.h"))' 2>/dev/null \
+		|| { echo "missing: Python.h; apt-get install python3-dev" >&2; exit 1; }
+	@command -v gcc >/dev/null || { echo "missing: gcc; apt-get install gcc" >&2; exit 1; }
+	@command -v g++ >/dev/null || { echo "missing: g++; apt-get install g++" >&2; exit 1; }
+
+$(READY): requirements.lock pyproject.toml setup.py | check-tools
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $@
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,57 @@
+"""What tests share: where captures are, the compiled extension, and one line for each thing that is not there to test with."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from k4.native import Native
+
+ROOT = Path(__file__).resolve().parent.parent
+CAPTURES = Path(os.environ.get("K4_CAPTURES") or ROOT.parent / "shared" / "captures")
+
+
+def pytest_report_header() -> list[str]:
+    lines = []
+    if not CAPTURES.is_dir():
+        lines.append(f"not run: tests on captured frames, {CAPTURES} is not there (set K4_CAPTURES)")
+    if shutil.which("clang") is None:
+        lines.append("not run: tests with clang, it is not installed (Debian package clang)")
+    if shutil.which("flatc") is None:
+        lines.append("not run: comparison with flatc, it is not installed (Debian package flatbuffers-compiler)")
+    return lines
+
+
+@pytest.fixture(scope="session")
+def captures() -> Path:
+    """The folder of captured frames."""
+    if not CAPTURES.is_dir():
+        pytest.skip(f"{CAPTURES} is not there (set K4_CAPTURES)")
+    return CAPTURES
+
+
+@pytest.fixture(scope="session")
+def headers(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the generated headers k4_records.h and k4.h, for tests that compile C."""
+    from k4._codegen import fbs, generate, places
+
+    folder = tmp_path_factory.mktemp("headers")
+    records = fbs.load(places.schema() / "records.fbs")
+    (folder / generate.RECORDS_HEADER).write_text(generate.records_header(records), encoding="utf-8")
+    (folder / generate.READER_HEADER).write_text(generate.reader_header(records), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def native() -> Native:
+    """The extension of the built-in specs, compiled if the user's cache has none that matches."""
+    from k4 import native
+    from k4._codegen import build
+
+    build.build()
+    return native.load(())
