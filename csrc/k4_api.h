@@ -117,13 +117,18 @@ int k4_view_next(k4_view *view, void *out, uint64_t *sequence, uint64_t *lost_fi
 /* Up to `max` records at once, contiguous in `out`; same meaning, count in *taken. */
 int k4_view_drain(k4_view *view, void *out, uint32_t max, uint32_t *taken, uint64_t *sequence, uint64_t *lost_first, uint64_t *lost_last);
 void k4_view_seek(k4_view *view, int oldest); /* 1: oldest still held, 0: newest (only what comes after) */
-int k4_view_latest(k4_view *view, uint32_t instrument, void *out); /* 1 copied, 0 none yet */
+/* The sequence of the next record: k4_view_seek_to(k4_view_head) reads only what comes. Any sequence may be sought; what the ring
+ * no longer holds is reported as lost. */
+uint64_t k4_view_head(const k4_view *view);
+uint64_t k4_view_position(const k4_view *view);
+void k4_view_seek_to(k4_view *view, uint64_t sequence);
+int k4_view_latest(k4_view *view, uint32_t instrument, void *out, uint64_t *sequence); /* 1 copied, 0 none yet */
 int k4_view_wait(k4_view *view, int64_t timeout_ns); /* sleeps, at most 100 ms at a time; 1 = there is something */
 int k4_view_writer(const k4_view *view); /* 1 alive, 0 closed, -1 gone */
 
 typedef struct {
     char name[64];
-    int record;
+    int record, closed; /* closed: 0 open, 1 closed by its writer, 2 replaced by another segment */
     uint32_t record_size, ring_slots, symbol_capacity, symbol_count, source_count;
     uint64_t layout_hash, head, epoch, oldest;
     int64_t writer_pid, heartbeat_ns;
@@ -140,8 +145,9 @@ int k4_view_symbol(const k4_view *view, uint32_t instrument, k4_symbol_info *out
 int k4_view_find(const k4_view *view, const char *symbol, const char *exchange, const char *product); /* index, -1 none, -2 ambiguous; "" = any */
 
 typedef struct {
-    char name[64];
+    char name[64], transport[16];
     uint64_t wins, duplicates, gaps, late;
+    int64_t lead_p50_ns, lead_p99_ns, lag_p50_ns, lag_p99_ns; /* from histograms, at most 12.5 % too low; -1: no sample */
 } k4_source_info;
 int k4_view_source(const k4_view *view, uint32_t source, k4_source_info *out);
 

@@ -96,15 +96,9 @@ static inline void k4_segment_put(uint8_t *slot, uint64_t n, const uint64_t *wor
     /* Odd: being written. Pairs with the reader's second look at the word: a reader whose copy saw one of our words also sees at
      * least this value there (release fence here, its acquire fence between copy and second look). */
     __atomic_store_n(sequence, 2 * n + 1, __ATOMIC_RELAXED);
-#if defined(__SANITIZE_THREAD__) || (defined(__has_feature) && __has_feature(thread_sanitizer))
-    /* ThreadSanitizer knows no fences: the same order said by stronger stores. */
-    for (uint32_t i = 0; i < count; i++)
-        __atomic_store_n(sequence + 1 + i, words[i], __ATOMIC_RELEASE);
-#else
     __atomic_thread_fence(__ATOMIC_RELEASE);
     for (uint32_t i = 0; i < count; i++)
         __atomic_store_n(sequence + 1 + i, words[i], __ATOMIC_RELAXED);
-#endif
     /* Release: pairs with the reader's acquire of the word before its copy. */
     __atomic_store_n(sequence, 2 * n + 2, __ATOMIC_RELEASE);
 }

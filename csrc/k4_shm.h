@@ -20,11 +20,7 @@
 
 #include "k4_records.h" /* generated: records, struct k4_symbol_entry, k4_layout_hash[], K4_SEGMENT_VERSION */
 
-#ifdef __cplusplus
-#define K4_SHM_ASSERT(condition) static_assert(condition, #condition)
-#else
-#define K4_SHM_ASSERT(condition) _Static_assert(condition, #condition)
-#endif
+#define K4_SHM_ASSERT(condition) K4_STATIC_ASSERT(condition, #condition)
 
 #define K4_SHM_MAGIC UINT64_C(0x4b34534547000d0a) /* byte-swapped it is another number: foreign byte order shows */
 #define K4_WAIT_MAGIC UINT64_C(0x4b34574149540d0a)
@@ -34,7 +30,6 @@
 #define K4_HISTOGRAM_BUCKETS 256
 #define K4_RING_SLOTS_MAX (UINT32_C(1) << 28)
 #define K4_SYMBOLS_MAX (UINT32_C(1) << 20)
-#define K4_RECORD_SIZE_MAX 65536u
 
 enum k4_status {
     K4_OK = 0,
@@ -87,7 +82,8 @@ struct k4_shm_header {
     int64_t heartbeat_mono_ns;
     uint32_t symbol_count; /* release: entries below it are complete */
     uint32_t source_count; /* release: entries below it are complete */
-    uint64_t pad1[2];
+    uint64_t first;        /* no record below it was ever in this file: it took the place of a segment of other counts */
+    uint64_t pad1;
 
     uint64_t head; /* sequence of the next record; all below it have been published */
     uint64_t pad2[7];
@@ -144,6 +140,7 @@ K4_SHM_ASSERT(offsetof(struct k4_shm_header, heartbeat_ns) == 152);
 K4_SHM_ASSERT(offsetof(struct k4_shm_header, heartbeat_mono_ns) == 160);
 K4_SHM_ASSERT(offsetof(struct k4_shm_header, symbol_count) == 168);
 K4_SHM_ASSERT(offsetof(struct k4_shm_header, source_count) == 172);
+K4_SHM_ASSERT(offsetof(struct k4_shm_header, first) == 176);
 K4_SHM_ASSERT(offsetof(struct k4_shm_header, head) == 192);
 K4_SHM_ASSERT(offsetof(struct k4_shm_header, wake) == 256);
 K4_SHM_ASSERT(offsetof(struct k4_shm_header, name) == 320);

@@ -1,0 +1,592 @@
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include "k4_segment.h"
+
+#include <limits.h>
+
+#include "k4_reader.h"
+#include "k4_shmfile.h"
+
+#define fail k4_reader_fail
+
+static uint64_t *slot_at(uint8_t *base, uint32_t stride, uint64_t i)
+{
+    return (uint64_t *)(void *)(base + (size_t)i * stride);
+}
+
+/* ---------------------------------------------------------------- mapping */
+
+static void point_into(struct k4_segment *segment, void *map)
+{
+    uint8_t *base = map;
+    struct k4_shm_header *header = map;
+    segment->header = header;
+    segment->size = (size_t)header->size;
+    segment->symbols = (struct k4_symbol_entry *)(void *)(base + header->symbols_at);
+    segment->sources = (struct k4_shm_source *)(void *)(base + header->sources_at);
+    segment->latest = base + header->latest_at;
+    segment->ring = base + header->ring_at;
+    segment->mask = header->ring_slots - 1;
+    segment->stride = header->stride;
+    segment->words = header->record_size / 8;
+    segment->head = header->head;
+}
+
+static int lock_pages(const struct k4_segment *segment, const void *map, size_t bytes, char *error, size_t size)
+{
+    if (!segment->lock_memory || mlock(map, bytes) == 0)
+        return 0;
+    return -fail(error, size, K4_NO_MEMORY, "segment %s: %llu bytes cannot be locked in memory: %s; raise ulimit -l or leave it unlocked", segment->name,
+                 (unsigned long long)bytes, strerror(errno));
+}
+
+/* A complete, empty segment in the file `fresh`. */
+static int build(const struct k4_segment *segment, const struct k4_shmfile_paths *paths, uint32_t record, uint32_t slots, uint32_t symbols, int64_t wall_ns,
+                 void **map, char *error, size_t size)
+{
+    struct k4_shm_header header;
+    memset(&header, 0, sizeof header);
+    k4_shm_place(&header, k4_record_size[record], slots, symbols);
+    int status = k4_shmfile_create(paths->fresh, header.size, segment->mode, map, error, size);
+    if (status != 0)
+        return status;
+    status = lock_pages(segment, *map, (size_t)header.size, error, size);
+    if (status != 0) {
+        (void)munmap(*map, (size_t)header.size);
+        (void)unlink(paths->fresh);
+        return status;
+    }
+    header.magic = K4_SHM_MAGIC;
+    header.version = K4_SEGMENT_VERSION;
+    header.layout_hash = k4_layout_hash[record];
+    header.record = record;
+    header.created_ns = wall_ns;
+    header.heartbeat_ns = wall_ns;
+    header.epoch = 1;
+    header.writer_pid = getpid();
+    header.writer_start = k4_shm_process_start(getpid());
+    (void)snprintf(header.name, sizeof header.name, "%s", segment->name);
+    (void)snprintf(header.word, sizeof header.word, "%s", k4_record_name[record]);
+    (void)snprintf(header.layout, sizeof header.layout, "%s", k4_record_layout[record]);
+    memcpy(*map, &header, sizeof header);
+    return 0;
+}
+
+/* Everything of segment `from` into the empty one `to`: same record, other counts. Sequences go on. */
+static void carry(const struct k4_segment *from, struct k4_segment *to)
+{
+    const struct k4_shm_header *old = from->header;
+    uint32_t symbols = old->symbol_count;
+    uint64_t keep = old->ring_slots < to->header->ring_slots ? old->ring_slots : to->header->ring_slots;
+    memcpy(to->symbols, from->symbols, (size_t)symbols * sizeof *to->symbols);
+    memcpy(to->sources, from->sources, (size_t)old->source_count * sizeof *to->sources);
+    memcpy(to->latest, from->latest, (size_t)symbols * to->stride);
+    uint64_t first = from->head > keep ? from->head - keep : 0;
+    if (first < old->first)
+        first = old->first;
+    if (first < from->head && *slot_at(from->ring, from->stride, first & from->mask) != 2 * first + 2)
+        first++; /* the oldest was being overwritten when its writer died */
+    for (uint64_t n = first; n < from->head; n++)
+        memcpy(slot_at(to->ring, to->stride, n & to->mask), slot_at(from->ring, from->stride, n & from->mask), to->stride);
+    to->header->first = first;
+    to->header->symbol_count = symbols;
+    to->header->source_count = old->source_count;
+    to->header->epoch = old->epoch;
+    to->header->head = from->head;
+    to->head = from->head;
+}
+
+/* Tells the readers of a mapped segment that it ends here. */
+static void end(struct k4_shm_header *header, uint32_t how)
+{
+    /* Release: pairs with the acquire of closed in k4_reader_next; all records are published before it. */
+    __atomic_store_n(&header->closed, how, __ATOMIC_RELEASE);
+    (void)__atomic_fetch_add(&header->wake, 1, __ATOMIC_SEQ_CST);
+    (void)syscall(SYS_futex, &header->wake, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+}
+
+static int put_in_place(const struct k4_shmfile_paths *paths, char *error, size_t size)
+{
+    if (rename(paths->fresh, paths->segment) == 0)
+        return 0;
+    int why = errno;
+    (void)unlink(paths->fresh);
+    return -fail(error, size, K4_SYSTEM, "%s cannot be put in place: %s", paths->segment, strerror(why));
+}
+
+/* ---------------------------------------------------------------- taking over */
+
+/* What a takeover believes is checked first: a segment that contradicts itself is refused, not guessed at. */
+static int check_contents(const struct k4_segment *segment, char *error, size_t size)
+{
+    const struct k4_shm_header *header = segment->header;
+    uint64_t head = segment->head, slots = header->ring_slots;
+    if (header->symbol_count > header->symbol_capacity || header->source_count > K4_SOURCES || head > UINT64_MAX / 4
+        || header->first > head)
+        return -fail(error, size, K4_BAD_SEGMENT, "it is damaged: %u symbols, %u sources, head %llu", header->symbol_count, header->source_count,
+                     (unsigned long long)head);
+    for (uint32_t i = 0; i < header->symbol_count; i++)
+        if (segment->symbols[i].symbol_len == 0 || segment->symbols[i].symbol_len > sizeof segment->symbols[i].symbol)
+            return -fail(error, size, K4_BAD_SEGMENT, "it is damaged: symbol %u has %u bytes", i, segment->symbols[i].symbol_len);
+    for (uint64_t i = 0; i < slots; i++) {
+        uint64_t found = *slot_at(segment->ring, segment->stride, i);
+        uint64_t n = (head & ~(slots - 1)) + i; /* the record at or above head that belongs here, less one lap where it was written */
+        if (n > head)
+            n -= slots; /* wraps below 0 where nothing was written yet */
+        int was_written = n <= head && n >= header->first;
+        uint64_t before = n >= slots + header->first ? 2 * (n - slots) + 2 : 0;
+        if (was_written ? !(found == 2 * n + 2 || (n == head && (found == 2 * n + 1 || found == before))) : found != 0)
+            return -fail(error, size, K4_BAD_SEGMENT, "it is damaged: ring slot %llu holds sequence word %llu, head is %llu", (unsigned long long)i,
+                         (unsigned long long)found, (unsigned long long)head);
+    }
+    return 0;
+}
+
+/* The newest complete record of `instrument` in the ring below head, into its latest slot; or the slot cleared. */
+static void restore_latest(struct k4_segment *segment, uint32_t instrument)
+{
+    uint64_t *latest = slot_at(segment->latest, segment->stride, instrument);
+    uint64_t slots = (uint64_t)segment->mask + 1;
+    uint64_t oldest = segment->head > slots ? segment->head - slots : 0;
+    if (oldest < segment->header->first)
+        oldest = segment->header->first;
+    for (uint64_t n = segment->head; n > oldest; n--) {
+        const uint64_t *slot = slot_at(segment->ring, segment->stride, (n - 1) & segment->mask);
+        uint32_t owner;
+        memcpy(&owner, slot + 1, sizeof owner);
+        if (slot[0] == 2 * (n - 1) + 2 && owner == instrument) {
+            k4_segment_put((uint8_t *)latest, n - 1, slot + 1, segment->words);
+            return;
+        }
+    }
+    __atomic_store_n(latest, 0, __ATOMIC_RELEASE);
+}
+
+/* What a writer that was killed left half-done. Readers go on meanwhile. */
+static void repair(struct k4_segment *segment)
+{
+    uint64_t n = segment->head;
+    const uint64_t *slot = slot_at(segment->ring, segment->stride, n & segment->mask);
+    /* Complete: readers may have taken it, so it counts. Odd: nobody ever accepts it, the next publish writes it anew. */
+    if (slot[0] == 2 * n + 2) {
+        uint32_t instrument;
+        memcpy(&instrument, slot + 1, sizeof instrument);
+        if (instrument < segment->header->symbol_count)
+            k4_segment_put(segment->latest + (size_t)instrument * segment->stride, n, slot + 1, segment->words);
+        segment->head = n + 1;
+        __atomic_store_n(&segment->header->head, n + 1, __ATOMIC_RELEASE);
+    }
+    for (uint32_t i = 0; i < segment->header->symbol_capacity; i++) {
+        uint64_t sequence = *slot_at(segment->latest, segment->stride, i);
+        if ((sequence & 1) != 0 || sequence > 2 * segment->head)
+            restore_latest(segment, i);
+    }
+}
+
+static int find_products(struct k4_segment *segment)
+{
+    if (k4_symtab_init(&segment->symtab, segment->header->symbol_capacity) != 0)
+        return -K4_NO_MEMORY;
+    for (uint32_t i = 0; i < segment->header->symbol_count; i++) {
+        const struct k4_symbol_entry *entry = &segment->symbols[i];
+        char exchange[sizeof entry->exchange + 1] = "", product[sizeof entry->product + 1] = "";
+        memcpy(exchange, entry->exchange, sizeof entry->exchange);
+        memcpy(product, entry->product, sizeof entry->product);
+        int number = k4_segment_product(segment, exchange, product);
+        if (number < 0)
+            return number;
+        if (k4_symtab_add(&segment->symtab, (uint32_t)number, (const uint8_t *)entry->symbol, entry->symbol_len, (int32_t)i) != 0)
+            return -K4_NO_MEMORY;
+    }
+    return 0;
+}
+
+static int owe_restarts(struct k4_segment *segment)
+{
+    segment->restart = calloc(segment->header->symbol_capacity, 1);
+    if (segment->restart == NULL)
+        return -K4_NO_MEMORY;
+    if (segment->taken_over) {
+        segment->restarts = segment->header->symbol_count;
+        memset(segment->restart, 1, segment->restarts);
+    }
+    return 0;
+}
+
+/* The segment that stands there, as `old`: 0 and old->header NULL when there is none that can be carried on. */
+static int map_existing(struct k4_segment *segment, const struct k4_shmfile_paths *paths, struct k4_segment *old, int *fd_out, char *error, size_t size)
+{
+    struct k4_shm_header header;
+    struct stat about;
+    char why[1024];
+    old->header = NULL;
+    *fd_out = -1;
+    int fd = k4_shm_open_file(paths->segment, O_RDWR, &about, error, size);
+    if (fd < 0)
+        return fd == -K4_NO_SEGMENT ? 0 : fd;
+    memset(&header, 0, sizeof header);
+    ssize_t got = pread(fd, &header, sizeof header, 0); /* read, not mapped: the file may be cut off */
+    int status = got < 0 ? fail(why, sizeof why, K4_BAD_SEGMENT, "it cannot be read: %s", strerror(errno))
+                         : k4_shm_check(&header, (uint64_t)about.st_size, 0, why, sizeof why);
+    if (status == K4_OTHER_LAYOUT) {
+        *fd_out = fd;
+        return 0;
+    }
+    void *map = MAP_FAILED;
+    if (status == K4_OK) {
+        map = mmap(NULL, (size_t)header.size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd, 0);
+        if (map == MAP_FAILED)
+            status = fail(why, sizeof why, K4_NO_MEMORY, "it cannot be mapped: %s", strerror(errno));
+    }
+    if (status == K4_OK) {
+        point_into(old, map);
+        status = -check_contents(old, why, sizeof why);
+    }
+    if (status != K4_OK) {
+        if (map != MAP_FAILED)
+            (void)munmap(map, (size_t)header.size);
+        (void)close(fd);
+        old->header = NULL;
+        return -fail(error, size, status, "%s cannot be taken over: %s; if nobody needs it: k4 shm rm %s", paths->segment, why, segment->name);
+    }
+    (void)fchmod(fd, (mode_t)segment->mode);
+    (void)close(fd);
+    return 0;
+}
+
+/* A segment of another version or layout: its readers learn that it is over. The place of `closed` is the same in every version. */
+static void end_foreign(int fd)
+{
+    struct k4_shm_header header;
+    uint32_t closed = K4_SHM_REPLACED;
+    if (pread(fd, &header, sizeof header, 0) == (ssize_t)sizeof header && header.magic == K4_SHM_MAGIC) {
+        if (header.version == K4_SEGMENT_VERSION) {
+            void *map = mmap(NULL, sizeof header, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+            if (map != MAP_FAILED) {
+                end(map, K4_SHM_REPLACED);
+                (void)munmap(map, sizeof header);
+            }
+        } else if (pwrite(fd, &closed, sizeof closed, (off_t)offsetof(struct k4_shm_header, closed)) < 0) {
+            /* its readers notice by the lock that its writer is gone */
+        }
+    }
+    (void)close(fd);
+}
+
+/* Holding the lock: takes over what is there, or makes it new. */
+static int settle(struct k4_segment *segment, const struct k4_shmfile_paths *paths, uint32_t record, uint32_t slots, uint32_t symbols, int64_t wall_ns,
+                  char *error, size_t size)
+{
+    struct k4_segment old = {.header = NULL};
+    int foreign = -1;
+    void *map = NULL;
+    int status = map_existing(segment, paths, &old, &foreign, error, size);
+    if (status != 0)
+        return status;
+    if (old.header != NULL && old.header->record == record) {
+        repair(&old);
+        segment->taken_over = true;
+        if (old.header->ring_slots == slots && old.header->symbol_capacity >= symbols) {
+            status = lock_pages(segment, old.header, old.size, error, size);
+            if (status != 0) {
+                (void)munmap(old.header, old.size);
+                return status;
+            }
+            point_into(segment, old.header);
+            segment->header->epoch++;
+            return 0;
+        }
+        if (symbols < old.header->symbol_capacity)
+            symbols = old.header->symbol_capacity;
+    }
+    status = build(segment, paths, record, slots, symbols, wall_ns, &map, error, size);
+    if (status == 0) {
+        point_into(segment, map);
+        if (segment->taken_over) {
+            carry(&old, segment);
+            segment->header->epoch++;
+        }
+        status = put_in_place(paths, error, size);
+        if (status != 0) {
+            (void)munmap(map, segment->size);
+            segment->header = NULL;
+        }
+    }
+    if (old.header != NULL) {
+        if (status == 0)
+            end(old.header, K4_SHM_REPLACED);
+        (void)munmap(old.header, old.size);
+    }
+    if (foreign >= 0) {
+        if (status == 0)
+            end_foreign(foreign);
+        else
+            (void)close(foreign);
+    }
+    return status;
+}
+
+static int check_options(const k4_segment_options *options, const char *name, int record, uint32_t *slots, uint32_t *symbols, uint32_t *mode, char *error,
+                         size_t size)
+{
+    *slots = options->ring_slots ? options->ring_slots : 65536;
+    *symbols = options->symbol_capacity ? options->symbol_capacity : 4096;
+    *mode = options->mode ? options->mode : 0600;
+    if (record < 1 || record > K4_RECORD_COUNT)
+        return -fail(error, size, K4_BAD_ARGUMENT, "segment %s: there is no record number %d (1 to %d)", name, record, K4_RECORD_COUNT);
+    if (*slots < 2 || *slots > K4_RING_SLOTS_MAX || (*slots & (*slots - 1)) != 0)
+        return -fail(error, size, K4_BAD_ARGUMENT, "segment %s: ring_slots is %u, it must be a power of two from 2 to %u", name, *slots, K4_RING_SLOTS_MAX);
+    if (*symbols > K4_SYMBOLS_MAX)
+        return -fail(error, size, K4_BAD_ARGUMENT, "segment %s: symbol_capacity is %u, at most %u fit", name, *symbols, K4_SYMBOLS_MAX);
+    if ((*mode & ~0644u) != 0 || (*mode & 0600) != 0600)
+        return -fail(error, size, K4_BAD_ARGUMENT, "segment %s: mode is %03o, it may be 600, 640, 604 or 644: only the writer writes", name, *mode);
+    return 0;
+}
+
+int k4_segment_open(struct k4_segment *segment, const char *name, int record, const k4_segment_options *options, int64_t wall_ns, char *error, size_t error_size)
+{
+    struct k4_shmfile_paths paths;
+    uint32_t slots, symbols;
+    bool new_lock = false, new_wait = false;
+    memset(segment, 0, sizeof *segment);
+    segment->lock_fd = -1;
+    int status = k4_shmfile_paths(&paths, k4_shm_dir(), name, error, error_size);
+    if (status == 0)
+        status = check_options(options, name, record, &slots, &symbols, &segment->mode, error, error_size);
+    if (status != 0)
+        return -status;
+    segment->lock_memory = options->lock_memory != 0;
+    (void)snprintf(segment->name, sizeof segment->name, "%s", name);
+    (void)snprintf(segment->dir, sizeof segment->dir, "%s", k4_shm_dir());
+    segment->lock_fd = k4_shmfile_lock(paths.lock, name, segment->mode, &new_lock, error, error_size);
+    if (segment->lock_fd < 0)
+        return -segment->lock_fd;
+    status = k4_shmfile_wait(&paths, segment->mode, &segment->wait, &new_wait, error, error_size);
+    if (status == 0)
+        status = settle(segment, &paths, (uint32_t)record, slots, symbols, wall_ns, error, error_size);
+    if (status == 0) {
+        status = find_products(segment);
+        if (status == 0)
+            status = owe_restarts(segment);
+        if (status != 0)
+            (void)fail(error, error_size, 0, "segment %s: %s", name, k4_status_text(-status));
+    }
+    if (status != 0) {
+        if (segment->header != NULL)
+            (void)munmap(segment->header, segment->size);
+        if (segment->wait != NULL)
+            (void)munmap(segment->wait, 4096);
+        k4_symtab_fini(&segment->symtab);
+        free(segment->restart);
+        if (new_wait)
+            (void)unlink(paths.wait);
+        if (new_lock)
+            (void)unlink(paths.lock);
+        (void)close(segment->lock_fd);
+        memset(segment, 0, sizeof *segment);
+        segment->lock_fd = -1;
+        return -status;
+    }
+    segment->header->writer_start = k4_shm_process_start(getpid());
+    __atomic_store_n(&segment->header->writer_pid, (int64_t)getpid(), __ATOMIC_RELAXED);
+    if (wall_ns != 0)
+        __atomic_store_n(&segment->header->heartbeat_ns, wall_ns, __ATOMIC_RELAXED);
+    __atomic_store_n(&segment->header->closed, (uint32_t)K4_SHM_OPEN, __ATOMIC_RELEASE);
+    return K4_OK;
+}
+
+void k4_segment_close(struct k4_segment *segment)
+{
+    if (segment->header == NULL)
+        return;
+    end(segment->header, K4_SHM_CLOSED);
+    (void)munmap(segment->header, segment->size);
+    (void)munmap(segment->wait, 4096);
+    k4_symtab_fini(&segment->symtab);
+    free(segment->restart);
+    (void)close(segment->lock_fd);
+    memset(segment, 0, sizeof *segment);
+    segment->lock_fd = -1;
+}
+
+/* ---------------------------------------------------------------- symbols and sources */
+
+int k4_segment_product(struct k4_segment *segment, const char *exchange, const char *product)
+{
+    for (uint32_t i = 0; i < segment->product_count; i++)
+        if (strcmp(segment->products[i].exchange, exchange) == 0 && strcmp(segment->products[i].name, product) == 0)
+            return (int)i;
+    if (strlen(exchange) >= sizeof segment->products->exchange || strlen(product) >= sizeof segment->products->name)
+        return -K4_BAD_ARGUMENT;
+    if (segment->product_count == K4_PRODUCTS_MAX)
+        return -K4_SYMBOLS_FULL;
+    uint32_t i = segment->product_count++;
+    (void)snprintf(segment->products[i].exchange, sizeof segment->products[i].exchange, "%s", exchange);
+    (void)snprintf(segment->products[i].name, sizeof segment->products[i].name, "%s", product);
+    return (int)i;
+}
+
+/* A larger segment in the place of this one, everything carried on; the old one's readers are told to open anew. */
+static int enlarge(struct k4_segment *segment)
+{
+    struct k4_shmfile_paths paths;
+    struct k4_segment old = *segment;
+    char ignored[8];
+    void *map = NULL;
+    uint32_t capacity = segment->header->symbol_capacity;
+    if (capacity > K4_SYMBOLS_MAX / 2)
+        return -K4_SYMBOLS_FULL;
+    uint8_t *restart = realloc(segment->restart, (size_t)capacity * 2);
+    if (restart == NULL)
+        return -K4_NO_MEMORY;
+    segment->restart = restart;
+    memset(restart + capacity, 0, capacity);
+    int status = k4_shmfile_paths(&paths, segment->dir, segment->name, ignored, sizeof ignored);
+    if (status == 0)
+        status = build(segment, &paths, segment->header->record, segment->header->ring_slots, capacity * 2, segment->header->created_ns, &map, ignored,
+                       sizeof ignored);
+    if (status != 0)
+        return status;
+    point_into(segment, map);
+    carry(&old, segment);
+    segment->header->heartbeat_ns = old.header->heartbeat_ns;
+    segment->header->heartbeat_mono_ns = old.header->heartbeat_mono_ns;
+    status = put_in_place(&paths, ignored, sizeof ignored);
+    if (status != 0) {
+        (void)munmap(map, segment->size);
+        point_into(segment, old.header);
+        return status;
+    }
+    end(old.header, K4_SHM_REPLACED);
+    (void)munmap(old.header, old.size);
+    return 0;
+}
+
+static bool symbol_ok(const uint8_t *symbol, uint32_t len)
+{
+    if (len == 0 || len > sizeof ((struct k4_symbol_entry *)0)->symbol)
+        return false;
+    for (uint32_t i = 0; i < len; i++)
+        if (symbol[i] < 0x20 || symbol[i] == 0x7f)
+            return false;
+    return true;
+}
+
+int k4_segment_symbol(struct k4_segment *segment, uint32_t product, const uint8_t *symbol, uint32_t symbol_len)
+{
+    if (product >= segment->product_count)
+        return -K4_BAD_ARGUMENT;
+    if (!symbol_ok(symbol, symbol_len))
+        return -K4_BAD_SYMBOL;
+    int32_t found = k4_symtab_find(&segment->symtab, product, symbol, symbol_len);
+    if (found >= 0)
+        return found;
+    uint32_t i = segment->header->symbol_count;
+    if (i == segment->header->symbol_capacity) {
+        int status = enlarge(segment);
+        if (status != 0)
+            return status;
+    }
+    if (k4_symtab_add(&segment->symtab, product, symbol, symbol_len, (int32_t)i) != 0)
+        return -K4_NO_MEMORY;
+    struct k4_symbol_entry *entry = &segment->symbols[i];
+    memset(entry, 0, sizeof *entry);
+    memcpy(entry->symbol, symbol, symbol_len);
+    entry->symbol_len = symbol_len;
+    memcpy(entry->exchange, segment->products[product].exchange, strlen(segment->products[product].exchange));
+    memcpy(entry->product, segment->products[product].name, strlen(segment->products[product].name));
+    entry->last_recv_ns = K4_ABSENT;
+    entry->state_since_ns = K4_ABSENT;
+    /* Release: pairs with the acquire in k4_reader_symbol_count. */
+    __atomic_store_n(&segment->header->symbol_count, i + 1, __ATOMIC_RELEASE);
+    return (int)i;
+}
+
+static void put_text(char *field, size_t room, const char *text)
+{
+    size_t len = strlen(text);
+    memset(field, 0, room);
+    memcpy(field, text, len < room ? len : room);
+}
+
+void k4_segment_unit(struct k4_segment *segment, uint32_t instrument, const char *qty_unit, const char *contract_size)
+{
+    struct k4_symbol_entry *entry = &segment->symbols[instrument];
+    put_text((char *)entry->qty_unit, sizeof entry->qty_unit, qty_unit);
+    put_text((char *)entry->contract_size, sizeof entry->contract_size, contract_size);
+}
+
+void k4_segment_state(struct k4_segment *segment, uint32_t instrument, uint32_t state, int64_t now_ns)
+{
+    struct k4_symbol_entry *entry = &segment->symbols[instrument];
+    if (entry->state == state && entry->state_since_ns != K4_ABSENT)
+        return;
+    __atomic_store_n(&entry->state_since_ns, now_ns, __ATOMIC_RELAXED);
+    __atomic_store_n(&entry->state, state, __ATOMIC_RELEASE);
+}
+
+int k4_segment_source(struct k4_segment *segment, const char *name, const char *transport)
+{
+    uint32_t count = segment->header->source_count;
+    size_t len = strnlen(name, sizeof segment->sources->name - 1);
+    for (uint32_t i = 0; i < count; i++)
+        if (strncmp(segment->sources[i].name, name, len) == 0 && segment->sources[i].name[len] == 0)
+            return (int)i;
+    if (count == K4_SOURCES)
+        return -K4_SOURCES_FULL;
+    struct k4_shm_source *source = &segment->sources[count];
+    memset(source, 0, sizeof *source);
+    memcpy(source->name, name, len);
+    put_text(source->transport, sizeof source->transport - 1, transport);
+    /* Release: pairs with the acquire of source_count in readers. */
+    __atomic_store_n(&segment->header->source_count, count + 1, __ATOMIC_RELEASE);
+    return (int)count;
+}
+
+void k4_segment_heartbeat(struct k4_segment *segment, int64_t wall_ns, int64_t mono_ns)
+{
+    __atomic_store_n(&segment->header->heartbeat_mono_ns, mono_ns, __ATOMIC_RELAXED);
+    __atomic_store_n(&segment->header->heartbeat_ns, wall_ns, __ATOMIC_RELAXED);
+}
+
+/* ---------------------------------------------------------------- records */
+
+uint64_t k4_segment_publish_restart(struct k4_segment *segment, uint32_t instrument, const void *record)
+{
+    union k4_record flagged;
+    memcpy(&flagged, record, (size_t)segment->words * 8);
+    flagged.common.flags |= K4_FLAG_RESTART;
+    segment->restart[instrument] = 0;
+    segment->restarts--;
+    return k4_segment_publish(segment, instrument, &flagged);
+}
+
+void k4_segment_wake_sleepers(struct k4_segment *segment)
+{
+    /* The whole count is taken: sleepers that were killed or timed out are forgotten with it. */
+    (void)__atomic_exchange_n(&segment->wait->sleepers, 0, __ATOMIC_SEQ_CST);
+    (void)syscall(SYS_futex, &segment->header->wake, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+}
+
+void k4_segment_seed(const struct k4_segment *segment, k4_segment_visit visit, void *context)
+{
+    uint64_t slots = (uint64_t)segment->mask + 1;
+    uint64_t oldest = segment->head > slots ? segment->head - slots : 0;
+    if (oldest < segment->header->first)
+        oldest = segment->header->first;
+    if (oldest < segment->head && *slot_at(segment->ring, segment->stride, oldest & segment->mask) != 2 * oldest + 2)
+        oldest++; /* the slot of head was under the pen: its older record is lost */
+    for (uint32_t i = 0; i < segment->header->symbol_count; i++) {
+        const uint64_t *slot = slot_at(segment->latest, segment->stride, i);
+        if (slot[0] != 0 && slot[0] / 2 - 1 < oldest)
+            visit(context, i, slot[0] / 2 - 1, slot + 1);
+    }
+    for (uint64_t n = oldest; n < segment->head; n++) {
+        const uint64_t *slot = slot_at(segment->ring, segment->stride, n & segment->mask);
+        uint32_t instrument;
+        memcpy(&instrument, slot + 1, sizeof instrument);
+        if (instrument < segment->header->symbol_count)
+            visit(context, instrument, n, slot + 1);
+    }
+}
