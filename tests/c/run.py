@@ -1,0 +1,95 @@
+"""Compiles every tests/c/test_*.c with the whole core and runs it: strictly, optimised, and under sanitizers.
+
+A test is a program that exits 0. It may include any header of csrc/ and the generated ones; it links only what it uses.
+Usage: run.py [NAME...], as in `run.py ws arbiter`; without names, all of them.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from k4._codegen import build, generate, places
+
+HERE = Path(__file__).resolve().parent
+STRICT = ("-std=c11", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror")
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One way to compile; `threads`: only for tests that start threads."""
+
+    name: str
+    compiler: str
+    options: tuple[str, ...]
+    threads: bool = False
+
+
+SETTINGS = (
+    Setting("gcc -O2", "gcc", ("-O2",)),
+    Setting("gcc address,undefined", "gcc", ("-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer")),
+    Setting("gcc thread", "gcc", ("-O1", "-g", "-fsanitize=thread"), threads=True),
+    Setting("clang -O2", "clang", ("-O2",)),
+)
+
+
+def run(command: list[str]) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    if done.returncode:
+        raise SystemExit(f"{' '.join(command)}\n{done.stdout}{done.stderr}\nexit {done.returncode}")
+
+
+def archive(setting: Setting, sources: list[Path], include: list[str], folder: Path, pool: concurrent.futures.Executor) -> Path:
+    """The core as a static library, so that a test pulls in only what it calls."""
+    folder.mkdir()
+    objects = [folder / f"{source.stem}.o" for source in sources]
+    commands = [
+        [setting.compiler, *STRICT, *setting.options, *include, "-c", str(source), "-o", str(output)]
+        for source, output in zip(sources, objects, strict=True)
+    ]
+    for job in [pool.submit(run, command) for command in commands]:
+        job.result()
+    library = folder / "libk4.a"
+    run(["ar", "rcs", str(library), *map(str, objects)])
+    return library
+
+
+def main(names: list[str]) -> int:
+    tests = sorted(HERE.glob("test_*.c"))
+    if names:
+        tests = [test for test in tests if test.stem.removeprefix("test_") in names]
+    if not tests:
+        raise SystemExit("no test of that name")
+    records, exchanges, notes = build.load()
+    for note in notes:
+        print(f"note: {note}", file=sys.stderr)
+    with tempfile.TemporaryDirectory(prefix="k4-ctest-") as made, concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        folder = Path(made)
+        for name, text in generate.generate(records, exchanges).items():
+            (folder / name).write_text(text, encoding="utf-8")
+        include = [f"-I{folder}", f"-I{places.csrc()}"]
+        sources = sorted(places.csrc().glob("*.c")) + sorted(folder.glob("*.c"))
+        for setting in SETTINGS:
+            wanted = [test for test in tests if not setting.threads or "pthread.h" in test.read_text(encoding="utf-8")]
+            if shutil.which(setting.compiler) is None:
+                print(f"not run: {setting.name}, {setting.compiler} is not installed (Debian package {setting.compiler})")
+                continue
+            if not wanted:
+                continue
+            library = archive(setting, sources, include, folder / setting.name.replace(" ", "-"), pool)
+            for test in wanted:
+                program = library.parent / test.stem
+                run([setting.compiler, *STRICT, *setting.options, *include, str(test), str(library), "-lm", "-pthread", "-o", str(program)])
+                run([str(program)])
+                print(f"ok: {test.name}, {setting.name}", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
