@@ -7,7 +7,7 @@ May import those, `about`, `errors`, `ir`, `spec`.
 
 from __future__ import annotations
 
-from . import check_fields, check_names, check_session, ir
+from . import check_examples, check_fields, check_names, check_session, ir
 from .about import about_all
 from .errors import Finding
 from .spec import Spec
@@ -24,4 +24,5 @@ def check(spec: Spec, exchange: ir.Exchange) -> tuple[Finding, ...]:
     for about in messages:
         check_names.check(about)
         check_fields.check(about)
+    check_examples.check(exchange, messages)
     return tuple(spec.findings[before:])

@@ -41,8 +41,8 @@ def _records(about: About) -> None:
         return
     depths = [word for word in records if is_depth(word)]
     if not depths or any(word != "bbo" and not is_depth(word) for word in records) or len(set(records)) < len(records):
-        what = f"record = [{', '.join(records)}]: several records are cut from the same levels only; write a depth record, with bbo or another depth"
-        about.find(about.line("record"), what)
+        what = "several records are cut from the same levels only; write a depth record, with bbo or another depth"
+        about.find(about.line("record"), f"record = [{', '.join(records)}]: {what}")
 
 
 def _unknown(about: About, field: ir.Field) -> None:
@@ -170,7 +170,7 @@ def _constants(about: About) -> None:
                     continue
                 value: str | bool = source.text == "true" if rule.kind == "bool" and source.text in ("true", "false") else source.text
                 if wrong := _misfit(rule, value):
-                    about.find(field.line, f'{field.name}: the constant {wrong}')
+                    about.find(field.line, f"{field.name}: the constant {wrong}")
 
 
 # --------------------------------------------------------------------------- what is needed
@@ -223,7 +223,8 @@ def _order(about: About) -> None:
         return
     compared = {"trade": "trade_id", "aggtrade": "agg_id"}.get(message.record, "update_id")
     if message.order != "leader" and compared not in given and not ("trade" in message.record and "update_id" in given):
-        about.find(about.line("order"), f'order = "{message.order}" compares {compared}, which is not given; give it, or write order = "leader"')
+        what = f'compares {compared}, which is not given; give it, or write order = "leader"'
+        about.find(about.line("order"), f'order = "{message.order}" {what}')
 
 
 def _misspelt(order: str, allowed: tuple[str, ...]) -> str:

@@ -30,7 +30,8 @@ def check(spec: Spec, exchange: ir.Exchange, messages: tuple[About, ...]) -> Non
         _kind(about)
         if about.fetched:
             _fetched(about, messages)
-    _told_apart(exchange, messages)
+    _told_apart(messages)
+    _one_order(exchange, messages)
 
 
 def _who(spec: Spec, product: ir.Product, key: str) -> str:
@@ -117,7 +118,7 @@ def _samples(about: About, product: ir.Product) -> dict[str, str]:
     """Values as they may be at run time, the symbol from the first example that has one."""
     expected = (dict(record).get("symbol") for example in about.message.examples for record in example.expect)
     symbol = next((value for value in expected if isinstance(value, str)), _SAMPLE_SYMBOL)
-    values = {name: "x" for name in fetched_names(about.exchange, product)}
+    values = dict.fromkeys(fetched_names(about.exchange, product), "x")
     values |= {"symbol": symbol, "id": "1", "now_s": "1700000000", "now_ms": "1700000000000"}
     values |= {**dict(product.vars), **dict(about.message.vars)}
     if about.message.channel is not None:
@@ -227,7 +228,7 @@ def _reads(about: About, names: set[str]) -> bool:
     return False
 
 
-def _told_apart(exchange: ir.Exchange, messages: tuple[About, ...]) -> None:
+def _told_apart(messages: tuple[About, ...]) -> None:
     """Two products on one address need something in `match` that differs, or one takes the other's data."""
     for about in messages:
         if about.fetched or not about.market or about.message.channel is None:
@@ -240,6 +241,20 @@ def _told_apart(exchange: ir.Exchange, messages: tuple[About, ...]) -> None:
             if other != product.name:
                 what = f'products "{other}" and "{product.name}" share a url, and no `match` tells them apart'
                 about.find(about.line("match"), f"{what}; match something that differs, as a name in their vars")
+
+
+def _one_order(exchange: ir.Exchange, messages: tuple[About, ...]) -> None:
+    """Messages that give one record in one product compete by the same ids, so they share one order."""
+    for product in exchange.products:
+        first: dict[str, About] = {}
+        for about in messages:
+            if about.fetched or about.message.order is None or product.name not in about.message.products:
+                continue
+            for word in about.message.records:
+                other = first.setdefault(word, about)
+                if other.message.order != about.message.order:
+                    what = f'order = "{about.message.order}", but {word} of line {other.message.line} has "{other.message.order}"'
+                    about.find(about.line("order"), f"{what}; all messages that give one record have one order")
 
 
 def _shapes(match: ir.Match) -> tuple[tuple[ir.Lit | ir.Ref | ir.Star, ...], ...]:

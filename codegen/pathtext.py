@@ -60,7 +60,7 @@ def _step(source: str, body: str, position: int, after_key: bool) -> tuple[ir.St
         end += 1
     if end == position:
         found = f'"{body[end]}"' if end < len(body) else "the end"
-        hint = "; `?` stands at the end only" if found == '"?"' else '; `@` stands at the front only' if found == '"@"' else ""
+        hint = "; `?` stands at the end only" if found == '"?"' else "; `@` stands at the front only" if found == '"@"' else ""
         raise NotationError(source, end + 1, f"a key is wanted here, not {found}{hint}")
     return ir.Key(body[position:end]), end
 

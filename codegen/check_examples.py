@@ -1,0 +1,214 @@
+"""Tries a spec on its own examples: what the reference interpreter makes of each is what `expect` must say.
+
+Pushed frames are tried on all pushed messages of the product, fetched bodies on the message that is fetched. Messages with other
+findings stay out, so that one fault is told once. May import `about`, `bind`, `check_paths`, `check_session`, `errors`,
+`expected`, `ir`, `reference` and the modules it stands on.
+"""
+
+from __future__ import annotations
+
+from . import bind, check_paths, expected, ir
+from .about import About
+from .check_session import not_json
+from .errors import did_you_mean
+from .reference import FetchError, Interpreter, Record, Refusal
+from .refjson import FrameError, parse
+
+_FAULTS = {
+    "missing": "is missing",
+    "type": "is of another type",
+    "range": "is out of range",
+    "unmapped": "has a value that its map does not hold",
+    "symbol": "is no symbol: longer than 48 bytes, or with control characters",
+    "duplicate": "stands on a key that is given twice",
+    "utf8": "is not UTF-8",
+}
+
+
+def check(exchange: ir.Exchange, messages: tuple[About, ...]) -> None:
+    """Finds messages without examples, examples that no longer fit, and frames that several messages take."""
+    for about in messages:
+        if not about.message.examples:
+            if not about.wrong:
+                about.find(about.message.line, "no example; write [[message.example]] with a wire and all that it gives as expect")
+            continue
+        _expect_keys(about)
+        if not about.wrong:
+            check_paths.check(about)
+    sound = [about for about in messages if not about.wrong]
+    for product in exchange.products:
+        here = [about for about in sound if product.name in about.bound]
+        bound = tuple(about.bound[product.name] for about in here)
+        for index in range(len(here)):
+            _Trial(here, bound, index, product).run()
+
+
+def _expect_keys(about: About) -> None:
+    allowed = [rule.name for rule in about.rules.values() if not rule.kept and rule.name not in ("side", "price", "qty")]
+    if not about.rules or "trade" in about.message.record:
+        allowed = list(about.rules)
+    allowed += ["snapshot"] if "snapshot" in about.rules else []
+    allowed += ["record"] if len(about.message.records) > 1 else []
+    for number, example in enumerate(about.message.examples, start=1):
+        for i, record in enumerate(example.expect):
+            for key, _ in record:
+                if key not in allowed and about.message.record != "vars":
+                    line = about.line("example", number - 1, "expect", i, key)
+                    hint = did_you_mean(key, allowed) if allowed else f"; {about.message.record} has no fields, write expect = [{{}}]"
+                    about.find_example(number, line, f'expect: unknown field "{key}"{hint}')
+
+
+class _Trial:
+    """The examples of one message in one product, in sequence on one interpreter."""
+
+    def __init__(self, here: list[About], bound: tuple[ir.Message, ...], index: int, product: ir.Product) -> None:
+        self.here = here
+        self.bound = bound
+        self.index = index
+        self.about = here[index]
+        self.product = product
+        self.interpreter = Interpreter(self.about.spec.records, bound)
+
+    def run(self) -> None:
+        for number, example in enumerate(self.about.message.examples, start=1):
+            if example.product != self.product.name:
+                continue
+            if self.about.fetched:
+                self.fetched(number, example)
+            elif self.about.market:
+                self.market(number, example)
+            else:
+                self.other(number, example)
+
+    # ----- market data
+
+    def market(self, number: int, example: ir.Example) -> None:
+        interpreter = self._interpreter(example)
+        outcome = interpreter.decode(example.wire.encode())
+        self._taken_elsewhere(number, example, outcome.items)
+        own = [item for item in outcome.items if item.message in (self.index, None)]
+        refusals = [item for item in own if isinstance(item, Refusal)]
+        for item in refusals:
+            self.about.find_example(number, example.line, fault(item))
+        found = [item for item in own if isinstance(item, Record)]
+        if not own and (outcome.skip_message != self.index or outcome.items):
+            self._not_taken(number, example)
+        elif not refusals:
+            actual = [expected.market(item, self.about) for item in found]
+            reason = f" ({outcome.skip})" if outcome.skip else ""
+            self._compare(number, example, actual, reason)
+
+    def _interpreter(self, example: ir.Example) -> Interpreter:
+        """The message's interpreter; another where the symbol is only known from outside, as on a connection with one stream."""
+        if self.about.fetched or not _symbol_from_outside(self.about):
+            return self.interpreter
+        symbol = next((value for record in example.expect for key, value in record if key == "symbol"), None)
+        if isinstance(symbol, str) and not self.interpreter.known:
+            self.interpreter = Interpreter(self.about.spec.records, self.bound, symbol=symbol)
+        return self.interpreter
+
+    def _taken_elsewhere(self, number: int, example: ir.Example, items: tuple[Record | Refusal, ...]) -> None:
+        told: set[int] = set()
+        for item in items:
+            if isinstance(item, Refusal) and item.message is not None and item.message != self.index and item.message not in told:
+                told.add(item.message)
+                other = self.here[item.message].message
+                what = f'is also taken by message "{other.record}" (line {other.line}) and refused there: {fault(item, False)}'
+                self.about.find_example(number, example.line, f"{what}; make their `match` exclude each other", joined=True)
+
+    def _not_taken(self, number: int, example: ir.Example) -> None:
+        message = self.bound[self.index]
+        try:
+            root = parse(example.wire.encode())
+        except FrameError:
+            self.about.find_example(number, example.line, 'is not taken by its own message: no `match` on "." fits it', joined=True)
+            return
+        for match, written in zip(message.match, self.about.message.match, strict=True):
+            if not match.path.element and check_paths.held(match, root, 0, {}) is None:
+                what = f"{check_paths.spelled(written)} does not hold: {check_paths.unmet(match, root, root)}"
+                self.about.find_example(number, example.line, f"is not taken by its own message: {what}", joined=True)
+                return
+        self.about.find_example(number, example.line, "is not taken by its own message: no element of it fits `match`", joined=True)
+
+    # ----- all else
+
+    def other(self, number: int, example: ir.Example) -> None:
+        frame = example.wire.encode()
+        outcome = self.interpreter.decode(frame)
+        self._taken_elsewhere(number, example, outcome.items)
+        for item in outcome.items:
+            if isinstance(item, Refusal) and item.message is None:
+                self.about.find_example(number, example.line, fault(item))
+                return
+        readings = [reading.fields for reading in self.interpreter.read(frame) if reading.message == self.index]
+        if not readings:
+            self._not_taken(number, example)
+            return
+        send = self.bound[self.index].send
+        for fields in readings if send is not None else ():
+            answer = bind.render(send, {**fields, "now_s": "1700000000", "now_ms": "1700000000000"}, unset="") if send else ""
+            if wrong := not_json(answer):
+                what = f"send gives {answer}, which is not the JSON that its braces promise: {wrong}"
+                self.about.find(self.about.line("send"), what)
+        if "expect" in self._written(number) or self.about.given():
+            self._compare(number, example, [expected.texts(fields, self.about) for fields in readings], "")
+
+    def fetched(self, number: int, example: ir.Example) -> None:
+        body, known = example.wire.encode(), self._fetch_names(example)
+        try:
+            if self.about.market:
+                items = self.interpreter.decode_fetched(self.index, body, known).items
+                refusals = [item for item in items if isinstance(item, Refusal)]
+                actual = [expected.market(item, self.about) for item in items if isinstance(item, Record)]
+            else:
+                answer = self.interpreter.fetched(self.index, body, known)
+                refusals = list(answer.refusals)
+                actual = [expected.row(row, self.about) for row in answer.rows]
+        except FetchError as error:
+            self.about.find_example(number, example.line, str(error))
+            return
+        for refusal in refusals:
+            self.about.find_example(number, example.line, fault(refusal))
+        if not refusals:
+            self._compare(number, example, actual, "")
+
+    def _fetch_names(self, example: ir.Example) -> dict[str, str]:
+        """Names known when the body came: the symbol it was fetched for, as `expect` tells it."""
+        symbol = next((value for record in example.expect for key, value in record if key == "symbol"), None)
+        return {"symbol": symbol} if isinstance(symbol, str) else {}
+
+    # ----- expect
+
+    def _written(self, number: int) -> set[str]:
+        where = (*self.about.where, "example", number - 1)
+        return {str(key[-1]) for key in self.about.spec.lines if key[:-1] == where}
+
+    def _compare(self, number: int, example: ir.Example, actual: list[dict[str, expected.Value]], reason: str) -> None:
+        line = self.about.line("example", number - 1, "expect")
+        if len(actual) != len(example.expect):
+            what = f"gives {_counted(len(actual))}{reason}, expect says {len(example.expect)}"
+            shown = "; ".join(expected.spelled(record) for record in actual)
+            self.about.find_example(number, line, f"{what}{'; it gives ' + shown if shown else ''}", joined=True)
+            return
+        for i, (values, pairs) in enumerate(zip(actual, example.expect, strict=True)):
+            at = self.about.line("example", number - 1, "expect", i)
+            for what in expected.differences(values, dict(pairs), self.about):
+                self.about.find_example(number, at, what)
+
+
+def _counted(n: int) -> str:
+    return f"{n or 'no'} record{'' if n == 1 else 's'}"
+
+
+def _symbol_from_outside(about: About) -> bool:
+    field = about.message.field("symbol")
+    return field is not None and field.source == ir.FromName("symbol") and "symbol" not in about.captures()
+
+
+def fault(refusal: Refusal, place: bool = True) -> str:
+    """A refusal in words."""
+    where = f" (byte {refusal.offset})" if place else ""
+    if refusal.message is None:
+        return f"the frame is refused as a whole: {refusal.code}{where}"
+    subject = refusal.field or "the place that `each` names"
+    return f"{subject} {_FAULTS.get(refusal.code, f'is refused: {refusal.code}')}{where}"
