@@ -39,7 +39,7 @@ class Book:
     ask: dict[Key, Level] = field(default_factory=dict)
 
     def apply(self, update: Update) -> str | None:
-        """Takes an update: None, or the reason why there is nothing to publish. Raises Refused for a checksum that is no integer."""
+        """Takes an update: None, or the reason why there is nothing to publish. Raises RefusedError for a checksum that is no integer."""
         wanted = None if update.checksum is None else integer(update.checksum[1]) & 0xFFFFFFFF
         if update.snapshot:
             self.bid.clear()

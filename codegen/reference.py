@@ -16,7 +16,7 @@ from .refjson import STRING, FrameError, Node, parse
 from .refmatch import hold
 from .refpath import Element, Wrong, elements, second_keys
 from .refrecord import Draft, Drafter, Record, Values, build, levels_of
-from .refvalue import Place, Refused
+from .refvalue import Place, RefusedError
 
 _JSON_STARTS = frozenset(b'{["-0123456789tfn')
 _ROOT = (ir.Path(False, (), False, "."),)
@@ -189,7 +189,7 @@ class Interpreter:
                 continue
             try:
                 captures = hold(match, frame.root, 0, names)
-            except Refused:
+            except RefusedError:
                 return None  # said of the frame already; here only reached for another product's messages
             if captures is None:
                 return None
@@ -215,7 +215,7 @@ class Interpreter:
                 continue
             try:
                 captures = hold(match, element.node, element.trail, own)
-            except Refused as error:
+            except RefusedError as error:
                 return Wrong(error.code, error.offset)
             if captures is None:
                 return None
@@ -235,7 +235,7 @@ class Interpreter:
             try:
                 draft = self.drafters[taken.index].draft(reader)
                 outcome = self._records(taken, draft)
-            except Refused as error:
+            except RefusedError as error:
                 self._spoil(taken.message, reader)
                 yield Refusal(error.code, taken.index, error.offset, error.field)
                 continue
@@ -264,7 +264,7 @@ class Interpreter:
         """An update that was refused is a hole in its book, whether or not the venue's ids would show it."""
         try:
             symbol = reader.get("symbol", "symbol")
-        except Refused:
+        except RefusedError:
             return
         book = self.books.get((str(symbol), message.record))
         if book is not None and not isinstance(symbol, Gone):
@@ -290,7 +290,7 @@ class Interpreter:
                 continue
             try:
                 rows.append(self._row(taken, *one))
-            except Refused as error:
+            except RefusedError as error:
                 refusals.append(Refusal(error.code, message, error.offset, error.field))
         own = {name: place.text for name, place in taken.names.items() if name not in (known or {})}
         return Fetched(tuple(rows), tuple(refusals), own)
@@ -322,12 +322,12 @@ class Interpreter:
             boolean = taken.message.record == "instrument" and field.name == "trading"
             try:
                 value = reader.get(field.name, "bool" if boolean else "symbol" if field.name == "symbol" else "text")
-            except Refused as error:
-                raise Refused(error.code, error.offset, field.name) from None
+            except RefusedError as error:
+                raise RefusedError(error.code, error.offset, field.name) from None
             if not isinstance(value, Gone):
                 row[field.name] = value
             elif not value.allowed:
-                raise Refused("missing", value.offset, field.name)
+                raise RefusedError("missing", value.offset, field.name)
         fills = {"symbol"} & (names.keys() - row.keys())
         return {**{name: names[name].text for name in fills}, **row}
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from . import ir
 from .refjson import LITERAL, NUMBER, STRING, Node, is_text
 from .refpath import Absent, Found, Wrong, split, walk
-from .refvalue import Dec, Place, Refused, count, decimal, identity, integer, symbol, time_ns, truth, word
+from .refvalue import Dec, Place, RefusedError, count, decimal, identity, integer, symbol, time_ns, truth, word
 
 TIME_WORDS = ("s", "ms", "us", "ns", "iso", "auto")
 _SHIFT = re.compile(r"e(-?[0-9]+)")
@@ -57,7 +57,7 @@ def convert(place: Place, kind: str, how: str | None) -> Value | None:
         return symbol(place)
     if kind == "enum":
         if not place.scalar:
-            raise Refused("unmapped", place.offset)
+            raise RefusedError("unmapped", place.offset)
         return place.text
     return word(place)
 
@@ -91,7 +91,7 @@ class FieldReader:
         return ir.FromName(name) if name in self.names else None
 
     def get(self, name: str, kind: str) -> Value | Gone:
-        """The field's value. Raises Refused for everything but absence."""
+        """The field's value. Raises RefusedError for everything but absence."""
         source = self.source(name)
         if source is None:
             return Gone(self.trail, True)
@@ -100,7 +100,7 @@ class FieldReader:
             self._no_second_key(one)
         gone = Gone(self.trail, True)
         for one in simple:
-            value = self._simple(one, kind)
+            value = self.simple(one, kind)
             if not isinstance(value, Gone):
                 return value
             gone = value
@@ -114,7 +114,7 @@ class FieldReader:
         """Whether there is a value, right or wrong."""
         try:
             return not isinstance(self.get(name, "qty" if name.endswith("qty") else "price"), Gone)
-        except Refused:
+        except RefusedError:
             return True
 
     def word(self, name: str) -> str | None:
@@ -143,9 +143,9 @@ class FieldReader:
         if isinstance(source, ir.FromPath | ir.FromMap):
             reach = walk(*self._start(source.path), source.path.steps)
             if isinstance(reach, Wrong) and reach.code == "duplicate":
-                raise Refused(reach.code, reach.offset)
+                raise RefusedError(reach.code, reach.offset)
 
-    def _simple(self, source: _Simple, kind: str) -> Value | Gone:
+    def simple(self, source: _Simple, kind: str) -> Value | Gone:
         if isinstance(source, ir.FromPath | ir.FromMap):
             return read(source, *self._start(source.path), source.path.steps, kind)
         if isinstance(source, ir.FromName):
@@ -158,10 +158,10 @@ class FieldReader:
 
 
 def read(source: ir.FromPath | ir.FromMap, node: Node, trail: int, steps: tuple[ir.Step, ...], kind: str) -> Value | Gone:
-    """The value `steps` away from `node`, as `source` says to read it. Raises Refused."""
+    """The value `steps` away from `node`, as `source` says to read it. Raises RefusedError."""
     reach = walk(node, trail, steps)
     if isinstance(reach, Wrong):
-        raise Refused(reach.code, reach.offset)
+        raise RefusedError(reach.code, reach.offset)
     if isinstance(reach, Absent):
         return Gone(reach.trail, source.path.optional)
     place = Place.of(reach.node)
@@ -177,14 +177,10 @@ def read(source: ir.FromPath | ir.FromMap, node: Node, trail: int, steps: tuple[
 
 def _mapped(source: ir.FromMap, place: Place) -> Place | None:
     """What the map makes of the text, at the same place; None: absent."""
-    result: str | bool | int | None
-    for text, result in source.entries:
-        if place.scalar and text == place.text:
-            break
-    else:
-        if source.default is None:
-            raise Refused("unmapped", place.offset)
-        result = source.default[0]
+    results = [result for text, result in source.entries if place.scalar and text == place.text]
+    if not results and source.default is None:
+        raise RefusedError("unmapped", place.offset)
+    result = results[0] if results or source.default is None else source.default[0]
     if result is None:
         return None
     if isinstance(result, bool):
@@ -261,25 +257,25 @@ class LevelReader:
         """The values of one field, level by level. `sibling` must not be longer."""
         try:
             return self._values(name, kind, sibling)
-        except Refused as error:
-            raise Refused(error.code, error.offset, name) from None
+        except RefusedError as error:
+            raise RefusedError(error.code, error.offset, name) from None
 
     def _values(self, name: str, kind: str, sibling: str | None) -> list[Value | None]:
         column = self.column(name)
         if column is None:
             return []
         if column.wrong is not None:
-            raise Refused(column.wrong.code, column.wrong.offset)
+            raise RefusedError(column.wrong.code, column.wrong.offset)
         if column.constant:
             return []
         if column.items is None:
             if sibling is not None and not _optional(column.source):
-                raise Refused("missing", column.trail)
+                raise RefusedError("missing", column.trail)
             return []
         values = [self._value(column, item, kind) for item in column.items]
         other = self.column(sibling) if sibling is not None else None
         if other is not None and other.items is not None and not other.single and not column.single and len(other.items) > len(values):
-            raise Refused("missing", column.trail)
+            raise RefusedError("missing", column.trail)
         return values
 
     def _value(self, column: _Column, item: Node, kind: str) -> Value | None:
@@ -287,7 +283,7 @@ class LevelReader:
         value = read(column.source, item, column.trail, column.steps, kind)
         if isinstance(value, Gone):
             if not value.allowed:
-                raise Refused("missing", value.offset)
+                raise RefusedError("missing", value.offset)
             return None
         return value
 
@@ -322,7 +318,7 @@ class LevelReader:
         for name, level in zip(sides, levels, strict=False):
             if str(name) not in cut:
                 offset = column.items[0].start if column is not None and column.items else self.fields.trail
-                raise Refused("unmapped", offset)
+                raise RefusedError("unmapped", offset)
             cut[str(name)].append(level)
         return Sides(tuple(cut["bid"]), tuple(cut["ask"]))
 
@@ -359,8 +355,8 @@ def text_of(source: ir.Source | None, reader: FieldReader, raw: bytes) -> str | 
                 return raw[found.start : found.end].decode("utf-8", "replace")
             continue
         try:
-            value = reader._simple(one, "text" if not isinstance(one, ir.FromMap) else "enum")
-        except Refused:
+            value = reader.simple(one, "text" if not isinstance(one, ir.FromMap) else "enum")
+        except RefusedError:
             continue
         if not isinstance(value, Gone):
             return str(value)

@@ -1,4 +1,7 @@
-"""Patterns: whether a value's text fits one, and what its captures hold then (rule 10). May import `ir`, `refjson`, `refpath`, `refvalue`."""
+"""Patterns: whether a value's text fits one, and what its captures hold then (rule 10).
+
+May import `ir`, `refjson`, `refpath`, `refvalue`.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from collections.abc import Mapping
 from . import ir
 from .refjson import Node, is_text
 from .refpath import Absent, Found, Wrong, walk
-from .refvalue import Place, Refused
+from .refvalue import Place, RefusedError
 
 _LOWER = str.maketrans({chr(c): chr(c + 32) for c in range(0x41, 0x5B)})
 _UPPER = str.maketrans({chr(c + 32): chr(c) for c in range(0x41, 0x5B)})
@@ -53,11 +56,11 @@ def _same(text: str, known: str, lower: bool) -> bool:
 
 
 def hold(match: ir.Match, start: Node, trail: int, names: Names) -> dict[str, Place] | None:
-    """The captures of one `match` entry, or None where it does not hold. Raises Refused for a key on its way that is given twice."""
+    """The captures of one `match` entry, or None where it does not hold. Raises RefusedError for a key on its way that is given twice."""
     reach = walk(start, trail, match.path.steps)
     if isinstance(reach, Wrong):
         if reach.code == "duplicate":
-            raise Refused(reach.code, reach.offset)
+            raise RefusedError(reach.code, reach.offset)
         return None
     if isinstance(reach, Absent):
         return {} if any(pattern.absent for pattern in match.patterns) else None

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from . import ir
 from .refbook import Update
 from .reffields import FieldReader, Gone, Id, Level, LevelReader, Sides, Value
-from .refvalue import INT32_MAX, Dec, Refused, Unfit, align, symbol
+from .refvalue import INT32_MAX, Dec, RefusedError, UnfitError, align, symbol
 
 NO_LIMIT = 1 << 30
 _OWN = frozenset({"index", "flags", "exponent", "pad", "level_count"})
@@ -75,7 +75,7 @@ class Drafter:
         self.record = record
 
     def draft(self, reader: FieldReader) -> Draft:
-        """All fields of an element. Raises Refused with the first field, in record order, that is wrong."""
+        """All fields of an element. Raises RefusedError with the first field, in record order, that is wrong."""
         flags: set[str] = set()
         values: dict[str, Value | None] = {}
         name = _symbol(reader)
@@ -105,25 +105,25 @@ class Drafter:
             partner = _partner(name)
             if partner is not None and self.record.field(partner) is not None:
                 if reader.present(partner):
-                    raise Refused("missing", value.offset, name)
+                    raise RefusedError("missing", value.offset, name)
                 return None
             if member.kind == "bool":
-                raise Refused("missing", value.offset, name)
+                raise RefusedError("missing", value.offset, name)
         if not value.allowed:
-            raise Refused("missing", value.offset, name)
+            raise RefusedError("missing", value.offset, name)
         return None
 
     def _enum(self, reader: FieldReader, member: ir.RecordField, word: str) -> int:
         names = dict(self.records.enum(member.enum or "").values)
         if word not in names:
             place = reader.place(member.name)
-            raise Refused("unmapped", place.offset, member.name)
+            raise RefusedError("unmapped", place.offset, member.name)
         return names[word]
 
     def _update(self, reader: FieldReader, values: dict[str, Value | None], sides: Sides) -> Update:
         snapshot = _get(reader, "snapshot", "bool")
         if isinstance(snapshot, Gone):
-            raise Refused("missing", snapshot.offset, "snapshot")
+            raise RefusedError("missing", snapshot.offset, "snapshot")
         first_id, prev_id = (_optional_integer(reader, name) for name in ("first_id", "prev_id"))
         rule = reader.word("checksum")
         place = reader.place("checksum")
@@ -141,8 +141,8 @@ class Drafter:
 def _get(reader: FieldReader, name: str, kind: str) -> Value | Gone:
     try:
         return reader.get(name, kind)
-    except Refused as error:
-        raise Refused(error.code, error.offset, name) from None
+    except RefusedError as error:
+        raise RefusedError(error.code, error.offset, name) from None
 
 
 def _symbol(reader: FieldReader) -> str:
@@ -150,7 +150,7 @@ def _symbol(reader: FieldReader) -> str:
     if isinstance(value, Gone):
         known = reader.names.get("symbol")
         if known is None or not value.allowed:
-            raise Refused("missing", value.offset, "symbol")
+            raise RefusedError("missing", value.offset, "symbol")
         return symbol(known)
     return str(value)
 
@@ -158,7 +158,7 @@ def _symbol(reader: FieldReader) -> str:
 def _flag(reader: FieldReader, name: str) -> bool:
     value = _get(reader, name, "bool")
     if isinstance(value, Gone) and not value.allowed:
-        raise Refused("missing", value.offset, name)
+        raise RefusedError("missing", value.offset, name)
     return value is True
 
 
@@ -166,7 +166,7 @@ def _optional_integer(reader: FieldReader, name: str) -> int | None:
     value = _get(reader, name, "integer")
     if isinstance(value, Gone):
         if not value.allowed:
-            raise Refused("missing", value.offset, name)
+            raise RefusedError("missing", value.offset, name)
         return None
     return value if isinstance(value, int) else None
 
@@ -189,7 +189,7 @@ def _count(reader: FieldReader, values: dict[str, Value | None]) -> int | None:
     count = last - first + 1
     if not 1 <= count <= INT32_MAX:
         place = reader.place("last_id")
-        raise Refused("range", place.offset, "count")
+        raise RefusedError("range", place.offset, "count")
     return count
 
 
@@ -197,7 +197,7 @@ def _count(reader: FieldReader, values: dict[str, Value | None]) -> int | None:
 
 
 def build(records: ir.Records, word: str, message: int, draft: Draft, sides: Sides | None, flags: frozenset[str]) -> Record:
-    """The record `word` of a draft; `sides` are already cut to what it shall hold. Raises Refused `range` where no exponent fits."""
+    """The record `word` of a draft; `sides` are already cut to what it shall hold. Raises RefusedError `range` where no exponent fits."""
     record = records.record(word)
     assert record is not None
     values: dict[str, Value | list[Value | None] | None] = {}
@@ -246,13 +246,14 @@ def _align(values: dict[str, Value | list[Value | None] | None], record: ir.Reco
     for field in record.fields:
         if field.kind in ("price", "qty"):
             value = values[field.name]
-            order += [(field.name, i, field.kind) for i in range(len(value))] if isinstance(value, list) else [(field.name, None, field.kind)]
+            levels = range(len(value)) if isinstance(value, list) else (None,)
+            order += [(field.name, i, field.kind) for i in levels]
     for kind in ("price", "qty"):
         places = [(at, name, i) for at, (name, i, of) in enumerate(order) if of == kind]
         decs = [_pick(values[name], i) for _, name, i in places]
         try:
             mantissas, exps[kind] = align([dec if isinstance(dec, Dec) else None for dec in decs])
-        except Unfit as error:
+        except UnfitError as error:
             at, name, _ = places[error.index]
             dec = decs[error.index]
             assert isinstance(dec, Dec)
@@ -262,7 +263,7 @@ def _align(values: dict[str, Value | list[Value | None] | None], record: ir.Reco
             _put(values, name, i, mantissa)
     if unfit:
         _, dec, name = min(unfit, key=lambda one: one[0])
-        raise Refused("range", dec.offset, name)
+        raise RefusedError("range", dec.offset, name)
     return exps
 
 

@@ -1,6 +1,6 @@
 """What the text of a value means: decimals, integers, ids, times, symbols. Rules 10 to 19 of docs/decoding.md, in plain Python.
 
-Every reader takes a `Place` (a text and where it stands) and gives a value or raises `Refused`. Slow and obvious on purpose: the
+Every reader takes a `Place` (a text and where it stands) and gives a value or raises `RefusedError`. Slow and obvious on purpose: the
 generated parsers are compared with this. May import `refjson`, `xxh64`.
 """
 
@@ -30,7 +30,7 @@ _AUTO_UNIT = {10: "s", 13: "ms", 16: "us", 19: "ns"}
 _ENORMOUS = 100_000  # digits of an exponent's effect past which only "does not fit" is left to say
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """This value refuses its element: `code` as docs/decoding.md names it, `offset` its place in the frame, `field` whose value it is."""
 
     def __init__(self, code: str, offset: int, field: str | None = None) -> None:
@@ -98,7 +98,7 @@ def decimal(place: Place, shift: int = 0) -> Dec:
     """Rule 11. `shift` moves the decimal point, as the word e-4 does with -4."""
     match = _DECIMAL.fullmatch(place.text) if place.kind in (STRING, NUMBER) else None
     if match is None:
-        raise Refused("type", place.offset)
+        raise RefusedError("type", place.offset)
     sign, whole, fraction, exponent = match.groups()
     digits = _whole(whole + (fraction or ""))
     places = len(fraction or "") - _exponent(exponent or "0") - shift
@@ -111,7 +111,7 @@ def decimal(place: Place, shift: int = 0) -> Dec:
     return Dec(-digits if sign else digits, places, place.offset, place.text)
 
 
-class Unfit(Exception):
+class UnfitError(Exception):
     """No common exponent holds all values: `index` is the first that does not fit."""
 
     def __init__(self, index: int) -> None:
@@ -120,7 +120,7 @@ class Unfit(Exception):
 
 
 def align(values: Sequence[Dec | None]) -> tuple[list[int | None], int]:
-    """All values of one kind in a record at their common exponent: (mantissas, exponent). Raises Unfit (rule 11)."""
+    """All values of one kind in a record at their common exponent: (mantissas, exponent). Raises UnfitError (rule 11)."""
     present = [value for value in values if value is not None]
     fraction = max((value.fraction for value in present), default=0)
     least = max((value.least_fraction for value in present), default=0)
@@ -130,19 +130,19 @@ def align(values: Sequence[Dec | None]) -> tuple[list[int | None], int]:
         fraction -= 1
     for i, dec in enumerate(values):
         if dec is not None and dec.at(fraction) is None:
-            raise Unfit(i)
+            raise UnfitError(i)
     if fraction > MAX_FRACTION:
-        raise Unfit(next(i for i, dec in enumerate(values) if dec is not None and dec.least_fraction > MAX_FRACTION))
+        raise UnfitError(next(i for i, dec in enumerate(values) if dec is not None and dec.least_fraction > MAX_FRACTION))
     return [None if value is None else value.at(fraction) for value in values], -fraction
 
 
 def integer(place: Place) -> int:
     """Rule 12: int64 without INT64_MIN."""
     if place.kind not in (STRING, NUMBER) or not _INTEGER.fullmatch(place.text):
-        raise Refused("type", place.offset)
+        raise RefusedError("type", place.offset)
     value = _bounded(place.text)
     if abs(value) > INT64_MAX:
-        raise Refused("range", place.offset)
+        raise RefusedError("range", place.offset)
     return value
 
 
@@ -150,7 +150,7 @@ def count(place: Place) -> int:
     """Rule 12: a number of orders or trades, an int32 that is not negative."""
     value = integer(place)
     if not 0 <= value <= INT32_MAX:
-        raise Refused("range", place.offset)
+        raise RefusedError("range", place.offset)
     return value
 
 
@@ -158,19 +158,19 @@ def identity(place: Place) -> tuple[int, bool]:
     """Rule 13: (id, whether it is the hash of a text)."""
     if place.kind == NUMBER:
         if not _NATURAL.fullmatch(place.text):
-            raise Refused("type", place.offset)
+            raise RefusedError("type", place.offset)
         value = _bounded(place.text)
         if value > INT64_MAX:
-            raise Refused("range", place.offset)
+            raise RefusedError("range", place.offset)
         return value, False
     if place.kind != STRING:
-        raise Refused("type", place.offset)
+        raise RefusedError("type", place.offset)
     if _NATURAL.fullmatch(place.text):
         value = _bounded(place.text)
         if value <= INT64_MAX:
             return value, False
     if not is_text(place.text):
-        raise Refused("utf8", place.offset)
+        raise RefusedError("utf8", place.offset)
     return xxh64(place.text.encode()) & INT64_MAX, True
 
 
@@ -198,15 +198,15 @@ def truth(place: Place) -> bool:
     """Rule 15, without a map: the literals true and false. A constant or a captured text may spell them."""
     if place.kind == LITERAL:
         return place.text == "true"
-    raise Refused("type", place.offset)
+    raise RefusedError("type", place.offset)
 
 
 def word(place: Place) -> str:
     """A text: a string, or a number as written."""
     if place.kind not in (STRING, NUMBER):
-        raise Refused("type", place.offset)
+        raise RefusedError("type", place.offset)
     if not is_text(place.text):
-        raise Refused("utf8", place.offset)
+        raise RefusedError("utf8", place.offset)
     return place.text
 
 
@@ -214,18 +214,15 @@ def symbol(place: Place) -> str:
     """Rule 16: 1 to 48 bytes of UTF-8 without control characters."""
     text = word(place)
     if not 1 <= len(text.encode()) <= SYMBOL_MAX or any(c < " " or c == "\x7f" for c in text):
-        raise Refused("symbol", place.offset)
+        raise RefusedError("symbol", place.offset)
     return text
 
 
 def time_ns(place: Place, unit: str) -> int:
     """Rule 14: nanoseconds since 1970 of a time in `unit` (s ms us ns auto iso); what is finer than a nanosecond is cut off."""
-    if unit == "iso":
-        value = _iso(place)
-    else:
-        value = _counted(place, unit)
+    value = _iso(place) if unit == "iso" else _counted(place, unit)
     if abs(value) > INT64_MAX:
-        raise Refused("range", place.offset)
+        raise RefusedError("range", place.offset)
     return value
 
 
@@ -233,10 +230,10 @@ def _counted(place: Place, unit: str) -> int:
     dec = decimal(place)
     whole = _cut(abs(dec.digits), dec.fraction)
     if whole > 10**19:
-        raise Refused("range", place.offset)
+        raise RefusedError("range", place.offset)
     if unit == "auto":
         if len(str(whole)) not in _AUTO_UNIT:
-            raise Refused("range", place.offset)
+            raise RefusedError("range", place.offset)
         unit = _AUTO_UNIT[len(str(whole))]
     ns = _cut(abs(dec.digits) * 10 ** _UNIT_DIGITS[unit], dec.fraction)
     return -ns if dec.digits < 0 else ns
@@ -249,16 +246,16 @@ def _cut(digits: int, fraction: int) -> int:
 def _iso(place: Place) -> int:
     match = _ISO.fullmatch(place.text) if place.kind == STRING else None
     if match is None:
-        raise Refused("type", place.offset)
+        raise RefusedError("type", place.offset)
     year, month, day, hour, minute, second = (int(match.group(i)) for i in range(1, 7))
     leap = year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
     if not 1 <= month <= 12 or not 1 <= day <= _MONTH_DAYS[month - 1] + (leap and month == 2) or hour > 23 or minute > 59 or second > 59:
-        raise Refused("type", place.offset)
+        raise RefusedError("type", place.offset)
     seconds = ((_days(year, month, day) * 24 + hour) * 60 + minute) * 60 + second
     if match.group(8):
         zone_hour, zone_minute = int(match.group(9)), int(match.group(10))
         if zone_hour > 23 or zone_minute > 59:
-            raise Refused("type", place.offset)
+            raise RefusedError("type", place.offset)
         seconds -= (1 if match.group(8) == "+" else -1) * (zone_hour * 60 + zone_minute) * 60
     return seconds * 10**9 + int((match.group(7) or "0")[:9].ljust(9, "0"))
 
