@@ -1,9 +1,8 @@
 """The command line: what can be typed, and nothing of what is then done.
 
 Each command imports its module when it runs, so that `k4 --help` stays fast; at import time this module imports only typer and
-`k4.errors`. Every command's work is a function that returns an exit code: 0 done, 1 failed or refused, 2 wrong usage.
+`k4.errors` and `k4.version`. Every command's work is a function that returns an exit code: 0 done, 1 failed or refused, 2 wrong usage.
 """
-# ruff: noqa: PLC0415 (each command imports its module when it runs, so that the help is fast)
 
 from __future__ import annotations
 
@@ -16,6 +15,7 @@ from typing import Annotated
 import typer
 
 from .errors import K4Error, UsageError
+from .version import VERSION
 
 app = typer.Typer(
     name="k4",
@@ -55,12 +55,7 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON object per line, al
 
 def _version(value: bool) -> None:
     if value:
-        from importlib.metadata import PackageNotFoundError, version
-
-        try:
-            print(f"k4 {version('k4')}")
-        except PackageNotFoundError as error:
-            raise K4Error("k4 is not installed, so its version is not known", hint="run `make demo`, or `pip install -e .`") from error
+        print(f"k4 {VERSION}")
         raise typer.Exit
 
 

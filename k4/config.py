@@ -245,7 +245,7 @@ def schema() -> int:
 
 
 def _exchanges(spec: Sequence[Path]) -> Mapping[str, ir.Exchange]:
-    from . import native  # noqa: PLC0415 (the schema needs no built extension)
+    from . import native
 
     exchanges: Mapping[str, ir.Exchange] = native.load(list(spec) or None).exchanges
     return exchanges

@@ -1,0 +1,199 @@
+"""One group at work: its segments, symbols and connections, opened together and closed together.
+
+Runs on the event loop of a worker process; `k4.worker` owns the process, this module the feed. Imports no aiohttp and no
+cryptography, and nothing that is not needed to feed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from . import session
+from .backoff import Budget
+from .config import Connection as Entry
+from .config import Group
+from .connection import DIAL_SHARE, Connection, Core, Shared
+from .errors import K4Error
+from .link import Resolver, target
+from .log import Logger
+from .native import Native
+from .venue import Venue
+from .watch import Watch
+
+TICK_S = 0.1
+COUNTERS_S = 60.0
+WINDOW_IDS = 4096
+FILE_MODE = 0o600
+
+
+class Feed:
+    """Opens everything a group needs; raises K4Error that says what could not be had, with nothing left open.
+
+    `sim`: HOST:PORT of a simulator that stands for every endpoint. `ca_files`: trusted besides the system's CAs.
+    """
+
+    def __init__(self, native: Native, group: Group, log: Logger, *, sim: str | None = None, sim_ca: Path | None = None) -> None:
+        self._native = native
+        self._log = log
+        self._sim = sim
+        self._sim_ca = sim_ca
+        self._resolver = Resolver()
+        self._dials: dict[str, Budget] = {}
+        self.connections: list[Connection] = []
+        self._feed = native.lib.k4_feed_open()
+        self.watch = Watch(native.lib, self._feed, log)
+        try:
+            for record, segment in group.segments.items():
+                self._segment(record, segment, group.connections[0])
+            for entry in group.connections:
+                self._entry(entry)
+        except BaseException:
+            self.close()
+            raise
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Feeds until `stop` is set, then drains: every link is closed politely, and what still arrives is taken.
+
+        A connection that ends by an error ends the group: the supervisor starts it anew.
+        """
+        tasks = [asyncio.create_task(connection.run(), name=connection.name) for connection in self.connections]
+        ticker = asyncio.create_task(self._tick())
+        stopper = asyncio.create_task(stop.wait())
+        try:
+            done, _ = await asyncio.wait([*tasks, ticker, stopper], return_when=asyncio.FIRST_COMPLETED)
+            for connection in self.connections:
+                connection.stop()
+            for task in done:
+                task.result()
+            await asyncio.gather(*tasks)
+        finally:
+            for task in (*tasks, ticker, stopper):
+                task.cancel()
+            await asyncio.gather(*tasks, ticker, stopper, return_exceptions=True)
+            self.log_counters("stopped")
+
+    def close(self) -> None:
+        """Closes connections, then segments, which readers then see as closed."""
+        for connection in self.connections:
+            connection.close()
+        if self._feed is not None:
+            self._native.lib.k4_feed_close(self._feed)
+            self._feed = None
+
+    def log_counters(self, event: str) -> None:
+        """One line for the group, one per connection."""
+        states = self.watch.states()
+        self._log.info(event, streams_live=states["live"], streams_stale=states["stale"], streams_silent=states["silent"])
+        for connection in self.connections:
+            counters = {name: count for name, count in connection.stats().items() if count or name in _ALWAYS}
+            self._log.info("counters", connection=connection.name, links=connection.links, **counters)
+
+    # ------------------------------------------------------------------ opening
+
+    def _segment(self, record: str, name: str, entry: Entry) -> None:
+        ffi = self._native.ffi
+        options = ffi.new(
+            "k4_segment_options *",
+            {
+                "ring_slots": entry.ring_slots,
+                "symbol_capacity": entry.symbol_capacity,
+                "window_ids": WINDOW_IDS,
+                "mode": FILE_MODE,
+                "lock_memory": 0,
+            },
+        )
+        error = ffi.new("char[512]")
+        status = self._native.lib.k4_feed_segment(self._feed, self._number(record), name.encode(), options, error, 512)
+        if status != 0:
+            raise K4Error(f"segment {name}: {ffi.string(error).decode(errors='replace')}")
+
+    def _entry(self, entry: Entry) -> None:
+        exchange = self._native.exchanges[entry.exchange]
+        venue = Venue(exchange, entry.product, self._native.records)
+        product = self._native.lib.k4_product_find(entry.exchange.encode(), entry.product.encode())
+        if product == self._native.ffi.NULL:
+            raise K4Error(f"{entry.exchange} {entry.product} is not in the compiled extension", hint="type: k4 codegen")
+        core = Core(self._native.lib, self._native.ffi, self._feed, product)
+        plans = session.plans(venue.product, session.streams(venue.messages, entry.records, entry.symbols))
+        carriers: dict[tuple[str, str | None], list[Connection]] = {}
+        count = entry.redundancy.connections
+        tls = self._tls(entry)
+        for index in range(count):
+            for part, plan in enumerate(plans):
+                name = f"{entry.name}#{index}" + (f".{part}" if len(plans) > 1 else "")
+                placed = self._placed(plan, entry)
+                shared = Shared(tls, self._resolver, self._budget(placed.url, venue), self._log)
+                connection = Connection(core, venue, placed, shared, name=name, index=index, of=count)
+                self.connections.append(connection)
+                for stream in plan.streams:
+                    for record in stream.records:
+                        carriers.setdefault((record, stream.symbol), []).append(connection)
+        self._symbols(entry, product, carriers)
+
+    def _symbols(self, entry: Entry, product: Any, carriers: Mapping[tuple[str, str | None], list[Connection]]) -> None:
+        """Puts every symbol of the entry into the table of each of its segments, and under watch."""
+        for record in entry.records:
+            number = self._number(record)
+            for symbol in entry.symbols:
+                raw = symbol.encode()
+                instrument = self._native.lib.k4_feed_symbol(self._feed, product, number, raw, len(raw))
+                if instrument < 0:
+                    reason = self._native.ffi.string(self._native.lib.k4_status_text(-instrument)).decode()
+                    raise K4Error(f"segment {entry.segments()[record]}: symbol {symbol}: {reason}")
+                # A record without a stream of its own comes along with any other.
+                by = carriers.get((record, symbol)) or carriers.get((record, None)) or [c for group in carriers.values() for c in group]
+                self.watch.add(number, instrument, f"{symbol} {record}", by, time.time_ns())
+
+    def _placed(self, plan: session.Plan, entry: Entry) -> session.Plan:
+        base = f"wss://{self._sim}" if self._sim is not None else entry.endpoints.ws
+        if base is None:
+            return plan
+        return session.Plan(session.replace_host(plan.url, base), plan.by_url, plan.by_message, plan.symbol)
+
+    def _budget(self, url: str, venue: Venue) -> Budget:
+        return self._dials.setdefault(target(url).host, Budget(venue.product.session.limits.connects, DIAL_SHARE))
+
+    def _tls(self, entry: Entry) -> ssl.SSLContext:
+        """Verification is always on; a CA file adds trust and nothing removes it."""
+        context = ssl.create_default_context()
+        ca_files = [("tls.ca_file", entry.tls.ca_file), ("the simulator's CA", self._sim_ca)]
+        for what, ca_file in ca_files:
+            if ca_file is None:
+                continue
+            try:
+                context.load_verify_locations(ca_file)
+            except (OSError, ssl.SSLError) as error:
+                raise K4Error(f"{entry.name}: {what} {str(ca_file)!r} holds no certificate that can be read: {error}") from error
+        return context
+
+    def _number(self, record: str) -> int:
+        found = self._native.records.record(record)
+        assert found is not None
+        return found.number
+
+    # ------------------------------------------------------------------ while it runs
+
+    async def _tick(self) -> None:
+        loop = asyncio.get_running_loop()
+        due = loop.time()
+        counters = due + COUNTERS_S
+        while True:
+            now_ns, wall_ns = time.monotonic_ns(), time.time_ns()
+            self._native.lib.k4_feed_heartbeat(self._feed, wall_ns, now_ns)
+            for connection in self.connections:
+                connection.tick(now_ns)
+            self.watch.tick(now_ns, wall_ns)
+            if loop.time() >= counters:
+                counters += COUNTERS_S
+                self.log_counters("running")
+            # After a stall ticks are dropped, not made up for.
+            due = max(due + TICK_S, loop.time())
+            await asyncio.sleep(due - loop.time())
+
+
+_ALWAYS = ("messages", "records", "wins", "duplicates", "gaps", "late", "refused", "fast", "tolerant")

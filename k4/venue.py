@@ -1,0 +1,42 @@
+"""One product of one exchange, as a connection speaks to it: bound messages, manners, and how its answers are read.
+
+Imports the IR and the reference interpreter, which reads acks, errors and the like: they are rare and small, and so C hands them
+over as bytes. Market data never comes here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ._codegen import bind, ir
+from ._codegen.reference import Interpreter
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One message that took a frame: its `record` word (`ack`, `error`, …), itself, and its captures and fields as text."""
+
+    kind: str
+    message: ir.Message
+    said: Mapping[str, str]
+
+
+class Venue:
+    """Raises KeyError where the exchange has no such product."""
+
+    def __init__(self, exchange: ir.Exchange, product: str, records: ir.Records) -> None:
+        found = exchange.product(product)
+        if found is None:
+            raise KeyError(product)
+        self.exchange = exchange
+        self.product = found
+        self.messages = bind.bind(exchange, product)
+        self._interpreter = Interpreter(records, self.messages)
+
+    def read(self, frame: bytes) -> tuple[Reading, ...]:
+        """What the venue said in a frame that is no market data; empty if no message of the spec takes it."""
+        return tuple(
+            Reading(self.messages[reading.message].record, self.messages[reading.message], reading.fields)
+            for reading in self._interpreter.read(frame)
+        )

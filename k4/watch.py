@@ -1,0 +1,116 @@
+"""Which streams are alive: symbol states in shared memory, and streams that have been silent since they were subscribed.
+
+A stream is LIVE while a connection that carries it is up and it has had data since that connection came up; otherwise STALE. A quiet
+symbol on a healthy connection stays LIVE: that the link works is the connection's own watch. Time is an argument. Imports nothing of
+the project but the log's type.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from .log import Logger
+
+LIVE, STALE = 0, 1
+# A stream without any record for so long after its subscription is named in the log.
+SILENT_S = 30.0
+# So many streams are looked at in one tick, to keep the thread free for the feed.
+SLICE = 256
+_SILENT_NS = int(SILENT_S * 1e9)
+_NEVER = -(1 << 63)
+
+
+class Carrier(Protocol):
+    """A connection, as far as its streams' states go."""
+
+    healthy_since_ns: int  # monotonic; 0 = not up
+
+
+@dataclass(slots=True, eq=False)
+class _Stream:
+    record: int
+    instrument: int
+    label: str
+    carriers: tuple[Carrier, ...]
+    recv_ns: int
+    changed_ns: int = 0  # monotonic, when recv_ns was last seen to move; 0 = never
+    state: int = STALE
+    silent: bool = False
+
+
+class Watch:
+    """The streams of one group. `feed`: its `k4_feed *`."""
+
+    def __init__(self, lib: Any, feed: Any, log: Logger) -> None:
+        self._lib = lib
+        self._feed = feed
+        self._log = log
+        self._streams: list[_Stream] = []
+        self._next = 0
+        self._health: dict[int, int] = {}
+        self._silent: list[str] = []
+        self._resumed: list[str] = []
+
+    def add(self, record: int, instrument: int, label: str, carriers: Sequence[Carrier], wall_ns: int) -> None:
+        """Watches (record number, instrument), which starts as STALE. `label` names it in the log."""
+        self._lib.k4_feed_symbol_state(self._feed, record, instrument, STALE, wall_ns)
+        # What a former writer left is no sign of life.
+        recv_ns = self._lib.k4_feed_last_recv_ns(self._feed, record, instrument)
+        self._streams.append(_Stream(record, instrument, label, tuple(carriers), recv_ns))
+
+    def tick(self, now_ns: int, wall_ns: int) -> None:
+        """Looks at the next slice; at every stream of a connection that came up or went down, at once."""
+        changed = self._changed_carriers()
+        if changed:
+            for stream in self._streams:
+                if any(id(carrier) in changed for carrier in stream.carriers):
+                    self._look(stream, now_ns, wall_ns)
+        for stream in self._streams[self._next : self._next + SLICE]:
+            self._look(stream, now_ns, wall_ns)
+        self._next += SLICE
+        if self._next >= len(self._streams):
+            self._next = 0
+            self._report()
+
+    def states(self) -> dict[str, int]:
+        """How many streams are in which state, and how many of them have never had data."""
+        live = sum(1 for stream in self._streams if stream.state == LIVE)
+        return {"live": live, "stale": len(self._streams) - live, "silent": sum(1 for stream in self._streams if not stream.changed_ns)}
+
+    def _changed_carriers(self) -> set[int]:
+        carriers = {id(carrier): carrier for stream in self._streams for carrier in stream.carriers} if not self._health else self._carriers
+        self._carriers: dict[int, Carrier] = carriers
+        changed = {key for key, carrier in carriers.items() if self._health.get(key, 0) != carrier.healthy_since_ns}
+        self._health = {key: carrier.healthy_since_ns for key, carrier in carriers.items()}
+        return changed
+
+    def _look(self, stream: _Stream, now_ns: int, wall_ns: int) -> None:
+        recv_ns = self._lib.k4_feed_last_recv_ns(self._feed, stream.record, stream.instrument)
+        if recv_ns != stream.recv_ns:
+            stream.recv_ns, stream.changed_ns = recv_ns, now_ns
+        up = [carrier.healthy_since_ns for carrier in stream.carriers if carrier.healthy_since_ns]
+        state = LIVE if any(0 < since <= stream.changed_ns for since in up) else STALE
+        if state != stream.state:
+            stream.state = state
+            self._lib.k4_feed_symbol_state(self._feed, stream.record, stream.instrument, state, wall_ns)
+        if not up:
+            stream.silent = False
+        elif not stream.silent and stream.changed_ns < min(up) and now_ns - min(up) >= _SILENT_NS:
+            stream.silent = True
+            self._silent.append(stream.label)
+        elif stream.silent and stream.changed_ns >= min(up):
+            stream.silent = False
+            self._resumed.append(stream.label)
+
+    def _report(self) -> None:
+        if self._silent:
+            self._log.warning("no data since subscribed", streams=_names(self._silent), for_s=SILENT_S)
+        if self._resumed:
+            self._log.info("data after all", streams=_names(self._resumed))
+        self._silent, self._resumed = [], []
+
+
+def _names(labels: Sequence[str], most: int = 50) -> str:
+    return ", ".join(labels[:most]) + (f" and {len(labels) - most} more" if len(labels) > most else "")

@@ -1,0 +1,108 @@
+"""One worker process: one group, one thread, nothing but feeding.
+
+Started by `k4.supervisor` as `python -m k4.worker` with its job as one line of JSON on standard input, which then stays open: its end
+means that the supervisor is gone, and the worker stops. Imports neither aiohttp nor cryptography.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import json
+import os
+import signal
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import uvloop
+
+from . import log, native
+from .config import Connection, Group
+from .errors import K4Error
+from .group import Feed
+
+# The worker cannot run, and would not be able to next time either.
+REFUSED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What a worker is told. `connections`: the group's entries as JSON values; paths are absolute."""
+
+    group: str
+    connections: tuple[dict[str, object], ...]
+    level: str
+    log_dir: str | None
+    retain_days: int
+    sim: str | None = None
+    sim_ca: str | None = None
+    spec: tuple[str, ...] = ()
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self))
+
+    @staticmethod
+    def from_json(text: str) -> Job:
+        values = json.loads(text)
+        return Job(**{**values, "connections": tuple(values["connections"]), "spec": tuple(values["spec"])})
+
+
+async def _feed(job: Job, logger: log.Logger) -> None:
+    built = native.load([Path(folder) for folder in job.spec] or None)
+    group = Group(job.group, tuple(Connection.model_validate(entry) for entry in job.connections))
+    feed = Feed(built, group, logger, sim=job.sim, sim_ca=None if job.sim_ca is None else Path(job.sim_ca))
+    try:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+        loop.add_reader(sys.stdin.fileno(), _stdin, stop)
+        logger.info("started", segments=", ".join(group.segments.values()), connections=len(feed.connections), pid=os.getpid())
+        # What has been made until now lives for ever; the collector need not look at it again.
+        gc.collect()
+        gc.freeze()
+        await feed.run(stop)
+    finally:
+        feed.close()
+
+
+def _stdin(stop: asyncio.Event) -> None:
+    """The supervisor sends nothing more, so this can only be the end."""
+    with contextlib.suppress(OSError):
+        if os.read(sys.stdin.fileno(), 4096):
+            return
+    asyncio.get_running_loop().remove_reader(sys.stdin.fileno())
+    stop.set()
+
+
+def main() -> int:
+    """Runs the job given on standard input. Returns 0 when stopped, REFUSED when the group cannot run as it is."""
+    line = bytearray()
+    while not line.endswith(b"\n"):
+        part = os.read(sys.stdin.fileno(), 1 << 16)
+        if not part:
+            return 0
+        line += part
+    job = Job.from_json(line.decode())
+    folder = None if job.log_dir is None else Path(job.log_dir)
+    cpus = {entry.get("cpu") for entry in job.connections} - {None}
+    try:
+        logger = log.setup(level=job.level, folder=folder, retain_days=job.retain_days, group=job.group)
+    except K4Error as error:
+        print(f"k4: error: {error}", file=sys.stderr)
+        return REFUSED
+    try:
+        for cpu in cpus:
+            assert isinstance(cpu, int)
+            os.sched_setaffinity(0, {cpu})
+        uvloop.run(_feed(job, logger))
+    except K4Error as error:
+        logger.error("cannot run", reason=str(error), **({"hint": error.hint} if error.hint else {}))  # noqa: TRY400 (expected)
+        return REFUSED
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
