@@ -156,7 +156,7 @@ static void restore_latest(struct k4_segment *segment, uint32_t instrument)
         uint32_t owner;
         memcpy(&owner, slot + 1, sizeof owner);
         if (slot[0] == 2 * (n - 1) + 2 && owner == instrument) {
-            k4_segment_put((uint8_t *)latest, n - 1, slot + 1, segment->words);
+            k4_segment_put((uint8_t *)latest, n - 1, slot[1], slot + 1, segment->words);
             return;
         }
     }
@@ -173,7 +173,7 @@ static void repair(struct k4_segment *segment)
         uint32_t instrument;
         memcpy(&instrument, slot + 1, sizeof instrument);
         if (instrument < segment->header->symbol_count)
-            k4_segment_put(segment->latest + (size_t)instrument * segment->stride, n, slot + 1, segment->words);
+            k4_segment_put(segment->latest + (size_t)instrument * segment->stride, n, slot[1], slot + 1, segment->words);
         segment->head = n + 1;
         __atomic_store_n(&segment->header->head, n + 1, __ATOMIC_RELEASE);
     }

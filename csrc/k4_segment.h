@@ -20,6 +20,9 @@
 
 #define K4_PRODUCTS_MAX 64
 
+/* A record seen as words: allowed to alias its members. */
+typedef uint64_t __attribute__((__may_alias__)) k4_word;
+
 struct k4_segment {
     /* what publishing touches */
     uint8_t *ring;
@@ -89,15 +92,16 @@ static inline int32_t k4_segment_find(const struct k4_segment *segment, uint32_t
 /* The slow road of publishing: an instrument's first record after a takeover. */
 uint64_t k4_segment_publish_restart(struct k4_segment *segment, uint32_t instrument, const void *record);
 
-/* Record `n` into one slot. Readers accept it only when the sequence word is 2n+2 before and after their copy. */
-static inline void k4_segment_put(uint8_t *slot, uint64_t n, const uint64_t *words, uint32_t count)
+/* Record `n` into one slot; `word` is its first. Readers accept it only when the sequence word is 2n+2 before and after their copy. */
+static inline void k4_segment_put(uint8_t *slot, uint64_t n, uint64_t word, const k4_word *words, uint32_t count)
 {
     uint64_t *sequence = (uint64_t *)(void *)slot;
     /* Odd: being written. Pairs with the reader's second look at the word: a reader whose copy saw one of our words also sees at
      * least this value there (release fence here, its acquire fence between copy and second look). */
     __atomic_store_n(sequence, 2 * n + 1, __ATOMIC_RELAXED);
     __atomic_thread_fence(__ATOMIC_RELEASE);
-    for (uint32_t i = 0; i < count; i++)
+    __atomic_store_n(sequence + 1, word, __ATOMIC_RELAXED);
+    for (uint32_t i = 1; i < count; i++)
         __atomic_store_n(sequence + 1 + i, words[i], __ATOMIC_RELAXED);
     /* Release: pairs with the reader's acquire of the word before its copy. */
     __atomic_store_n(sequence, 2 * n + 2, __ATOMIC_RELEASE);
@@ -108,10 +112,13 @@ static inline uint64_t k4_segment_publish(struct k4_segment *segment, uint32_t i
 {
     if (__builtin_expect(segment->restarts != 0, 0) && segment->restart[instrument])
         return k4_segment_publish_restart(segment, instrument, record);
-    const uint64_t *words = (const uint64_t *)record;
+    const k4_word *words = (const k4_word *)record;
+    const struct k4_common *common = (const struct k4_common *)record;
+    /* As words[0], but its parts were stored one by one a moment ago: loading them as one word would wait for those stores. */
+    uint64_t word = common->instrument | (uint64_t)common->source << 32 | (uint64_t)common->flags << 48;
     uint64_t n = segment->head;
-    k4_segment_put(segment->ring + (size_t)(n & segment->mask) * segment->stride, n, words, segment->words);
-    k4_segment_put(segment->latest + (size_t)instrument * segment->stride, n, words, segment->words);
+    k4_segment_put(segment->ring + (size_t)(n & segment->mask) * segment->stride, n, word, words, segment->words);
+    k4_segment_put(segment->latest + (size_t)instrument * segment->stride, n, word, words, segment->words);
     segment->head = n + 1;
     /* Release: who acquires head sees every slot below it, ring and latest. Pairs with k4_reader_head and with repair. */
     __atomic_store_n(&segment->header->head, n + 1, __ATOMIC_RELEASE);
