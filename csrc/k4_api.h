@@ -101,8 +101,13 @@ int k4_conn_event(k4_conn *conn, k4_event *out); /* 1: filled, 0: no more */
 /* After K4_CONN_FAILED: the close code to send (1002 protocol, 1007 UTF-8, 1009 too big) and what was wrong. */
 int k4_conn_failure(const k4_conn *conn, const char **reason);
 
+/* Since k4_conn_open, k4_conn_reset or not. frames: WebSocket frames; messages: whole text or binary messages; records: decoded;
+ * wins: published; duplicates: published before, or superseded; gaps: ids missing in front of its wins; late: wins that filled a
+ * hole behind others; control: messages that are no market data; skipped: messages that gave no record; stale: dropped as too
+ * late to judge; no_segment: records that no segment takes; failed_*: failures with 1002, 1007, 1009. */
 typedef struct {
     uint64_t bytes, frames, messages, records, wins, duplicates, gaps, late, refused, unknown_symbol, fast, tolerant, unknown_keys, retyped, pings, control, skipped;
+    uint64_t stale, no_segment, failed_protocol, failed_utf8, failed_size, events_lost;
 } k4_conn_stats;
 void k4_conn_stats_get(const k4_conn *conn, k4_conn_stats *out);
 

@@ -1,0 +1,333 @@
+/* One connection of a feed: bytes and messages in, records to the feed, everything else to the queue of events. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "k4_feed.h"
+
+/* ---------------------------------------------------------------- events */
+
+static void clear_events(k4_conn *conn)
+{
+    conn->event_count = conn->event_next = 0;
+}
+
+/* A place at the end of the queue; NULL: full, counted. Messages that are no market data are rare, so this may allocate. */
+static k4_event *push_event(k4_conn *conn)
+{
+    if (conn->event_count == conn->event_room) {
+        uint32_t room = 2 * conn->event_room;
+        k4_event *events = room > K4_EVENTS_MAX ? NULL : realloc(conn->events, room * sizeof *events);
+        if (events == NULL) {
+            conn->stats.events_lost++;
+            return NULL;
+        }
+        conn->events = events;
+        conn->event_room = room;
+    }
+    return &conn->events[conn->event_count++];
+}
+
+/* The waiting event of that kind (and skip reason), or a new one: of a flood only the newest is kept. */
+static k4_event *newest_event(k4_conn *conn, int kind, int skip)
+{
+    for (uint32_t i = conn->event_count; i > conn->event_next; i--)
+        if (conn->events[i - 1].kind == kind && conn->events[i - 1].skip == skip)
+            return &conn->events[i - 1];
+    return push_event(conn);
+}
+
+int k4_conn_event(k4_conn *conn, k4_event *out)
+{
+    if (conn->event_next == conn->event_count) {
+        clear_events(conn);
+        return 0;
+    }
+    *out = conn->events[conn->event_next++];
+    return 1;
+}
+
+static void push_control(k4_conn *conn, int kind, uint8_t *keep, const struct k4_ws_frame *frame)
+{
+    k4_event *event = newest_event(conn, kind, 0);
+    if (event == NULL)
+        return;
+    memcpy(keep, frame->data, frame->len);
+    *event = (k4_event){.kind = kind, .message = -1, .data = keep, .len = frame->len};
+}
+
+static void push_close(k4_conn *conn, const struct k4_ws_frame *frame)
+{
+    k4_event *event = push_event(conn);
+    if (event != NULL)
+        *event = (k4_event){.kind = K4_EVENT_CLOSE, .code = frame->code, .message = -1, .data = frame->data, .len = frame->len};
+}
+
+static int message_number(uint16_t message)
+{
+    return message == K4_NO_MESSAGE ? -1 : message;
+}
+
+/* A message that gave nothing: is it one that Python acts on? */
+static void push_message(k4_conn *conn, int skip, uint16_t message)
+{
+    conn->stats.skipped++;
+    switch (skip) {
+    case K4_SKIP_CONTROL:
+    case K4_SKIP_ACK:
+    case K4_SKIP_ERROR:
+    case K4_SKIP_PONG:
+    case K4_SKIP_PING:
+    case K4_SKIP_NOTICE:
+    case K4_SKIP_INSTRUMENT:
+    case K4_SKIP_VARS:
+        conn->stats.control++;
+        break;
+    case K4_SKIP_OTHER_CHANNEL:
+    case K4_SKIP_OTHER_PRODUCT:
+        if (conn->sampled & 1u << skip)
+            return;
+        conn->sampled |= 1u << skip;
+        break;
+    default:
+        return;
+    }
+    bool newest = skip == K4_SKIP_PING || skip == K4_SKIP_PONG;
+    k4_event *event = newest ? newest_event(conn, K4_EVENT_MESSAGE, skip) : push_event(conn);
+    if (event != NULL)
+        *event = (k4_event){.kind = K4_EVENT_MESSAGE, .skip = skip, .message = message_number(message), .data = conn->text, .len = conn->text_len};
+}
+
+static void push_refusal(k4_conn *conn, const struct k4_item *item)
+{
+    conn->stats.refused++;
+    uint16_t message = item->message < conn->product->message_count ? item->message : conn->product->message_count;
+    if (conn->refused[message] & 1u << item->refusal)
+        return;
+    conn->refused[message] = (uint16_t)(conn->refused[message] | 1u << item->refusal);
+    k4_event *event = push_event(conn);
+    if (event != NULL)
+        *event = (k4_event){.kind = K4_EVENT_REFUSED, .code = item->refusal, .message = message_number(item->message), .offset = item->offset,
+                            .data = conn->text, .len = conn->text_len};
+}
+
+/* ---------------------------------------------------------------- messages */
+
+static void take_items(void *context, struct k4_scratch *scratch)
+{
+    k4_conn *conn = context;
+    for (uint32_t i = 0; i < scratch->count; i++) {
+        if (scratch->items[i].record != 0)
+            k4_feed_take(conn->feed, conn, &scratch->items[i]);
+        else
+            push_refusal(conn, &scratch->items[i]);
+    }
+    scratch->count = 0;
+}
+
+static void take_message(k4_conn *conn, const uint8_t *text, size_t len)
+{
+    struct k4_scratch *scratch = &conn->scratch;
+    conn->text = text;
+    conn->text_len = len;
+    conn->stats.messages++;
+    scratch->count = 0;
+    scratch->skip = K4_SKIP_NOT;
+    scratch->skip_message = K4_NO_MESSAGE;
+    k4_decode(conn->product, text, len, scratch);
+    if (scratch->tier == K4_TIER_FAST)
+        conn->stats.fast++;
+    else
+        conn->stats.tolerant++;
+    if (scratch->skip != K4_SKIP_NOT)
+        push_message(conn, scratch->skip, scratch->skip_message);
+    else
+        take_items(conn, scratch);
+}
+
+/* ---------------------------------------------------------------- life */
+
+k4_conn *k4_conn_open(k4_feed *feed, const k4_product *product, const char *name, const char *symbol, uint32_t message_cap, char *error,
+                      size_t error_size)
+{
+    size_t symbol_len = strlen(symbol);
+    if (strlen(name) > K4_CONN_NAME_MAX || name[0] == '\0' || symbol_len > K4_SYMBOL_MAX) {
+        snprintf(error, error_size, "connection %.80s: its name must have 1 to %d bytes and its symbol at most %d", name, K4_CONN_NAME_MAX, K4_SYMBOL_MAX);
+        return NULL;
+    }
+    for (int record = 1, a, b; record <= K4_RECORD_COUNT; record++) {
+        (void)k4_feed_rule(product, record, &a, &b);
+        if (a != 0) {
+            snprintf(error, error_size, "connection %s: %s %s gives %s in two orders, at lines %d and %d of its spec; give both messages the same order",
+                     name, product->exchange, product->name, k4_record_name[record], a, b);
+            return NULL;
+        }
+    }
+    k4_conn *conn = calloc(1, sizeof *conn);
+    if (conn != NULL) {
+        conn->events = malloc(K4_EVENTS_FIRST * sizeof *conn->events);
+        conn->event_room = K4_EVENTS_FIRST;
+        conn->refused = calloc((size_t)product->message_count + 1, sizeof *conn->refused);
+    }
+    if (conn == NULL || conn->events == NULL || conn->refused == NULL || k4_ws_init(&conn->ws, message_cap) != 0) {
+        snprintf(error, error_size, "connection %s: no memory", name);
+        if (conn != NULL) {
+            free(conn->events);
+            free(conn->refused);
+            free(conn);
+        }
+        return NULL;
+    }
+    conn->feed = feed;
+    conn->product = product;
+    snprintf(conn->name, sizeof conn->name, "%s", name);
+    memcpy(conn->symbol, symbol, symbol_len);
+    conn->scratch.symbol = symbol_len == 0 ? NULL : conn->symbol;
+    conn->scratch.symbol_len = (uint32_t)symbol_len;
+    conn->scratch.flush = take_items;
+    conn->scratch.context = conn;
+    for (int record = 0; record <= K4_RECORD_COUNT; record++)
+        conn->berths[record].product = -1;
+    conn->next = feed->conns;
+    feed->conns = conn;
+    for (int record = 1; record <= K4_RECORD_COUNT; record++) {
+        if (k4_feed_berth(feed, conn, record, error, error_size) != K4_OK) {
+            k4_conn_close(conn);
+            return NULL;
+        }
+    }
+    return conn;
+}
+
+void k4_conn_close(k4_conn *conn)
+{
+    if (conn == NULL)
+        return;
+    for (int record = 1; record <= K4_RECORD_COUNT; record++)
+        if (conn->berths[record].product >= 0)
+            k4_arbiter_leave(&conn->feed->lanes[record].arbiter, conn->berths[record].number);
+    k4_conn **link = &conn->feed->conns;
+    while (*link != conn)
+        link = &(*link)->next;
+    *link = conn->next;
+    k4_ws_fini(&conn->ws);
+    free(conn->events);
+    free(conn->refused);
+    free(conn);
+}
+
+void k4_conn_reset(k4_conn *conn)
+{
+    k4_ws_reset(&conn->ws);
+    clear_events(conn);
+    conn->failed = false;
+    conn->sampled = 0;
+    memset(conn->refused, 0, ((size_t)conn->product->message_count + 1) * sizeof *conn->refused);
+    for (int record = 1; record <= K4_RECORD_COUNT; record++)
+        if (conn->berths[record].product >= 0)
+            k4_arbiter_renew(&conn->feed->lanes[record].arbiter, conn->berths[record].number);
+}
+
+/* ---------------------------------------------------------------- reads */
+
+static void begin_read(k4_conn *conn, int64_t wall_ns, int64_t mono_ns)
+{
+    conn->wall_ns = wall_ns;
+    conn->mono_ns = mono_ns;
+    k4_feed_clock(conn->feed, wall_ns, mono_ns);
+}
+
+static void count_failure(k4_conn *conn)
+{
+    switch (k4_ws_close_code((enum k4_ws_cause)conn->ws.cause)) {
+    case 1007:
+        conn->stats.failed_utf8++;
+        break;
+    case 1009:
+        conn->stats.failed_size++;
+        break;
+    default:
+        conn->stats.failed_protocol++;
+    }
+}
+
+static int end_read(k4_conn *conn)
+{
+    k4_feed_wake(conn->feed);
+    bool failed = conn->ws.cause != K4_WS_FINE;
+    if (failed && !conn->failed)
+        count_failure(conn);
+    conn->failed = failed;
+    return (conn->event_next != conn->event_count ? K4_CONN_EVENTS : 0) | (failed ? K4_CONN_FAILED : 0);
+}
+
+size_t k4_conn_buffer(k4_conn *conn, uint8_t **out)
+{
+    clear_events(conn);
+    return k4_ws_buffer(&conn->ws, out);
+}
+
+int k4_conn_recv(k4_conn *conn, size_t count, int64_t wall_ns, int64_t mono_ns)
+{
+    struct k4_ws_frame frame;
+    begin_read(conn, wall_ns, mono_ns);
+    conn->stats.bytes += count;
+    k4_ws_landed(&conn->ws, count);
+    for (;;) {
+        switch (k4_ws_next(&conn->ws, &frame)) {
+        case K4_WS_TEXT:
+        case K4_WS_BINARY:
+            take_message(conn, frame.data, frame.len);
+            break;
+        case K4_WS_PING:
+            conn->stats.pings++;
+            push_control(conn, K4_EVENT_PING, conn->ping, &frame);
+            break;
+        case K4_WS_PONG:
+            push_control(conn, K4_EVENT_PONG, conn->pong, &frame);
+            break;
+        case K4_WS_CLOSE:
+            push_close(conn, &frame);
+            break;
+        case K4_WS_MORE:
+        case K4_WS_FAILED:
+            return end_read(conn);
+        }
+    }
+}
+
+int k4_conn_message(k4_conn *conn, const uint8_t *text, size_t len, int64_t wall_ns, int64_t mono_ns)
+{
+    bool bad;
+    begin_read(conn, wall_ns, mono_ns);
+    clear_events(conn);
+    if (conn->failed)
+        return end_read(conn);
+    conn->stats.bytes += len;
+    uint8_t *place = k4_ws_place(&conn->ws, len);
+    if (place == NULL) {
+        k4_ws_fail(&conn->ws, K4_WS_TOO_BIG);
+    } else {
+        memcpy(place, text, len);
+        if (k4_utf8_proven(place, len, &bad) == len)
+            take_message(conn, place, len);
+        else
+            k4_ws_fail(&conn->ws, K4_WS_TEXT_UTF8);
+    }
+    return end_read(conn);
+}
+
+int k4_conn_failure(const k4_conn *conn, const char **reason)
+{
+    enum k4_ws_cause cause = (enum k4_ws_cause)conn->ws.cause;
+    *reason = k4_ws_cause_text(cause);
+    return k4_ws_close_code(cause);
+}
+
+void k4_conn_stats_get(const k4_conn *conn, k4_conn_stats *out)
+{
+    *out = conn->stats;
+    out->frames = conn->ws.frames;
+    out->unknown_keys = conn->scratch.unknown_keys;
+    out->retyped = conn->scratch.retyped;
+}

@@ -1,0 +1,318 @@
+#include "k4_feed.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---------------------------------------------------------------- rules and ids */
+
+static bool is_event(int record)
+{
+    return record == K4_RECORD_TRADE || record == K4_RECORD_AGGTRADE;
+}
+
+static enum k4_rule rule_of(enum k4_order order, int record)
+{
+    switch (order) {
+    case K4_ORDER_INCREASING:
+        return K4_RULE_INCREASING;
+    case K4_ORDER_WINDOW:
+        return K4_RULE_WINDOW;
+    case K4_ORDER_CONTIGUOUS:
+        return is_event(record) ? K4_RULE_CONTIGUOUS : K4_RULE_STEPPING;
+    case K4_ORDER_LEADER:
+        return K4_RULE_LEADER;
+    case K4_ORDER_NONE:
+        break;
+    }
+    return K4_RULE_ALL;
+}
+
+enum k4_rule k4_feed_rule(const struct k4_product *product, int record, int *line_a, int *line_b)
+{
+    const struct k4_message *first = NULL;
+    *line_a = *line_b = 0;
+    for (int i = 0; i < product->message_count; i++) {
+        const struct k4_message *m = &product->messages[i];
+        if (m->record != record || m->order == K4_ORDER_NONE)
+            continue;
+        if (first == NULL) {
+            first = m;
+        } else if (m->order != first->order) {
+            *line_a = first->line;
+            *line_b = m->line;
+        }
+    }
+    return first == NULL ? K4_RULE_ALL : rule_of((enum k4_order)first->order, record);
+}
+
+static bool gives(const struct k4_product *product, int record)
+{
+    for (int i = 0; i < product->message_count; i++)
+        if (product->messages[i].record == record)
+            return true;
+    return false;
+}
+
+/* What the order of a record compares. */
+static int64_t id_of(int record, const union k4_record *as)
+{
+    switch (record) {
+    case K4_RECORD_BBO:
+        return as->bbo.update_id;
+    case K4_RECORD_TRADE:
+        return as->trade.trade_id;
+    case K4_RECORD_AGGTRADE:
+        return as->aggtrade.agg_id;
+    case K4_RECORD_DEPTH5:
+        return as->depth5.update_id;
+    case K4_RECORD_DEPTH20:
+        return as->depth20.update_id;
+    default:
+        return K4_ABSENT;
+    }
+}
+
+/* ---------------------------------------------------------------- feed and segments */
+
+k4_feed *k4_feed_open(void)
+{
+    return calloc(1, sizeof(k4_feed));
+}
+
+void k4_feed_close(k4_feed *feed)
+{
+    if (feed == NULL)
+        return;
+    while (feed->conns != NULL)
+        k4_conn_close(feed->conns);
+    for (int record = 1; record <= K4_RECORD_COUNT; record++) {
+        struct k4_lane *lane = &feed->lanes[record];
+        if (!lane->open)
+            continue;
+        k4_arbiter_fini(&lane->arbiter);
+        k4_segment_close(&lane->segment);
+    }
+    free(feed);
+}
+
+struct seeding {
+    struct k4_arbiter *arbiter;
+    int record;
+};
+
+static void seed(void *context, uint32_t instrument, uint64_t sequence, const void *record)
+{
+    (void)sequence;
+    const struct seeding *s = context;
+    union k4_record as;
+    memcpy(&as, record, k4_record_size[s->record]);
+    /* The shared front of every record. */
+    k4_arbiter_seed(s->arbiter, instrument, id_of(s->record, &as), as.bbo.engine_ns, as.bbo.flags);
+}
+
+static struct k4_lane *lane_of(k4_feed *feed, int record)
+{
+    if (record < 1 || record > K4_RECORD_COUNT || !feed->lanes[record].open)
+        return NULL;
+    return &feed->lanes[record];
+}
+
+int k4_feed_segment(k4_feed *feed, int record, const char *name, const k4_segment_options *options, char *error, size_t error_size)
+{
+    if (record < 1 || record > K4_RECORD_COUNT) {
+        snprintf(error, error_size, "segment %s: there is no record number %d; records are 1 to %d", name, record, K4_RECORD_COUNT);
+        return K4_BAD_ARGUMENT;
+    }
+    struct k4_lane *lane = &feed->lanes[record];
+    if (lane->open) {
+        snprintf(error, error_size, "segment %s: this group publishes %s to segment %s already; name one segment per record", name,
+                 k4_record_name[record], lane->segment.name);
+        return K4_BAD_ARGUMENT;
+    }
+    int status = k4_segment_open(&lane->segment, name, record, options, 0, error, error_size);
+    if (status != K4_OK)
+        return status;
+    if (k4_arbiter_init(&lane->arbiter, lane->segment.header->symbol_capacity, options->window_ids, is_event(record)) != 0) {
+        snprintf(error, error_size, "segment %s: no memory for the ids of %u symbols; lower symbol_capacity or the window", name,
+                 lane->segment.header->symbol_capacity);
+        k4_segment_close(&lane->segment);
+        return K4_NO_MEMORY;
+    }
+    if (lane->segment.taken_over)
+        k4_segment_seed(&lane->segment, seed, &(struct seeding){&lane->arbiter, record});
+    lane->open = true;
+    lane->dirty = lane->stepped = false;
+    for (k4_conn *conn = feed->conns; conn != NULL && status == K4_OK; conn = conn->next)
+        status = k4_feed_berth(feed, conn, record, error, error_size);
+    return status;
+}
+
+int k4_feed_symbol(k4_feed *feed, const k4_product *product, int record, const uint8_t *symbol, uint32_t symbol_len)
+{
+    struct k4_lane *lane = lane_of(feed, record);
+    if (lane == NULL)
+        return -K4_BAD_ARGUMENT;
+    int number = k4_segment_product(&lane->segment, product->exchange, product->name);
+    if (number < 0)
+        return number;
+    int instrument = k4_segment_symbol(&lane->segment, (uint32_t)number, symbol, symbol_len);
+    if (instrument < 0)
+        return instrument;
+    int line_a, line_b;
+    if (k4_arbiter_reserve(&lane->arbiter, lane->segment.header->symbol_capacity) != 0
+        || k4_arbiter_rule(&lane->arbiter, (uint32_t)instrument, k4_feed_rule(product, record, &line_a, &line_b)) != 0)
+        return -K4_NO_MEMORY;
+    return instrument;
+}
+
+static bool known(const struct k4_lane *lane, int instrument)
+{
+    return lane != NULL && instrument >= 0 && (uint32_t)instrument < lane->segment.header->symbol_count;
+}
+
+int k4_feed_symbol_state(k4_feed *feed, int record, int instrument, int state, int64_t now_ns)
+{
+    struct k4_lane *lane = lane_of(feed, record);
+    if (!known(lane, instrument) || state < K4_STATE_LIVE || state > K4_STATE_REMOVED)
+        return K4_BAD_ARGUMENT;
+    k4_segment_state(&lane->segment, (uint32_t)instrument, (uint32_t)state, now_ns);
+    return K4_OK;
+}
+
+int64_t k4_feed_last_recv_ns(const k4_feed *feed, int record, int instrument)
+{
+    if (record < 1 || record > K4_RECORD_COUNT || !feed->lanes[record].open || !known(&feed->lanes[record], instrument))
+        return K4_ABSENT;
+    return feed->lanes[record].segment.symbols[instrument].last_recv_ns;
+}
+
+void k4_feed_heartbeat(k4_feed *feed, int64_t wall_ns, int64_t mono_ns)
+{
+    k4_feed_clock(feed, wall_ns, mono_ns);
+    for (int record = 1; record <= K4_RECORD_COUNT; record++)
+        if (feed->lanes[record].open)
+            k4_segment_heartbeat(&feed->lanes[record].segment, wall_ns, mono_ns);
+}
+
+/* ---------------------------------------------------------------- connections' places */
+
+int k4_feed_berth(struct k4_feed *feed, k4_conn *conn, int record, char *error, size_t error_size)
+{
+    struct k4_lane *lane = lane_of(feed, record);
+    struct k4_berth *berth = &conn->berths[record];
+    if (lane == NULL || berth->product >= 0 || !gives(conn->product, record))
+        return K4_OK;
+    int number = k4_segment_product(&lane->segment, conn->product->exchange, conn->product->name);
+    int source = number < 0 ? number : k4_segment_source(&lane->segment, conn->name, "ws");
+    if (source < 0) {
+        snprintf(error, error_size, "connection %s: segment %s cannot take it: %s", conn->name, lane->segment.name, k4_status_text(-source));
+        return -source;
+    }
+    int place = k4_arbiter_join(&lane->arbiter, (uint16_t)source);
+    if (place < 0) {
+        snprintf(error, error_size, "connection %s: %s in segment %s", conn->name,
+                 place == -1 ? "no memory to compete" : "more than 128 connections at a time", lane->segment.name);
+        return place == -1 ? K4_NO_MEMORY : K4_SOURCES_FULL;
+    }
+    *berth = (struct k4_berth){number, source, place};
+    return K4_OK;
+}
+
+/* ---------------------------------------------------------------- per read */
+
+void k4_feed_clock(struct k4_feed *feed, int64_t wall_ns, int64_t mono_ns)
+{
+    int64_t offset = wall_ns - mono_ns;
+    int64_t moved = offset - feed->clock_offset_ns;
+    if (feed->clock_known && (moved >= K4_CLOCK_STEP_NS || moved <= -K4_CLOCK_STEP_NS))
+        for (int record = 1; record <= K4_RECORD_COUNT; record++)
+            feed->lanes[record].stepped = true;
+    feed->clock_known = true;
+    feed->clock_offset_ns = offset;
+}
+
+void k4_feed_wake(struct k4_feed *feed)
+{
+    for (int record = 1; record <= K4_RECORD_COUNT; record++) {
+        if (!feed->lanes[record].dirty)
+            continue;
+        feed->lanes[record].dirty = false;
+        k4_segment_wake(&feed->lanes[record].segment);
+    }
+}
+
+/* ---------------------------------------------------------------- per record */
+
+static void count_win(k4_conn *conn, struct k4_shm_source *source, const struct k4_verdict *v)
+{
+    conn->stats.wins++;
+    k4_segment_count(&source->wins, 1);
+    if (v->gap != 0) {
+        conn->stats.gaps += v->gap;
+        k4_segment_count(&source->gaps, v->gap);
+    }
+    if (v->cause == K4_CAUSE_LATE) {
+        conn->stats.late++;
+        k4_segment_count(&source->late, 1);
+    }
+}
+
+static void count_loss(k4_conn *conn, struct k4_segment *segment, struct k4_shm_source *source, const struct k4_verdict *v)
+{
+    if (v->cause == K4_CAUSE_UNSET) {
+        conn->stats.unknown_symbol++;
+        return;
+    }
+    if (v->cause == K4_CAUSE_EPOCH || v->cause == K4_CAUSE_UNDER) {
+        conn->stats.stale++;
+        return;
+    }
+    conn->stats.duplicates++;
+    k4_segment_count(&source->duplicates, 1);
+    if (v->lag_ns >= 0) {
+        k4_segment_sample(source->lag, v->lag_ns);
+        if (v->runner_up)
+            k4_segment_sample(segment->sources[v->winner].lead, v->lag_ns);
+    }
+}
+
+void k4_feed_take(struct k4_feed *feed, k4_conn *conn, struct k4_item *item)
+{
+    int record = item->record;
+    struct k4_berth *berth = &conn->berths[record];
+    conn->stats.records++;
+    if (berth->product < 0) {
+        conn->stats.no_segment++;
+        return;
+    }
+    struct k4_lane *lane = &feed->lanes[record];
+    struct k4_segment *segment = &lane->segment;
+    int32_t instrument = k4_segment_find(segment, (uint32_t)berth->product, item->symbol, item->symbol_len);
+    if (instrument < 0 || (uint32_t)instrument >= lane->arbiter.capacity) {
+        conn->stats.unknown_symbol++;
+        return;
+    }
+    struct k4_bbo *front = &item->as.bbo; /* every record begins alike */
+    struct k4_verdict v = k4_arbitrate(&lane->arbiter, berth->number, (uint32_t)instrument, id_of(record, &item->as), front->engine_ns,
+                                       front->flags, conn->mono_ns);
+    struct k4_shm_source *source = &segment->sources[berth->source];
+    if (v.cause != K4_CAUSE_UNSET)
+        k4_segment_alive(segment, (uint32_t)instrument, conn->wall_ns);
+    if (!v.publish) {
+        count_loss(conn, segment, source, &v);
+        return;
+    }
+    unsigned flags = (front->flags & ~(unsigned)K4_FLAG_RESET) | v.flags;
+    if (lane->stepped) {
+        flags |= K4_FLAG_CLOCK_STEP;
+        lane->stepped = false;
+    }
+    front->instrument = (uint32_t)instrument;
+    front->source = (uint16_t)berth->source;
+    front->recv_ns = conn->wall_ns;
+    front->flags = (uint16_t)flags;
+    k4_segment_publish(segment, (uint32_t)instrument, &item->as);
+    lane->dirty = true;
+    count_win(conn, source, &v);
+}

@@ -1,0 +1,89 @@
+/* A group: its segments with their arbiters, and the connections that compete in them. One thread.
+ *
+ *     conn ─ bytes ─▶ frames ─▶ items ─▶ lane of the record: instrument ─▶ verdict ─▶ segment
+ *
+ * A lane is one segment and its arbiter; there is at most one per record kind. A connection holds, per lane, its number among
+ * the lane's products, its place in the source table and its number in the arbiter, so that nothing is looked up by name
+ * but the symbol. Functions for Python: k4_api.h.
+ */
+#ifndef K4_FEED_H
+#define K4_FEED_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "k4_api.h"
+#include "k4_arbiter.h"
+#include "k4_decode.h"
+#include "k4_segment.h"
+#include "k4_ws.h"
+
+/* How far the wall clock must move against the monotonic one to be called a step. */
+#define K4_CLOCK_STEP_NS INT64_C(10000000)
+
+enum { K4_CONN_NAME_MAX = 63, K4_EVENTS_FIRST = 64, K4_EVENTS_MAX = 16384 };
+
+struct k4_lane {
+    bool open;
+    bool dirty;   /* published since the last wake */
+    bool stepped; /* the next record carries CLOCK_STEP */
+    struct k4_segment segment;
+    struct k4_arbiter arbiter;
+};
+
+struct k4_feed {
+    struct k4_lane lanes[K4_RECORD_COUNT + 1]; /* by record number */
+    k4_conn *conns;
+    bool clock_known;
+    int64_t clock_offset_ns; /* wall - monotonic at the last look */
+};
+
+/* A connection's place in a lane. `product` < 0: its product has no such record, or the lane is not open. */
+struct k4_berth {
+    int product;
+    int source;
+    int number;
+};
+
+/* About 330 KiB, and per lane 32 bytes for each instrument it has brought: the region of k4_ws, 64 items of scratch, events. */
+struct k4_conn {
+    struct k4_feed *feed;
+    const struct k4_product *product;
+    struct k4_ws ws;
+    struct k4_berth berths[K4_RECORD_COUNT + 1];
+    k4_conn *next;
+    int64_t wall_ns; /* of the read in hand */
+    int64_t mono_ns;
+    const uint8_t *text; /* the message in hand */
+    size_t text_len;
+    k4_event *events;
+    uint32_t event_count;
+    uint32_t event_next;
+    uint32_t event_room;
+    uint16_t *refused; /* per message, and one more for the frame as a whole: codes of which a sample was given, as bits */
+    bool failed;       /* and counted */
+    uint32_t sampled;  /* skip reasons of which a sample was given, as bits */
+    k4_conn_stats stats;
+    struct k4_scratch scratch;
+    uint8_t symbol[K4_SYMBOL_MAX];
+    uint8_t ping[K4_WS_CONTROL_MAX];
+    uint8_t pong[K4_WS_CONTROL_MAX];
+    char name[K4_CONN_NAME_MAX + 1];
+};
+
+/* The rule that `record` follows in `product`; *line_a, *line_b: two messages that contradict each other, or 0. */
+enum k4_rule k4_feed_rule(const struct k4_product *product, int record, int *line_a, int *line_b);
+
+/* Gives a connection its place in a lane that is open. 0, or a k4_status with a sentence in `error`. */
+int k4_feed_berth(struct k4_feed *feed, k4_conn *conn, int record, char *error, size_t error_size);
+
+/* Looks at the clocks of a read. */
+void k4_feed_clock(struct k4_feed *feed, int64_t wall_ns, int64_t mono_ns);
+
+/* Judges one decoded record and publishes it or not; counts into the connection and its source. */
+void k4_feed_take(struct k4_feed *feed, k4_conn *conn, struct k4_item *item);
+
+/* Wakes the readers of what was published since the last call. */
+void k4_feed_wake(struct k4_feed *feed);
+
+#endif
