@@ -1,0 +1,368 @@
+"""The fast tier: the layouts of a product as one prefix tree, and the model from which templates spell its C.
+
+What all layouts begin with is read once; where they part, the text just read or the next byte decides; only where neither does are
+they tried in turn, the one that hit last first. Here is also counted how far behind the text's end a parser may stand between two
+comparisons with it, so that no read leaves the slack. May import `ir`, `layouts`, `puts`, `render`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path as File
+
+from . import ir
+from .layouts import Check, Layout, Literal, Loop, Token, Value, layouts
+from .puts import BOOL, DECIMAL, DIGITS, SKIP, TEXT, Path, Put
+from .render import render
+
+SLACK = 64  # K4_SLACK of csrc/k4_decode.h
+_PIECE = 32  # longest literal compared at once
+
+# What a reader may look at from its place, and how far behind the end it may have gone on when it started at or before it.
+_READS = {DIGITS: 33, DECIMAL: 33, TEXT: 32, BOOL: 8, SKIP: 33}
+_MOVES = {DIGITS: 19, DECIMAL: 20, TEXT: 0, BOOL: 5, SKIP: 0}
+_TYPES = {
+    DIGITS: "struct k4_fast_digits",
+    DECIMAL: "struct k4_fast_decimal",
+    TEXT: "struct k4_fast_text",
+    BOOL: "bool",
+}
+_C_WORDS = frozenset(
+    "auto bool break case char const continue default do double else enum extern false float for goto if inline int long register restrict"
+    " return short signed sizeof static struct switch true typedef union unsigned void volatile while".split()
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One thing a parser does. `op`: literal, end (compare with the text's end), loop, framed, or the kind of a value."""
+
+    op: str
+    text: str = ""  # literal: as C spells it; framed: the prefix
+    suffix: str = ""
+    count: int = 0  # literal: bytes
+    slot: str = ""  # where the value goes, index included
+    either: bool = False  # quotes may stand around it
+    most: int = 0  # loop: levels kept, 0: one record per element
+    steps: tuple[Step, ...] = ()
+    place: str = ""  # for the reader of the C
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """A way on from a node. `op`: framed (a text just read), byte (the next one), or attempt."""
+
+    op: str
+    node: Node
+    slot: str = ""
+    text: str = ""
+    suffix: str = ""
+
+
+@dataclass(slots=True)
+class Node:
+    """A run of steps, then a leaf (`put`, with the number of the layout) or branches. `first`..`last`: the layouts below."""
+
+    number: int
+    steps: tuple[Step, ...]
+    branches: tuple[Branch, ...] = ()
+    put: str = ""
+    many: bool = False  # each element of a loop gave its record already
+    first: int = 0
+    last: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    name: str
+    type: str
+    length: int  # 0: one value
+
+
+def render_exchange(exchange: ir.Exchange, records: ir.Records) -> str:
+    """The text of `k4_<exchange>_fast.c`: one function per product, and what it calls."""
+    return render(
+        "fast.c.j2",
+        sources=[File(records.file).name, File(exchange.file).name],
+        exchange=exchange.name,
+        products=[_Product(exchange, records, product.name).model() for product in exchange.products],
+    )
+
+
+def identifier(name: str) -> str:
+    """A name as part of a C identifier."""
+    return re.sub(r"[^A-Za-z0-9]", "_", name)
+
+
+def c_text(data: bytes) -> str:
+    """Bytes as the inside of a C string literal."""
+    return "".join(
+        chr(byte) if 0x20 <= byte < 0x7F and byte not in b'"\\?' else "\\" + (chr(byte) if byte in b'"\\?' else f"{byte:03o}") for byte in data
+    )
+
+
+@dataclass(slots=True)
+class _Names:
+    """Slots of a product's values, by place."""
+
+    taken: dict[tuple[Path, str], str] = field(default_factory=dict)
+    slots: dict[str, Slot] = field(default_factory=dict)
+
+    def slot(self, path: Path, kind: str, length: int) -> str:
+        """The member that holds the values at a place; `length` of them where it is inside an array of levels."""
+        known = self.taken.get((path, kind))
+        if known is None:
+            words = [part if isinstance(part, str) else str(part) for part in path if part != "*"]
+            known = identifier("_".join(words)) or "value"
+            known = f"at{known}" if known[0].isdigit() else known
+            while known in self.slots or known in _C_WORDS:
+                known += "_"
+            self.taken[path, kind] = known
+            self.slots[known] = Slot(known, "uint32_t" if kind == "count" else _TYPES[kind], length)
+        return known
+
+
+class _Product:
+    """The model of one product's parser."""
+
+    def __init__(self, exchange: ir.Exchange, records: ir.Records, product: str) -> None:
+        self.records = records
+        self.name = product
+        self.symbol = f"k4_fast_{identifier(exchange.name)}_{identifier(product)}"
+        self.layouts, _ = layouts(exchange, records, product)
+        self.names = _Names()
+        self.nodes: list[Node] = []
+        self.puts: dict[tuple[int, tuple[Put, ...]], str] = {}
+        self.leaves = 0
+
+    def model(self) -> dict[str, object]:
+        """What the template needs."""
+        entries = [(_spelled(layout.tokens), layout) for layout in self.layouts]
+        root = self._node(entries, SLACK) if entries else None
+        puts = [self._put(name, message, members) for (message, members), name in self.puts.items()]
+        return {
+            "name": self.name,
+            "symbol": self.symbol,
+            "slots": list(self.names.slots.values()),
+            "nodes": self.nodes,
+            "root": root,
+            "puts": puts,
+        }
+
+    # ----------------------------------------------------------------------- the tree
+
+    def _node(self, entries: Sequence[tuple[tuple[Token, ...], Layout]], past: int) -> Node:
+        """The tree of what the layouts still have before them. `past`: bytes the parser may stand behind the end here."""
+        common, rest = _common([tokens for tokens, _ in entries])
+        steps, past = self._steps(common, past, 0, entries[0][1])
+        first = self.leaves
+        node = Node(0, tuple(steps), first=first)
+        if not rest[0]:
+            self.leaves += 1
+            layout = entries[0][1]
+            node.put = self._put_name(layout)
+            node.many = any(isinstance(token, Loop) and token.most == 0 for token in layout.tokens)
+        else:
+            if past + 1 > SLACK:
+                node.steps += (Step("end"),)
+                past = 0
+            node.branches = tuple(self._branches([(tokens, layout) for tokens, (_, layout) in zip(rest, entries, strict=True)], past))
+        node.last = self.leaves - 1
+        node.number = len(self.nodes)
+        self.nodes.append(node)
+        return node
+
+    def _branches(self, entries: list[tuple[tuple[Token, ...], Layout]], past: int) -> Iterable[Branch]:
+        groups: dict[tuple[int, object], list[tuple[tuple[Token, ...], Layout]]] = {}
+        for tokens, layout in entries:
+            token = tokens[0]
+            rank, key = (0, token) if isinstance(token, Check) else (1, token.data[0]) if isinstance(token, Literal) else (2, token)
+            groups.setdefault((rank, key), []).append((tokens, layout))
+        for (rank, key), members in sorted(groups.items(), key=lambda item: item[0][0]):
+            if isinstance(key, Check):
+                node = self._node([(tokens[1:], layout) for tokens, layout in members], past)
+                yield Branch("framed", node, self._slot(key.path, TEXT), c_text(key.prefix), c_text(key.suffix))
+            elif rank == 1 and isinstance(key, int):
+                yield Branch("byte", self._node(members, past), text=c_text(bytes([key])))
+            else:
+                yield Branch("attempt", self._node(members, past))
+
+    # ----------------------------------------------------------------------- steps
+
+    def _steps(self, tokens: Iterable[Token], past: int, length: int, layout: Layout) -> tuple[list[Step], int]:
+        """The steps of some tokens; `length`: inside an array of that many levels. Also how far behind the end they may lead."""
+        out: list[Step] = []
+
+        def need(count: int) -> None:
+            nonlocal past
+            if past + count > SLACK:
+                out.append(Step("end"))
+                past = 0
+
+        for token in tokens:
+            if isinstance(token, Literal):
+                for at in range(0, len(token.data), _PIECE):
+                    piece = token.data[at : at + _PIECE]
+                    need(len(piece))
+                    out.append(Step("literal", c_text(piece), count=len(piece)))
+                    past += len(piece)
+            elif isinstance(token, Check):
+                out.append(Step("framed", c_text(token.prefix), c_text(token.suffix), slot=self._slot(token.path, TEXT, length)))
+            elif isinstance(token, Loop):
+                need(1)
+                out.append(self._loop(token, layout))
+                past = 1
+            else:
+                either = token.kind in (DIGITS, DECIMAL) and token.quoted is None
+                need(_READS[token.kind] + 2 * either)
+                slot = "" if token.kind == SKIP else self._slot(token.path, token.kind, length)
+                out.append(Step(token.kind, slot=slot, either=either, place=_place(token.path)))
+                past = past + _MOVES[token.kind] + 2 * either if _MOVES[token.kind] else 0
+        return out, past
+
+    def _loop(self, token: Loop, layout: Layout) -> Step:
+        steps, _ = self._steps(_spelled(token.tokens), 0, token.most, layout)
+        if token.most:
+            return Step("loop", slot=self.names.slot(token.path, "count", 0), most=token.most, steps=tuple(steps), place=_place(token.path))
+        return Step("loop", text=self._put_name(layout), steps=tuple(steps), place=_place(token.path))
+
+    def _slot(self, path: Path, kind: str, length: int = 0) -> str:
+        """One more than the levels kept: those past them go there."""
+        name = self.names.slot(path, kind, length + 1 if length else 0)
+        return f"{name}[n]" if length else name
+
+    # ----------------------------------------------------------------------- filling a record
+
+    def _put_name(self, layout: Layout) -> str:
+        key = (layout.message, layout.puts)
+        if key not in self.puts:
+            self.puts[key] = f"{self.symbol}_put{len(self.puts)}"
+        return self.puts[key]
+
+    def _put(self, name: str, message: int, puts: tuple[Put, ...]) -> dict[str, object]:
+        record = next(layout for layout in self.layouts if (layout.message, layout.puts) == (message, puts)).record
+        type_ = next(r for r in self.records.records if r.word == record)
+        by_member = {put.member: put for put in puts}
+        return {
+            "name": name,
+            "message": message,
+            "record": type_,
+            "symbol": self._filled(by_member["symbol"]),
+            "members": [self._member(f, by_member, puts) for f in type_.fields if f.name != "recv_ns" and f.kind != "index"],
+            "exponents": {kind: self._kind(type_, by_member, kind) for kind in ("price", "qty")},
+            "even": self._even(puts),
+        }
+
+    def _filled(self, put: Put) -> dict[str, object]:
+        """A put with the names of its slots in place of paths."""
+        kinds = {"price": DECIMAL, "qty": DECIMAL, "bool": BOOL, "map": TEXT, "symbol": TEXT}
+        path = put.capture.path if put.capture is not None else put.path
+        kind = kinds.get(put.how, DIGITS)
+        return {
+            "how": put.how,
+            "slot": self.names.slot(path, kind, 0) if path else "",
+            "last": self.names.slot(put.last, kind, 0) if put.last else "",
+            "put": put,
+            "entries": [(c_text(text.encode()), value) for text, value in put.entries],
+        }
+
+    def _member(self, member: ir.RecordField, puts: dict[str, Put], every: tuple[Put, ...]) -> dict[str, object]:
+        """What the template writes into one member of a record."""
+        out: dict[str, object] = {"name": member.name, "kind": member.kind, "length": member.length, "how": "absent", "put": None}
+        if member.kind == "flags":
+            words = [(put.member, self._filled(put)) for put in every if put.member in ("backfill", "reset", "one_sided")]
+            return {**out, "how": "flags", "flags": words}
+        if member.kind == "level_count":
+            side = next(put for put in every if put.member == f"{member.name.removesuffix('_levels')}_price")
+            return {**out, "how": "levels", "count": self.names.slot(_array(side.path), "count", 0)}
+        put = puts.get(member.name)
+        if put is None:
+            return out
+        if member.length:
+            return {**out, "how": put.how, "put": put, "slot": self.names.slot(put.path, DIGITS if put.how == "count" else DECIMAL, 0)} | {
+                "count": self.names.slot(_array(put.path), "count", 0)
+            }
+        return {**out, **self._filled(put)}
+
+    def _kind(self, record: ir.RecordType, puts: dict[str, Put], kind: str) -> list[dict[str, object]]:
+        """All values of one kind, which share an exponent."""
+        return [self._member(f, puts, tuple(puts.values())) for f in record.fields if f.kind == kind and f.name in puts]
+
+    def _even(self, puts: tuple[Put, ...]) -> list[tuple[str, str]]:
+        """Pairs of arrays of one side that must have as many levels: told apart only where a side has two arrays."""
+        out: list[tuple[str, str]] = []
+        for side in ("bid", "ask"):
+            arrays = list(dict.fromkeys(_array(put.path) for put in puts if put.member.startswith(f"{side}_") and "*" in put.path and put.how != "symbol"))
+            counts = [self.names.slot(array, "count", 0) for array in arrays if array]
+            out += [(counts[0], other) for other in counts[1:]]
+        return out
+
+
+def _array(path: Path) -> Path:
+    """The last array on the way: that of the levels."""
+    at = len(path) - 1 - path[::-1].index("*")
+    return path[:at]
+
+
+def _place(path: Path) -> str:
+    return "".join(f"[{part}]" if isinstance(part, int) or part == "*" else f".{part}" for part in path).removeprefix(".").replace("*/", "* /")
+
+
+def _spelled(tokens: Iterable[Token]) -> tuple[Token, ...]:
+    """The tokens with the quotes of values as part of the literals around them. A text ends at its quote, and takes it."""
+    out: list[Token] = []
+
+    def literal(data: bytes) -> None:
+        if out and isinstance(out[-1], Literal):
+            out[-1] = Literal(out[-1].data + data)
+        else:
+            out.append(Literal(data))
+
+    for token in tokens:
+        if isinstance(token, Literal):
+            literal(token.data)
+            continue
+        quoted = isinstance(token, Value) and token.kind in (TEXT, DIGITS, DECIMAL) and token.quoted is True
+        if quoted:
+            literal(b'"')
+        out.append(token)
+        if quoted and isinstance(token, Value) and token.kind != TEXT:
+            literal(b'"')
+    return tuple(out)
+
+
+def _common(sequences: Sequence[tuple[Token, ...]]) -> tuple[list[Token], list[tuple[Token, ...]]]:
+    """What all begin with, and what each has behind that. A literal may be cut."""
+    out: list[Token] = []
+    rest = list(sequences)
+    while all(rest):
+        heads = [tokens[0] for tokens in rest]
+        if all(head == heads[0] for head in heads):
+            out.append(heads[0])
+            rest = [tokens[1:] for tokens in rest]
+            continue
+        literals = [head.data for head in heads if isinstance(head, Literal)]
+        if len(literals) < len(heads):
+            break
+        same = _shared(literals)
+        if not same:
+            break
+        out.append(Literal(same))
+        rest = [_behind(tokens, len(same)) for tokens in rest]
+    return out, rest
+
+
+def _behind(tokens: tuple[Token, ...], count: int) -> tuple[Token, ...]:
+    """The tokens without the first bytes of the literal they begin with."""
+    head = tokens[0]
+    if not isinstance(head, Literal):
+        raise TypeError("only a literal can be cut")
+    return (Literal(head.data[count:]), *tokens[1:]) if len(head.data) > count else tokens[1:]
+
+
+def _shared(texts: Sequence[bytes]) -> bytes:
+    first, last = min(texts), max(texts)
+    count = next((i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), min(len(first), len(last)))
+    return first[:count]

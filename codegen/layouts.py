@@ -1,0 +1,409 @@
+"""From a message's examples to the layouts that the fast tier reads: fixed bytes with values between them.
+
+Each example fixes one layout: its keys and punctuation and the words of `match` are literal, every other scalar varies, arrays
+under `[*]` are loops over the layout of their elements. A value is string or number as the examples have it; where they have
+both, either is read. Equal layouts merge, at most `MOST` per product and message.
+
+The fast tier takes a frame only where everything about it is certain, so a layout exists only where that can be proven here: no
+other message of the product may take such a frame. What is beyond it gets no layout and is read by the tolerant tier:
+- messages that cut several records, keep a book (`snapshot`), mix their sides (`side`), or are no market record;
+- `[key=text]`, `.$name` and `[-*]` in paths; an index inside an array whose length varies; `[*]` more than once;
+- the words `iso abs negative nonzero e-4`; maps of numbers; constants other than true, false and enum words;
+- patterns with more than one capture or a `*` inside text; captures that fill other fields than `symbol`;
+- repeated or escaped keys in the example, arrays whose elements differ in their keys, or are empty in every example.
+
+May import `bind`, `ir`, `layoutmatch`, `puts`, `refjson`, `refmatch`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from . import ir
+from .bind import bind
+from .layoutmatch import NOT_THERE, Kind, Path, Shape, could_take, fitting
+from .puts import BOOL, DECIMAL, DIGITS, SKIP, TEXT, Beyond, Capture, Put, Reads, puts_of
+from .refjson import ARRAY, LITERAL, NULL, OBJECT, STRING, FrameError, Node, parse
+from .refmatch import fits
+
+MOST = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Literal:
+    """These bytes, exactly."""
+
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A scalar that varies. `kind`: digits decimal text bool skip (ignored). `quoted`: given as a string; None: either way."""
+
+    kind: str
+    path: Path
+    quoted: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """The text just read at `path` is `prefix`, at least one character, `suffix`."""
+
+    path: Path
+    prefix: bytes
+    suffix: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Loop:
+    """An array of elements laid out alike, any number of them. `most`: as many are kept; 0: each gives one record."""
+
+    path: Path
+    most: int
+    tokens: tuple[Token, ...]
+
+
+Token = Literal | Value | Check | Loop
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How the frames of one example look, and how they fill the record of `message` (its index in the product)."""
+
+    message: int
+    record: str
+    tokens: tuple[Token, ...]
+    puts: tuple[Put, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """An example without a layout, and why."""
+
+    message: int
+    example: int
+    reason: str
+
+
+def layouts(exchange: ir.Exchange, records: ir.Records, product: str) -> tuple[tuple[Layout, ...], tuple[LeftOut, ...]]:
+    """All layouts of a product, in message order, and the examples of market messages that have none."""
+    messages = bind(exchange, product)
+    found: list[Layout] = []
+    left: list[LeftOut] = []
+    for index, message in enumerate(messages):
+        record = records.record(message.record)
+        if record is None or message.url is not None:
+            continue
+        own: list[Layout] = []
+        quotes: dict[Path, set[bool]] = {}
+        readers: list[tuple[int, _Reader]] = []
+        for number, example in enumerate(message.examples):
+            foreign = message if example.product == product else _twin(exchange, example.product, message)
+            try:
+                readers.append((number, _Reader(records, record, message, foreign, example, quotes)))
+            except Beyond as beyond:
+                left.append(LeftOut(index, number, str(beyond)))
+        for number, reader in readers:
+            try:
+                own.append(reader.layout(index, messages, readers))
+            except Beyond as beyond:
+                left.append(LeftOut(index, number, str(beyond)))
+        resolved = [replace(layout, tokens=_resolve(layout.tokens, quotes)) for layout in own]
+        found += tuple(dict.fromkeys(resolved))[:MOST]
+    return tuple(found), tuple(left)
+
+
+def _twin(exchange: ir.Exchange, product: str, message: ir.Message) -> ir.Message:
+    """The message as it is bound in another product, whose wire an example is."""
+    return next(other for other in bind(exchange, product) if other.line == message.line)
+
+
+def _resolve(tokens: tuple[Token, ...], quotes: dict[Path, set[bool]]) -> tuple[Token, ...]:
+    """Values with the quotes that all examples of the message agree on; an ignored value that is always a string is a text."""
+    out: list[Token] = []
+    for token in tokens:
+        if isinstance(token, Loop):
+            out.append(replace(token, tokens=_resolve(token.tokens, quotes)))
+        elif isinstance(token, Value):
+            seen = quotes[token.path]
+            quoted = next(iter(seen)) if len(seen) == 1 else None
+            out.append(Value(TEXT if token.kind == SKIP and quoted else token.kind, token.path, quoted))
+        else:
+            out.append(token)
+    return tuple(out)
+
+
+class _Reader:
+    """One example on its way to a layout. `foreign`: the message as bound in the example's own product."""
+
+    def __init__(
+        self,
+        records: ir.Records,
+        record: ir.RecordType,
+        message: ir.Message,
+        foreign: ir.Message,
+        example: ir.Example,
+        quotes: dict[Path, set[bool]],
+    ) -> None:
+        self.message = message
+        self.foreign = foreign
+        self.record = record
+        self.wire = example.wire.encode()
+        self.quotes = quotes
+        self.tokens: list[Token] = []
+        self.cursor = 0
+        self.words: dict[Path, Literal] = {}  # places with a fixed text: its bytes
+        self.fixed: dict[Path, str] = {}  # the same places: the text itself
+        self.frames: dict[Path, tuple[str, str]] = {}  # places with a text of which only both ends are known
+        self.captures: dict[str, Capture] = {}
+        self.loops: dict[Path, int] = {}
+        self.present: set[Path] = set()
+        try:
+            self.root = parse(self.wire)
+        except FrameError as error:
+            raise Beyond(f"the example is no JSON: {error}") from error
+        self.base, self.element = self._each()
+        self._match()
+        self.reads: Reads = puts_of(records, record, message, self._locate, self.captures, self.fixed)
+        self._claim_loops()
+
+    # ----------------------------------------------------------------------- places
+
+    def _each(self) -> tuple[Path, Node]:
+        """The path of `@` and what it is in the example: the first element."""
+        for path in self.message.each or (ir.Path(False, (), False, "."),):
+            place, node = _follow(self.root, (), path.steps[:-1] if _every(path) else path.steps)
+            if node is None:
+                continue
+            if node.absent:
+                raise Beyond("`each` meets null in the example")
+            if not _every(path):
+                return place, node
+            if node.kind != ARRAY or not node.items:
+                raise Beyond("`each` finds no element in the example")
+            self.loops[place] = 0
+            return (*place, "*"), node.items[0]
+        raise Beyond("`each` finds nothing in the example")
+
+    def _locate(self, path: ir.Path) -> tuple[Path, Node | None]:
+        """The place of a path and what stands there in the example, None where nothing does."""
+        return _follow(self.element, self.base, path.steps) if path.element else _follow(self.root, (), path.steps)
+
+    def _claim_loops(self) -> None:
+        for place in self.reads.loops:
+            if self.loops.get(place, 0) or place in self.loops:
+                raise Beyond("[*] twice at the same place")
+            self.loops[place] = self.reads.loops[place]
+
+    # ----------------------------------------------------------------------- match
+
+    def _match(self) -> None:
+        for own, theirs in zip(self.message.match, self.foreign.match, strict=True):
+            place, node = self._locate(own.path)
+            if not own.path.steps and not own.path.element:
+                raise Beyond("match on the whole frame")
+            if place in self.words or place in self.frames or place in self.present:
+                raise Beyond("two match entries at one place")
+            if node is None or node.absent:
+                if not any(pattern.absent for pattern in theirs.patterns):
+                    raise Beyond("the example does not match")
+                self.words[place] = Literal(b"")
+                continue
+            self._pattern(own.patterns, theirs.patterns, place, node)
+
+    def _pattern(self, own: tuple[ir.Text, ...], theirs: tuple[ir.Text, ...], place: Path, node: Node) -> None:
+        if len(own) != len(theirs):
+            raise Beyond("products differ in their patterns")
+        for i, pattern in enumerate(theirs):
+            if pattern.any:
+                self._certain(own[:i], Shape(Kind.PRESENT))
+                self.present.add(place)
+                return
+            if pattern.absent or not node.scalar or fits(pattern.parts, node.text, {}) is None:
+                continue
+            parts = own[i].parts
+            if all(isinstance(part, ir.Lit) for part in parts):
+                self._fix(place, node, "".join(part.text for part in parts if isinstance(part, ir.Lit)))
+                self._certain(own[:i], Shape(Kind.FIXED, text=self.fixed[place]))
+            else:
+                self._frame(place, node, parts)
+                self._certain(own[:i], Shape(Kind.FRAMED, prefix=self.frames[place][0], suffix=self.frames[place][1]))
+            return
+        raise Beyond("the example does not match")
+
+    def _certain(self, earlier: Iterable[ir.Text], shape: Shape) -> None:
+        if any(fitting(pattern, shape) is not False for pattern in earlier):
+            raise Beyond("an earlier pattern of the list may fit too")
+
+    def _fix(self, place: Path, node: Node, text: str) -> None:
+        if any(c in '"\\' or c < " " for c in text):
+            raise Beyond("a match word that JSON escapes")
+        self.fixed[place] = text
+        self.words[place] = Literal(f'"{text}"'.encode() if node.kind == STRING else text.encode())
+
+    def _frame(self, place: Path, node: Node, parts: tuple[ir.Lit | ir.Ref | ir.Star, ...]) -> None:
+        names = [part for part in parts if not isinstance(part, ir.Lit)]
+        name = names[0]
+        if len(names) != 1 or not isinstance(name, ir.Ref) or node.kind != STRING or name.name in self.captures:
+            raise Beyond("a pattern with more than one open place")
+        at = parts.index(name)
+        prefix = "".join(part.text for part in parts[:at] if isinstance(part, ir.Lit))
+        suffix = "".join(part.text for part in parts[at + 1 :] if isinstance(part, ir.Lit))
+        self.frames[place] = (prefix, suffix)
+        self.captures[name.name] = Capture(place, len(prefix.encode()), len(suffix.encode()), name.lower)
+
+    # ----------------------------------------------------------------------- the layout
+
+    def layout(self, index: int, messages: tuple[ir.Message, ...], readers: list[tuple[int, _Reader]]) -> Layout:
+        """The layout, once all examples of the message were looked at. Raises Beyond with the reason where there is none."""
+        self.readers = [reader for _, reader in readers]
+        shape = self._walk(self.root, ())
+        self._literal(len(self.wire))
+        opening = next(token.data for token in self.tokens if isinstance(token, Literal)).decode()
+        for other, message in enumerate(messages):
+            if other != index and could_take(message, shape, opening):
+                raise Beyond(f'message "{message.record}" of line {message.line} may take such a frame too')
+        if any(place not in self.seen_values() for place in self.reads.kinds):
+            raise Beyond("a value stands outside the layout")
+        return Layout(index, self.record.word, _joined(self.tokens), self.reads.puts)
+
+    def seen_values(self) -> set[Path]:
+        """The places of all values, those inside loops included."""
+        return set(_places(self.tokens))
+
+    def _literal(self, until: int) -> None:
+        self.tokens.append(Literal(self.wire[self.cursor : until]))
+        self.cursor = until
+
+    def _walk(self, node: Node, place: Path) -> Shape:
+        if node.kind == OBJECT:
+            names = [member.key for member in node.members]
+            if len(set(names)) != len(names):
+                raise Beyond("a key is given twice in the example")
+            for member in node.members:
+                if not self.wire.startswith(f'"{member.key}"'.encode("utf-8", "surrogatepass"), member.start):
+                    raise Beyond("a key is escaped in the example")
+            return Shape(Kind.OBJECT, members=tuple((m.key, self._walk(m.value, (*place, m.key))) for m in node.members))
+        if node.kind == ARRAY and place in self.loops:
+            return self._loop(node, place)
+        if node.kind == ARRAY:
+            return Shape(Kind.ARRAY, items=tuple(self._walk(item, (*place, i)) for i, item in enumerate(node.items)))
+        return self._scalar(node, place)
+
+    def _scalar(self, node: Node, place: Path) -> Shape:
+        self._literal(node.start)
+        self.cursor = node.end
+        kind = self.reads.kinds.get(place)
+        if place in self.words:
+            if kind is not None:
+                raise Beyond("a field reads a match word")
+            word = self.words[place]
+            self.tokens.append(word if word.data else Literal(self.wire[node.start : node.end]))
+            return Shape(Kind.FIXED, text=self.fixed[place]) if word.data else NOT_THERE
+        if node.absent and place in self.reads.absent:
+            self.tokens.append(Literal(self.wire[node.start : node.end]))
+            return NOT_THERE
+        string = node.kind == STRING
+        if kind is None:
+            kind = SKIP
+            if place in self.frames or place in self.present:
+                kind = TEXT if string else BOOL if node.kind == LITERAL else DECIMAL
+        if (kind == TEXT) > string or (kind == BOOL and node.kind != LITERAL) or (node.kind in (NULL, LITERAL) and kind in (DIGITS, DECIMAL)):
+            raise Beyond(f"{kind} is wanted where the example has another type")
+        self.quotes.setdefault(place, set()).add(string)
+        self.tokens.append(Value(kind, place))
+        if place in self.frames:
+            prefix, suffix = self.frames[place]
+            self.tokens.append(Check(place, prefix.encode(), suffix.encode()))
+            return Shape(Kind.FRAMED, prefix=prefix, suffix=suffix)
+        if kind == TEXT and place in self.present:
+            self.tokens.append(Check(place, b"", b""))
+            return Shape(Kind.FRAMED)
+        return Shape(Kind.UNKNOWN if kind in (SKIP, TEXT) else Kind.PRESENT)
+
+    def _loop(self, node: Node, place: Path) -> Shape:
+        self._literal(node.start)
+        outer, self.tokens = self.tokens, []
+        bodies: list[tuple[Token, ...]] = []
+        shape: Shape | None = None
+        end = node.start + 1
+        for item in node.items:
+            if self.wire[end : item.start] != (b"," if bodies else b""):
+                raise Beyond("white space between the elements of an array")
+            self.tokens, self.cursor = [], item.start
+            shape = self._walk(item, (*place, "*"))
+            self._literal(item.end)
+            bodies.append(_joined(self.tokens))
+            end = item.end
+        if self.wire[end : node.end] != b"]":
+            raise Beyond("white space between the elements of an array")
+        if not bodies:
+            shape, body = self._borrow(place)
+            bodies.append(body)
+        if len(set(bodies)) != 1 or shape is None:
+            raise Beyond("the elements of an array differ in their layout")
+        self.tokens, self.cursor = outer, node.end
+        self.tokens.append(Loop(place, self.loops[place], bodies[0]))
+        return Shape(Kind.LOOP, items=(shape,))
+
+    def _borrow(self, place: Path) -> tuple[Shape, tuple[Token, ...]]:
+        """The layout of an element that this example lacks: that of the first example which has one."""
+        for other in self.readers:
+            _, node = _follow(other.root, (), tuple(ir.Key(k) if isinstance(k, str) else ir.Index(k) for k in place))
+            if "*" in place or node is None or node.kind != ARRAY or not node.items or other.loops.keys() != self.loops.keys():
+                continue
+            tokens, cursor, wire = self.tokens, self.cursor, self.wire
+            self.tokens, self.cursor, self.wire = [], node.items[0].start, other.wire
+            shape = self._walk(node.items[0], (*place, "*"))
+            self._literal(node.items[0].end)
+            body = _joined(self.tokens)
+            self.tokens, self.cursor, self.wire = tokens, cursor, wire
+            return shape, body
+        raise Beyond("an array that is empty in every example")
+
+
+def _every(path: ir.Path) -> bool:
+    return bool(path.steps) and path.steps[-1] == ir.Every(False)
+
+
+def _follow(node: Node, place: Path, steps: tuple[ir.Step, ...]) -> tuple[Path, Node | None]:
+    """The place of a path from `node`, and what stands there, None where nothing does.
+
+    A way through a scalar is beyond: its value varies, and with it whether the path is absent or wrong.
+    """
+    found: Node | None = node
+    for step in steps:
+        if found is not None and (found.kind != OBJECT if isinstance(step, ir.Key) else found.kind != ARRAY):
+            raise Beyond("a path through a value that is no such container")
+        if isinstance(step, ir.Key):
+            place = (*place, step.name)
+            found = None if found is None else next((member.value for member in found.members if member.key == step.name), None)
+        elif isinstance(step, ir.Index):
+            count = 0 if found is None else len(found.items)
+            inside = -count <= step.n < count
+            place = (*place, step.n % count if inside else step.n)
+            found = found.items[step.n] if inside and found is not None else None
+        else:
+            raise Beyond("a path with [key=text], .$name, or [*] where it cannot stand")
+    return place, found
+
+
+def _places(tokens: Iterable[Token]) -> Iterable[Path]:
+    for token in tokens:
+        if isinstance(token, Value):
+            yield token.path
+        elif isinstance(token, Loop):
+            yield from _places(token.tokens)
+
+
+def _joined(tokens: Iterable[Token]) -> tuple[Token, ...]:
+    """The tokens with neighbouring literals made one and empty ones left out."""
+    out: list[Token] = []
+    for token in tokens:
+        last = out[-1] if out else None
+        if isinstance(token, Literal) and isinstance(last, Literal):
+            out[-1] = Literal(last.data + token.data)
+        elif not isinstance(token, Literal) or token.data:
+            out.append(token)
+    return tuple(out)
