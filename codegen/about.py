@@ -1,13 +1,14 @@
 """What a check needs to know of one message: where its parts stand in the file, and how to say that one is wrong.
 
-May import `bind`, `fields`, `ir`, `spec`, `keylines`.
+May import `bind`, `errors`, `fields`, `ir`, `keylines`, `spec`.
 """
 
 from __future__ import annotations
 
 from . import bind, fields, ir
+from .errors import nearest
 from .keylines import Where
-from .spec import Spec
+from .spec import MESSAGE_KEYS, Spec
 
 
 class About:
@@ -48,7 +49,7 @@ class About:
     def find_example(self, number: int, line: int, what: str, joined: bool = False) -> None:
         """A finding about an example (1-based). `joined`: the example is the subject of `what`."""
         self.wrong += 1
-        self.spec.find(line, f"{self.who}, example {number}{' ' + what if joined else ''}", "" if joined else what)
+        self.spec.find(line, "", f"{self.who}, example {number}{' ' if joined else ': '}{what}")
 
     def captures(self) -> dict[str, int]:
         """Names that this message takes out of frames, with how many patterns and paths take them."""
@@ -65,6 +66,16 @@ class About:
         for path in self.message.each:
             names += [step.name for step in path.steps if isinstance(step, ir.Members)]
         return [name for name in names if not (self.fetched and name == "symbol")]
+
+    def tried(self, name: str, *table: str) -> bool:
+        """Whether a key of the message, or of a table in it, is this name or most likely a misspelling of it.
+
+        What is wrong with such a key is told where it stands; that the name itself is missing would be told twice.
+        """
+        where = (*self.where, *table)
+        keys = [str(path[-1]) for path in self.spec.lines if path[:-1] == where]
+        allowed = list(self.rules) if table else [*MESSAGE_KEYS]
+        return name in keys or any(key not in allowed and nearest(key, allowed) == name for key in keys)
 
     def given(self) -> set[str]:
         """Fields of the record that get a value: from `fields`, or from a capture of that name."""

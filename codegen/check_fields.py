@@ -182,7 +182,7 @@ def _needed(about: About) -> None:
     if any(is_depth(word) for word in about.message.records):
         names = ["symbol", *_depth_needed(about, given)]
     for name in names:
-        if name in given:
+        if name in given or about.tried(name, "fields"):
             continue
         if name == "symbol":
             what = 'symbol is needed; take it from a path, or out of the channel: match = { "…" = "$channel" }'
@@ -213,6 +213,8 @@ def _order(about: About) -> None:
             about.find(about.line("order"), "order is for market data that is pushed; take it out")
         return
     allowed = ORDERS["trade" if "trade" in message.record else "state"]
+    if message.order is None and about.tried("order"):
+        return
     if message.order is None:
         about.find(message.line, f'order is missing; write order = "{allowed[0]}" (one of {" ".join(allowed)})')
         return

@@ -93,25 +93,26 @@ def _subscribing(spec: Spec, exchange: ir.Exchange, product: ir.Product, streams
         _stream_names(spec, product, streams, f"{key}.send", request.send, place, known)
         if request.arg is not None:
             _stream_names(spec, product, streams, f"{key}.arg", request.arg, place, known - {"args"})
-        for about in streams:
-            _rendered(spec, product, key, request, about)
+        any(_rendered(spec, product, key, request, about) for about in streams)
 
 
-def _rendered(spec: Spec, product: ir.Product, key: str, request: ir.Request, about: About) -> None:
-    """A request for one stream, as it will go out."""
+def _rendered(spec: Spec, product: ir.Product, key: str, request: ir.Request, about: About) -> bool:
+    """A request for one stream, as it will go out: whether something is wrong with it."""
     values = _samples(about, product)
     try:
         if request.arg is not None:
             values["args"] = bind.request_args([bind.render(request.arg, values)])
         text = bind.render(request.send, values)
     except KeyError:
-        return  # an unknown name, told elsewhere
+        return False  # an unknown name, told elsewhere
     place = (request.line, _who(spec, product, key))
     if wrong := not_json(text):
         spec.find(*place, f"{key} for {about.who} gives {text}, which is not the JSON that its braces promise: {wrong}")
     limit, size = product.session.limits.bytes, len(text.encode())
     if limit is not None and size > limit:
         spec.find(*place, f"{key} for {about.who} has {size} bytes, more than limits.bytes = {limit}; raise the limit or write less")
+        return True
+    return bool(wrong)
 
 
 def _samples(about: About, product: ir.Product) -> dict[str, str]:

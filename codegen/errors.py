@@ -33,10 +33,16 @@ class FindingsError(Exception):
         super().__init__("\n".join(str(finding) for finding in self.findings))
 
 
+def nearest(word: str, allowed: Iterable[str]) -> str | None:
+    """The allowed word that `word` is most likely a misspelling of, if any is like it."""
+    close = get_close_matches(word, list(allowed), n=1, cutoff=0.6)
+    return close[0] if close else None
+
+
 def did_you_mean(word: str, allowed: Iterable[str]) -> str:
     """`; did you mean "order"?` when a word like it is allowed, else the list of what is."""
     words = list(allowed)
-    close = get_close_matches(word, words, n=1, cutoff=0.6)
-    if close:
-        return f'; did you mean "{close[0]}"?'
+    close = nearest(word, words)
+    if close is not None:
+        return f'; did you mean "{close}"?'
     return f"; write one of {' '.join(words)}" if words else ""

@@ -9,10 +9,11 @@ import re
 from collections.abc import Iterator
 
 from . import ir, pathtext
-from .errors import Finding, did_you_mean
+from .errors import Finding, did_you_mean, nearest
 from .keylines import Where
 
 _TYPES = {str: "a text", bool: "true or false", int: "a whole number", float: "a number", list: "a list", dict: "a table"}
+MESSAGE_KEYS = ("record", "product", "channel", "vars", "match", "each", "fields", "order", "url", "send", "example")
 RESERVED_NAMES = ("symbol", "channel", "id", "args", "now_s", "now_ms")
 
 
@@ -78,7 +79,7 @@ class Table:
     def get(self, key: str, kind: type, example: str, required: bool = False) -> object | None:
         value = self.values.get(key)
         if value is None:
-            if required:
+            if required and not any(nearest(other, [key]) for other in self.values):
                 self.spec.find(self.line, self.who, f"{key} is missing; write {key} = {example}")
             return None
         if type(value) is not kind:

@@ -6,10 +6,8 @@ May import `ir`, `spec`, `errors`.
 from __future__ import annotations
 
 from . import ir
-from .errors import did_you_mean
-from .spec import Spec, Table, type_name
-
-_KEYS = ("record", "product", "channel", "vars", "match", "each", "fields", "order", "url", "send", "example")
+from .errors import did_you_mean, nearest
+from .spec import MESSAGE_KEYS, Spec, Table, type_name
 
 
 def read_message(spec: Spec, table: Table, products: tuple[str, ...]) -> ir.Message | None:
@@ -17,11 +15,12 @@ def read_message(spec: Spec, table: Table, products: tuple[str, ...]) -> ir.Mess
     table.who = "message"
     records = tuple(name for _, name in table.texts_of("record"))
     if not records:
-        if "record" not in table.values:
+        table.only(*MESSAGE_KEYS)
+        if not any(nearest(key, MESSAGE_KEYS) == "record" for key in table.values):
             spec.find(table.line, table.who, 'record is missing; write record = "…"')
         return None
     table.who = f'message "{records[0]}"'
-    table.only(*_KEYS)
+    table.only(*MESSAGE_KEYS)
     known = (*(record.word for record in spec.records.records), *ir.CONTROL_RECORDS, *ir.FETCHED_RECORDS)
     for name in records:
         if name not in known:
