@@ -33,7 +33,7 @@ class Setting:
 
 SETTINGS = (
     Setting("gcc -O2", "gcc", ("-O2",)),
-    Setting("gcc address,undefined", "gcc", ("-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer")),
+    Setting("gcc address,undefined", "gcc", ("-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")),
     Setting("gcc thread", "gcc", ("-O1", "-g", "-fsanitize=thread"), threads=True),
     Setting("clang -O2", "clang", ("-O2",)),
 )
