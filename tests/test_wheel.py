@@ -27,8 +27,8 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
         else:
             shutil.copyfile(ROOT / part, source / part)
     out = tmp_path_factory.mktemp("wheel")
-    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--no-index", "-w", str(out), str(source)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
+    done = subprocess.run([*command, "-w", str(out), str(source)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     (made,) = out.glob("*.whl")
     return made
@@ -73,7 +73,8 @@ def test_it_works_in_a_fresh_environment(wheel: Path, tmp_path: Path) -> None:
     }
 
     def run(*words: str) -> str:
-        done = subprocess.run([str(venv / "bin" / "python"), *words], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+        command = [str(venv / "bin" / "python"), *words]
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
