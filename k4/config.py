@@ -114,7 +114,9 @@ class Connection(_Model):
     shm: dict[RecordWord, Name] = Field(
         default_factory=dict, description="Segment per record; `<exchange>_<product>_<record>` where not given."
     )
-    ring_slots: int = Field(default=65536, ge=2, le=1 << 26, description="Records that each ring holds, a power of two.")
+    ring_slots: Annotated[int, Field(ge=2, le=1 << 26), AfterValidator(_power_of_two)] = Field(
+        default=65536, description="Records that each ring holds, a power of two."
+    )
     symbol_capacity: int = Field(default=4096, ge=1, le=1 << 20, description="Symbols that each segment has room for.")
     redundancy: Redundancy = Field(default_factory=Redundancy)
     cpu: int | None = Field(default=None, ge=0, description="Pin the worker of this group to this CPU.")

@@ -1,0 +1,104 @@
+"""The command line: every command is there, errors are one line, exit codes are what the documentation says."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from k4 import cli
+from k4.errors import K4Error, UsageError
+from k4.version import VERSION
+
+COMMANDS = ["codegen", "headers", "run", "sim", "decode", "tail", "config check", "config schema", "shm ls", "shm inspect", "shm rm"]
+
+
+def k4(*words: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "k4", *words]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, env={**os.environ, **(env or {})}, check=False)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help(command: str) -> None:
+    done = k4(*command.split(), "--help")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(f"Usage: python -m k4 {command} ")
+
+
+def test_the_help_is_fast_and_imports_nothing_heavy() -> None:
+    times = []
+    for _ in range(5):
+        start = time.perf_counter()
+        k4("--help")
+        times.append(time.perf_counter() - start)
+    # The fastest of several: the machine may be busy with other things.
+    assert min(times) < 0.25, times
+    heavy = {"pydantic", "numpy", "cffi", "asyncio", "jinja2", "structlog"}
+    code = f"import sys, k4.cli; print(*({heavy!r} & {{name.split('.')[0] for name in sys.modules}}))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "\n"
+
+
+def test_the_version() -> None:
+    done = k4("--version")
+    assert (done.returncode, done.stdout) == (0, f"k4 {VERSION}\n")
+
+
+USAGE = [
+    (["frob"], "No such command 'frob'"),
+    (["run"], "Missing argument 'CONFIG'"),
+    (["run", "x", "--for", "soon"], "Invalid value for '--for'"),
+    (["run", "x", "--log-level", "loud"], "'loud' is not one of 'debug', 'info', 'warning', 'error'"),
+    (["tail", "x", "--from", "middle"], "'middle' is not one of 'oldest', 'newest'"),
+    (["decode", "x"], "Missing option '--exchange'"),
+    (["sim", "x", "--delay", "1,soon"], "k4: error: --delay '1,soon': milliseconds are needed"),
+    (["run", "x", "--sim", "nowhere"], "k4: error: --sim 'nowhere': HOST:PORT is needed"),
+    (["run", "x", "--sim", "h:70000"], "k4: error: --sim 'h:70000': HOST:PORT is needed"),
+]
+
+
+@pytest.mark.parametrize(("words", "message"), USAGE, ids=[" ".join(words) for words, _ in USAGE])
+def test_wrong_usage_is_exit_code_2(words: list[str], message: str) -> None:
+    done = k4(*words)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_an_expected_error_is_one_line_and_its_hint(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def fail(error: K4Error) -> tuple[object, str]:
+        def app() -> None:
+            raise error
+
+        monkeypatch.setattr(cli, "app", app)
+        with pytest.raises(SystemExit) as caught:
+            cli.main()
+        return caught.value.code, capsys.readouterr().err
+
+    assert fail(K4Error("it broke", hint="mend it")) == (1, "k4: error: it broke\n  mend it\n")
+    assert fail(K4Error("it broke", exit_code=7)) == (7, "k4: error: it broke\n")
+    assert fail(UsageError("not so")) == (2, "k4: error: not so\n")
+
+
+def test_no_simulator_has_run(tmp_path: Path) -> None:
+    done = k4("run", "x", "--sim", "127.0.0.1:9", env={"XDG_CACHE_HOME": str(tmp_path)})
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"k4: error: '{tmp_path}/k4/sim/ca.pem' is not there: no simulator has run for this user\n  start one first: k4 sim CONFIG\n"
+    )
+
+
+def test_a_configuration_that_is_not_there(native: object, tmp_path: Path) -> None:
+    done = k4("run", str(tmp_path / "none.json"))
+    assert done.returncode == 1
+    assert done.stderr == f"k4: error: configuration '{tmp_path}/none.json' cannot be read: No such file or directory\n"
+
+
+def test_delays() -> None:
+    assert cli._delays("0,2.5") == [0.0, 2.5]
+    for text in ("", "-1", "nan", "inf", "1;2"):
+        with pytest.raises(UsageError, match="milliseconds are needed"):
+            cli._delays(text)

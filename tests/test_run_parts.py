@@ -1,0 +1,251 @@
+"""The small parts of the run time, each on a clock of its own: waits, budgets, answers to requests, symbol states, the log."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import structlog
+
+from k4 import log
+from k4.backoff import Backoff, Budget
+from k4.errors import K4Error
+from k4.session import Request, Stream
+from k4.subscription import Rejected, Subscriptions, symbols
+from k4.watch import LIVE, SLICE, STALE, Watch
+
+# --------------------------------------------------------------------------- backoff, budget
+
+
+def test_the_ceiling_doubles_and_waits_fill_it() -> None:
+    backoff = Backoff(rng=random.Random(1))
+    ceilings = []
+    for _ in range(9):
+        ceilings.append(backoff.ceiling)
+        assert 0 <= backoff.next() <= ceilings[-1]
+    assert ceilings == [0.25, 0.5, 1, 2, 4, 8, 16, 30, 30]
+    waits = [backoff.next() for _ in range(2000)]
+    assert min(waits) < 0.5
+    assert max(waits) > 29.5
+    assert 14 < sum(waits) / len(waits) < 16
+
+
+def test_only_a_minute_of_good_data_resets_it() -> None:
+    backoff = Backoff()
+    for _ in range(4):
+        backoff.next()
+    backoff.ended(59.9)
+    assert backoff.ceiling == 4
+    backoff.ended(60)
+    assert backoff.ceiling == 0.25
+
+
+def test_a_budget_counts_exactly_in_every_window() -> None:
+    budget = Budget([(2, 1.0), (3, 10.0)])
+    assert [budget.take(now) for now in (0.0, 0.1, 0.2)] == [True, True, False]
+    assert budget.wait(0.2) == pytest.approx(0.8)
+    assert budget.take(1.0)
+    assert budget.wait(1.1) == pytest.approx(8.9)
+    assert not budget.take(9.9)
+    assert budget.take(10.0)
+
+
+def test_a_reserve_is_left_for_others() -> None:
+    budget = Budget([(5, 1.0)])
+    assert [budget.take(0.0, reserve=2) for _ in range(4)] == [True, True, True, False]
+    assert budget.wait(0.0, reserve=2) == pytest.approx(1.0)
+    assert [budget.take(0.0) for _ in range(3)] == [True, True, False]
+    # A window of one cannot keep a reserve, or nothing would ever be sent.
+    assert Budget([(1, 1.0)]).take(0.0, reserve=2)
+    assert Budget([]).wait(0.0) == 0
+    assert [Budget([(10, 1.0)], share=0.25).take(0.0) for _ in range(2)] == [True, True]
+    shared = Budget([(10, 1.0)], share=0.25)
+    assert [shared.take(0.0) for _ in range(3)] == [True, True, False]
+
+
+# --------------------------------------------------------------------------- answers to requests
+
+
+def stream(channel: str, symbol: str | None = None) -> Stream:
+    return Stream(channel, symbol, (0,), ("bbo",), ())
+
+
+A, B, C = stream("a", "A"), stream("b", "B"), stream("c", "C")
+
+
+@pytest.fixture
+def asked() -> Subscriptions:
+    made = Subscriptions()
+    made.sent(Request(1, "…", (A, B)), 0.0)
+    made.sent(Request(2, "…", (C,)), 1.0)
+    return made
+
+
+def test_an_ack_by_id_settles_the_request(asked: Subscriptions) -> None:
+    assert asked.ack({"id": "1"}) == (A, B)
+    assert asked.open == (C,)
+    assert asked.ack({"id": "99"}) == ()
+    assert asked.ack({"id": "2"}) == (C,)
+    assert asked.open == ()
+
+
+def test_an_ack_for_one_stream_leaves_the_others_open_and_late(asked: Subscriptions) -> None:
+    assert asked.ack({"channel": "a"}) == (A,)
+    assert asked.ack({"id": "1", "symbol": "B"}) == (B,)
+    assert asked.overdue(9.9) == ()
+    assert asked.overdue(11.0) == (C,)
+    assert asked.overdue(99.0) == ()
+
+
+def test_errors_name_their_streams(asked: Subscriptions) -> None:
+    assert asked.error({"text": "what?"}) == Rejected((), "", "what?")
+    assert asked.error({"channel": "b", "code": "4", "text": "no"}) == Rejected((B,), "4", "no")
+    assert asked.error({"id": "1"}) == Rejected((A,), "", "")
+    # Only one request waits: an error without an id can only mean that one.
+    assert asked.error({"text": "no"}) == Rejected((C,), "", "no")
+    assert asked.open == ()
+
+
+def test_long_lists_of_streams_are_cut() -> None:
+    assert symbols([A, B]) == "A bbo, B bbo"
+    assert symbols([stream("all"), A, B, C], most=2) == "all, A bbo and 2 more"
+
+
+# --------------------------------------------------------------------------- symbol states
+
+
+class Shm:
+    """The three functions of the core that the watch calls."""
+
+    def __init__(self) -> None:
+        self.recv: dict[tuple[int, int], int] = {}
+        self.states: dict[tuple[int, int], int] = {}
+
+    def k4_feed_last_recv_ns(self, _feed: Any, record: int, instrument: int) -> int:
+        return self.recv.get((record, instrument), -(1 << 63))
+
+    def k4_feed_symbol_state(self, _feed: Any, record: int, instrument: int, state: int, _now_ns: int) -> int:
+        self.states[record, instrument] = state
+        return 0
+
+
+@dataclass
+class Carrier:
+    healthy_since_ns: int = 0
+
+
+SECOND = 1_000_000_000
+
+
+@pytest.fixture
+def lines() -> Iterator[list[dict[str, Any]]]:
+    with structlog.testing.capture_logs() as captured:
+        yield captured  # type: ignore[misc]
+
+
+def test_a_stream_lives_while_a_connection_is_up_and_has_brought_data(lines: list[dict[str, Any]]) -> None:
+    shm, one, two = Shm(), Carrier(), Carrier()
+    shm.recv[1, 0] = 5  # left by a former writer
+    watch = Watch(shm, None, structlog.get_logger())
+    watch.add(1, 0, "FOOBAR bbo", [one, two], 0)
+    assert shm.states == {(1, 0): STALE}
+    one.healthy_since_ns = 1 * SECOND
+    watch.tick(1 * SECOND, 0)
+    assert shm.states == {(1, 0): STALE}
+    shm.recv[1, 0] = 6
+    watch.tick(2 * SECOND, 0)
+    assert shm.states == {(1, 0): LIVE}
+    two.healthy_since_ns = 3 * SECOND
+    one.healthy_since_ns = 0
+    watch.tick(4 * SECOND, 0)
+    assert shm.states == {(1, 0): STALE}, "the second connection has brought nothing yet"
+    shm.recv[1, 0] = 7
+    watch.tick(5 * SECOND, 0)
+    assert shm.states == {(1, 0): LIVE}
+    watch.tick(5000 * SECOND, 0)
+    assert shm.states == {(1, 0): LIVE}, "a quiet symbol on a healthy connection stays live"
+    two.healthy_since_ns = 0
+    watch.tick(5001 * SECOND, 0)
+    assert shm.states == {(1, 0): STALE}
+    assert lines == []
+
+
+def test_a_stream_silent_since_its_subscription_is_named_once(lines: list[dict[str, Any]]) -> None:
+    shm, carrier = Shm(), Carrier(SECOND)
+    watch = Watch(shm, None, structlog.get_logger())
+    for n, label in enumerate(["FOOBAR bbo", "NOPE bbo", "NADA bbo"]):
+        watch.add(1, n, label, [carrier], 0)
+    shm.recv[1, 0] = 1
+    for now in (1, 2, 30, 31, 32, 60):
+        watch.tick(now * SECOND, 0)
+    assert lines == [{"event": "no data since subscribed", "streams": "NOPE bbo, NADA bbo", "for_s": 30.0, "log_level": "warning"}]
+    shm.recv[1, 1] = 1
+    watch.tick(70 * SECOND, 0)
+    assert lines[1:] == [{"event": "data after all", "streams": "NOPE bbo", "log_level": "info"}]
+    assert watch.states() == {"live": 2, "stale": 1, "silent": 1}
+
+
+def test_a_lost_connection_makes_all_its_streams_stale_in_one_tick() -> None:
+    shm, carrier = Shm(), Carrier(SECOND)
+    watch = Watch(shm, None, structlog.get_logger())
+    count = 3 * SLICE
+    for n in range(count):
+        watch.add(2, n, str(n), [carrier], 0)
+        shm.recv[2, n] = 1
+    for _ in range(3):
+        watch.tick(2 * SECOND, 0)
+    assert list(shm.states.values()) == [LIVE] * count
+    carrier.healthy_since_ns = 0
+    watch.tick(3 * SECOND, 0)
+    assert list(shm.states.values()) == [STALE] * count
+
+
+# --------------------------------------------------------------------------- the log
+
+
+def test_repeats_are_held_back_and_counted() -> None:
+    now = 0.0
+    repeats = log.Repeats(lambda: now, most=2, window_s=10)
+
+    def passed(**event: Any) -> dict[str, Any] | None:
+        try:
+            return dict(repeats(None, "", {"event": "dial failed", "level": "warning", **event}))
+        except structlog.DropEvent:
+            return None
+
+    assert [passed() is not None for _ in range(5)] == [True, True, False, False, False]
+    assert passed(connection="other") is not None
+    assert passed(event="something else") is not None
+    now = 10.0
+    assert passed() == {"event": "dial failed", "level": "warning", "held_back": 3}
+    assert "held_back" not in (passed() or {})
+    assert [passed(level="error", event="e") is not None for _ in range(5)] == [True] * 5
+
+
+def test_files_are_daily_and_old_ones_go(tmp_path: Path) -> None:
+    now = datetime(2026, 3, 10, 23, 59, tzinfo=UTC)
+    for day in ("2026-03-01", "2026-03-08", "2026-03-09"):
+        (tmp_path / f"k4-{day}.log").write_text("old\n")
+    (tmp_path / "other.log").write_text("not ours\n")
+    file = log.DailyFile(tmp_path, 2, now=lambda: now)
+    file(None, "", {"event": "a", "path": tmp_path})
+    now += timedelta(minutes=2)
+    file(None, "", {"event": "b", "symbol": "币"})
+    file.close()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["k4-2026-03-10.log", "k4-2026-03-11.log", "other.log"]
+    assert json.loads((tmp_path / "k4-2026-03-10.log").read_text()) == {"event": "a", "path": str(tmp_path)}
+    assert json.loads((tmp_path / "k4-2026-03-11.log").read_text()) == {"event": "b", "symbol": "币"}
+    assert (tmp_path / "k4-2026-03-11.log").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(K4Error, match=r"log\.dir '.*/file/logs' cannot be written: Not a directory") as caught:
+        log.DailyFile(tmp_path / "file" / "logs")
+    assert caught.value.hint == "choose another folder, or null for no file"

@@ -1,0 +1,167 @@
+"""What is said to venues: streams, URLs, requests, pings, in exact text."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from k4 import session
+from k4._codegen import bind, exchange, fbs, ir, pathtext, places
+from k4.session import Request, Stream
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="module")
+def binance() -> ir.Exchange:
+    return exchange.load(places.schema() / "exchange" / "binance.toml", fbs.load(places.schema() / "records.fbs"))
+
+
+@pytest.fixture(scope="module")
+def nova() -> ir.Exchange:
+    return exchange.load(ROOT / "tests" / "cases" / "specs" / "nova.toml", fbs.load(places.schema() / "records.fbs"))
+
+
+def product_of(found: ir.Exchange, name: str, *, url: str | None = None, **limits: int) -> ir.Product:
+    product = found.product(name)
+    assert product is not None
+    if limits:
+        product = replace(product, session=replace(product.session, limits=replace(product.session.limits, **limits)))
+    return product if url is None else replace(product, url=pathtext.parse_text(url, False))
+
+
+def streams_of(found: ir.Exchange, product: str, records: list[str], symbols: list[str]) -> tuple[Stream, ...]:
+    return session.streams(bind.bind(found, product), records, symbols)
+
+
+def test_one_stream_per_channel_and_symbol(binance: ir.Exchange) -> None:
+    wanted = streams_of(binance, "spot", ["bbo", "depth5"], ["FOOBAR", "BARBAZ"])
+    assert [(s.channel, s.symbol, s.records) for s in wanted] == [
+        ("foobar@bookTicker", "FOOBAR", ("bbo",)),
+        ("barbaz@bookTicker", "BARBAZ", ("bbo",)),
+        ("foobar@depth5@100ms", "FOOBAR", ("depth5",)),
+        ("barbaz@depth5@100ms", "BARBAZ", ("depth5",)),
+    ]
+
+
+def test_a_url_that_lists_streams_subscribes_by_itself(binance: ir.Exchange) -> None:
+    wanted = streams_of(binance, "spot", ["bbo", "trade"], ["FOOBAR", "BARBAZ"])
+    (plan,) = session.plans(product_of(binance, "spot"), wanted)
+    assert plan.url == (
+        "wss://stream.binance.com:9443/stream?streams=foobar@bookTicker/barbaz@bookTicker/foobar@trade/barbaz@trade"
+    )
+    assert (plan.by_url, plan.by_message, plan.symbol) == (wanted, (), "")
+
+
+def test_symbols_beyond_ascii_are_escaped_in_urls_and_not_in_requests(binance: ir.Exchange) -> None:
+    wanted = streams_of(binance, "spot", ["bbo"], ['币安"X/&'])
+    product = product_of(binance, "spot")
+    (plan,) = session.plans(product, wanted)
+    assert plan.url.endswith("?streams=%E5%B8%81%E5%AE%89%22x%2F%26@bookTicker")
+    assert product.session.subscribe is not None
+    (request,) = session.requests(product, product.session.subscribe, wanted, 1)
+    assert request.text == '{"method":"SUBSCRIBE","params":["币安\\"x/&@bookTicker"],"id":1}'
+
+
+def test_a_long_url_leaves_the_rest_to_messages(binance: ir.Exchange) -> None:
+    wanted = streams_of(binance, "spot", ["bbo"], [f"SYMBOL{n:04}" for n in range(1000)])
+    (plan,) = session.plans(product_of(binance, "spot"), wanted)
+    assert len(plan.url) <= session.URL_BYTES < len(plan.url) + len("/symbol0000@bookTicker")
+    assert plan.by_url + plan.by_message == wanted
+
+
+def test_a_connection_carries_no_more_streams_than_the_venue_allows(binance: ir.Exchange) -> None:
+    wanted = streams_of(binance, "spot", ["bbo"], [f"S{n}" for n in range(7)])
+    plans = session.plans(product_of(binance, "spot", streams=3), wanted)
+    assert [[s.symbol for s in plan.streams] for plan in plans] == [["S0", "S1", "S2"], ["S3", "S4", "S5"], ["S6"]]
+
+
+def test_requests_hold_the_limits_of_the_venue(binance: ir.Exchange) -> None:
+    wanted = streams_of(binance, "spot", ["bbo"], ["AA", "BB", "CC"])
+    product = product_of(binance, "spot", args=2)
+    subscribe, unsubscribe = product.session.subscribe, product.session.unsubscribe
+    assert subscribe is not None
+    assert unsubscribe is not None
+    assert session.requests(product, subscribe, wanted, 7) == (
+        Request(7, '{"method":"SUBSCRIBE","params":["aa@bookTicker","bb@bookTicker"],"id":7}', wanted[:2]),
+        Request(8, '{"method":"SUBSCRIBE","params":["cc@bookTicker"],"id":8}', wanted[2:]),
+    )
+    assert [r.text for r in session.requests(product, unsubscribe, wanted[:1], 9)] == [
+        '{"method":"UNSUBSCRIBE","params":["aa@bookTicker"],"id":9}'
+    ]
+    # 72 bytes hold two streams, 71 do not; one stream goes out even where the limit is smaller still.
+    texts = session.requests(product_of(binance, "spot", bytes=72), subscribe, wanted, 7)
+    assert [len(r.streams) for r in texts] == [2, 1]
+    assert len(texts[0].text) == 72
+    assert [len(r.streams) for r in session.requests(product_of(binance, "spot", bytes=71), subscribe, wanted, 7)] == [1, 1, 1]
+    assert [len(r.streams) for r in session.requests(product_of(binance, "spot", bytes=5), subscribe, wanted, 7)] == [1, 1, 1]
+
+
+def test_streams_whose_urls_differ_do_not_share_a_connection(nova: ir.Exchange) -> None:
+    wanted = streams_of(nova, "spot", ["bbo", "trade", "depth5"], ["FOOBAR", "BARBAZ"])
+    plans = session.plans(product_of(nova, "spot"), wanted)
+    assert [(plan.url, [s.channel for s in plan.by_message], plan.by_url) for plan in plans] == [
+        ("wss://feed.nova.example/fast", ["top.foobar", "top.barbaz"], ()),
+        ("wss://feed.nova.example/bulk", ["trades", "book.foobar", "book.barbaz"], ()),
+    ]
+    product = product_of(nova, "spot")
+    assert product.session.subscribe is not None
+    (request,) = session.requests(product, product.session.subscribe, plans[1].by_message, 4)
+    assert request.text == '{"op":"sub","id":4,"topics":["trades","book.foobar","book.barbaz"]}'
+    assert [s.symbol for s in request.streams] == [None, "FOOBAR", "BARBAZ"]
+
+
+def test_a_url_with_the_channel_carries_one_stream(nova: ir.Exchange) -> None:
+    wanted = streams_of(nova, "spot", ["bbo", "depth5"], ["FOOBAR"])
+    product = product_of(nova, "spot", url="wss://h/$path/$channel?m=$market&t=$token")
+    plans = session.plans(product, wanted)
+    assert [(plan.url, plan.symbol, len(plan.by_url), len(plan.by_message)) for plan in plans] == [
+        ("wss://h/fast/top.foobar?m=SPOT&t=", "FOOBAR", 1, 0),
+        ("wss://h/bulk/book.foobar?m=SPOT&t=", "FOOBAR", 1, 0),
+    ]
+
+
+def test_without_arg_every_stream_has_a_request_of_its_own(nova: ir.Exchange) -> None:
+    product = product_of(nova, "spot")
+    wanted = streams_of(nova, "spot", ["bbo"], ["FOOBAR", "BARBAZ"])
+    request = ir.Request(send=pathtext.parse_text('{"sub":"$channel","of":"$symbol","n":$id}', False), arg=None, line=1)
+    assert [r.text for r in session.requests(product, request, wanted, 1)] == [
+        '{"sub":"top.foobar","of":"FOOBAR","n":1}',
+        '{"sub":"top.barbaz","of":"BARBAZ","n":2}',
+    ]
+
+
+def test_without_subscribe_what_the_url_cannot_name_gets_another_connection(nova: ir.Exchange) -> None:
+    product = product_of(nova, "spot", url="wss://h/$args")
+    product = replace(product, session=replace(product.session, subscribe=None))
+    wanted = streams_of(nova, "spot", ["bbo"], ["A" * 48 + str(n) for n in range(200)])
+    plans = session.plans(product, wanted)
+    assert [len(plan.by_message) for plan in plans] == [0, 0]
+    assert plans[0].by_url + plans[1].by_url == wanted
+    assert all(len(plan.url) <= session.URL_BYTES for plan in plans)
+
+
+def test_pings_and_answers(nova: ir.Exchange, binance: ir.Exchange) -> None:
+    assert session.ping_text(product_of(nova, "spot"), number=1, now_ns=0) == '{"op":"ping"}'
+    assert session.ping_text(product_of(binance, "spot"), number=1, now_ns=0) is None
+    ping = next(message for message in bind.bind(nova, "spot") if message.record == "ping")
+    assert session.answer(product_of(nova, "spot"), ping, {"n": "99"}, number=1, now_ns=0) == '{"hb":99}'
+    pong = next(message for message in bind.bind(nova, "spot") if message.record == "pong")
+    assert session.answer(product_of(nova, "spot"), pong, {}, number=1, now_ns=0) is None
+    timed = replace(ping, send=pathtext.parse_text("$now_s $now_ms $id", False))
+    assert session.answer(product_of(nova, "spot"), timed, {}, number=5, now_ns=1_700_000_000_123_456_789) == "1700000000 1700000000123 5"
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("wss://a.b:9443/stream?streams=x/y", "wss://127.0.0.1:1/stream?streams=x/y"),
+        ("wss://a.b/ws", "wss://127.0.0.1:1/ws"),
+        ("wss://a.b", "wss://127.0.0.1:1"),
+        ("wss://a.b?q=/", "wss://127.0.0.1:1?q=/"),
+    ],
+)
+def test_another_host_keeps_path_and_query(url: str, expected: str) -> None:
+    assert session.replace_host(url, "wss://127.0.0.1:1") == expected
