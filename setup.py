@@ -5,6 +5,7 @@ It is compiled by the same road as `k4 codegen`. An editable install carries non
 
 from __future__ import annotations
 
+import importlib
 import shutil
 import sys
 from pathlib import Path
@@ -24,7 +25,8 @@ class BuildExtension(build_ext):
 
     def build_extension(self, ext: Extension) -> None:
         sys.path.insert(0, str(ROOT))
-        from codegen import build, cache
+        build = importlib.import_module("codegen.build")  # only now: an isolated build has cffi and jinja2 while it builds
+        cache = importlib.import_module("codegen.cache")
 
         target = Path(self.get_ext_fullpath(ext.name))
         target.parent.mkdir(parents=True, exist_ok=True)
