@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from k4._codegen import fbs, places
 from k4._codegen.errors import FindingsError
@@ -165,3 +167,24 @@ def test_unreadable_files(tmp_path: Path) -> None:
     (tmp_path / "latin.fbs").write_bytes(b"// \xe4\n")
     with pytest.raises(FindingsError, match=r"latin\.fbs:1: is not UTF-8: byte 3"):
         fbs.load(tmp_path / "latin.fbs")
+
+
+SCHEMA_TEXT = (places.schema() / "records.fbs").read_text(encoding="utf-8")
+PIECES = st.sampled_from(["{", "}", "(", ")", "[", "]", ":", ";", ",", "=", "struct", "enum", "long", "///", "/*", "9", '"', "\n", "é", ""])
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.integers(0, len(SCHEMA_TEXT)), st.integers(0, 80), PIECES)
+def test_any_damage_is_either_harmless_or_found(at: int, size: int, piece: str) -> None:
+    """Whatever is cut out or put in: records without holes, or findings with a line of the file; never another exception."""
+    text = SCHEMA_TEXT[:at] + piece + SCHEMA_TEXT[at + size :]
+    try:
+        records = fbs.parse(text, "r.fbs")
+    except FindingsError as error:
+        assert error.findings
+        assert all(1 <= f.line <= text.count("\n") + 1 and f.file == "r.fbs" for f in error.findings)
+        return
+    for record in records.records:
+        assert [f.offset for f in record.fields] == [sum(f.size for f in record.fields[:i]) for i in range(len(record.fields))]
+        assert record.size == sum(f.size for f in record.fields)
+        assert record.size % 8 == 0
