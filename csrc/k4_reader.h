@@ -296,7 +296,7 @@ static inline int k4_reader_copy(const struct k4_reader *reader, const uint8_t *
         memcpy((char *)out + 8 * (size_t)i, &word, 8);
     }
     /* Pairs with the release fence in k4_segment_put: had a word been a newer record's, this load would see its odd sequence. */
-    __atomic_thread_fence(__ATOMIC_ACQUIRE);
+    k4_fence_acquire();
     *before = __atomic_load_n(words, __ATOMIC_RELAXED);
     return *before == 2 * n + 2;
 }
@@ -472,7 +472,7 @@ static inline int k4_reader_wait(struct k4_reader *reader, int64_t timeout_ns)
          * system call and no more. */
         (void)__atomic_fetch_add(&reader->wait->sleepers, 1, __ATOMIC_RELAXED);
         /* Pairs with the full fence in k4_segment_wake: either the writer sees us counted, or we see its record or its wake word. */
-        __atomic_thread_fence(__ATOMIC_SEQ_CST);
+        k4_fence_full();
         if (k4_reader_ready(reader))
             return 1;
         pause.tv_sec = 0;

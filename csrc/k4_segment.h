@@ -99,7 +99,7 @@ static inline void k4_segment_put(uint8_t *slot, uint64_t n, uint64_t word, cons
     /* Odd: being written. Pairs with the reader's second look at the word: a reader whose copy saw one of our words also sees at
      * least this value there (release fence here, its acquire fence between copy and second look). */
     __atomic_store_n(sequence, 2 * n + 1, __ATOMIC_RELAXED);
-    __atomic_thread_fence(__ATOMIC_RELEASE);
+    k4_fence_release();
     __atomic_store_n(sequence + 1, word, __ATOMIC_RELAXED);
     for (uint32_t i = 1; i < count; i++)
         __atomic_store_n(sequence + 1 + i, words[i], __ATOMIC_RELAXED);
@@ -139,7 +139,7 @@ static inline void k4_segment_wake(struct k4_segment *segment)
 {
     __atomic_store_n(&segment->header->wake, segment->header->wake + 1, __ATOMIC_RELAXED);
     /* Pairs with the full fence in k4_reader_wait: of "sleeper counted" and "record published" at least one is seen by the other. */
-    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    k4_fence_full();
     if (__atomic_load_n(&segment->wait->sleepers, __ATOMIC_RELAXED) != 0)
         k4_segment_wake_sleepers(segment);
 }

@@ -158,6 +158,36 @@ K4_SHM_ASSERT(sizeof(struct k4_shm_source) == 128 + 16 * K4_HISTOGRAM_BUCKETS);
 K4_SHM_ASSERT(sizeof(struct k4_shm_wait) == 64);
 K4_SHM_ASSERT(sizeof(struct k4_symbol_entry) % 64 == 0);
 
+/* Fences. gcc's ThreadSanitizer knows none and refuses to compile them; it needs none either, as every shared word is an atomic. There the
+ * order is kept by the hardware it is run on and by the calls it makes of atomics. */
+static inline void k4_fence_acquire(void)
+{
+#ifdef __SANITIZE_THREAD__
+    __asm__ volatile("" ::: "memory");
+#else
+    __atomic_thread_fence(__ATOMIC_ACQUIRE);
+#endif
+}
+
+static inline void k4_fence_release(void)
+{
+#ifdef __SANITIZE_THREAD__
+    __asm__ volatile("" ::: "memory");
+#else
+    __atomic_thread_fence(__ATOMIC_RELEASE);
+#endif
+}
+
+static inline void k4_fence_full(void)
+{
+#ifdef __SANITIZE_THREAD__
+    uint32_t word = 0;
+    (void)__atomic_exchange_n(&word, 1u, __ATOMIC_SEQ_CST);
+#else
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+#endif
+}
+
 /* Where everything stands follows from three numbers. Writers place by it, readers refuse a header that says otherwise. */
 static inline void k4_shm_place(struct k4_shm_header *header, uint32_t record_size, uint32_t ring_slots, uint32_t symbol_capacity)
 {

@@ -1,11 +1,13 @@
-/* Unit tests of segment, symbol table and reader within one process, in a directory of their own (first argument).
- * `bench` as second argument prints nanoseconds per publish and per symbol lookup instead. */
+/* Unit tests of segment, symbol table and reader within one process, in a directory of their own.
+ * With the argument `bench` prints nanoseconds per publish and per symbol lookup instead. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
 #include "k4_reader.h"
 #include "k4_segment.h"
 #include "k4_view.h"
+
+#include "segment_dir.h"
 
 #include <sys/wait.h>
 
@@ -650,12 +652,10 @@ static void bench(void)
 
 int main(int count, char **arguments)
 {
-    if (count < 2)
-        return 2;
-    dir = arguments[1];
-    k4_shm_dir_set(dir);
-    if (count > 2 && strcmp(arguments[2], "bench") == 0) {
+    dir = segment_dir_make();
+    if (count > 1 && strcmp(arguments[1], "bench") == 0) {
         bench();
+        segment_dir_remove();
         return 0;
     }
     test_publish_and_read();
@@ -672,6 +672,7 @@ int main(int count, char **arguments)
     test_histogram();
     test_sources_full();
     test_wait();
+    segment_dir_remove();
     printf(failures ? "%d not as expected\n" : "ok\n", failures);
     return failures != 0;
 }
