@@ -110,11 +110,18 @@ class _Trial:
     def _taken_elsewhere(self, number: int, example: ir.Example, items: tuple[Record | Refusal, ...]) -> None:
         told: set[int] = set()
         for item in items:
-            if isinstance(item, Refusal) and item.message is not None and item.message != self.index and item.message not in told:
-                told.add(item.message)
-                other = self.here[item.message].message
-                what = f'is also taken by message "{other.record}" (line {other.line}) and refused there: {fault(item, False)}'
-                self.about.find_example(number, example.line, f"{what}; make their `match` exclude each other", joined=True)
+            if item.message is None or item.message == self.index or item.message in told:
+                continue
+            if isinstance(item, Refusal):
+                what = f"refused there: {fault(item, False)}"
+            elif _no_quote(item):
+                what = "gives a quote without any side there"
+            else:
+                continue
+            told.add(item.message)
+            other = self.here[item.message].message
+            what = f'is also taken by message "{other.record}" (line {other.line}) and {what}; make their `match` exclude each other'
+            self.about.find_example(number, example.line, what, joined=True)
 
     def _not_taken(self, number: int, example: ir.Example) -> None:
         message = self.bound[self.index]
@@ -196,8 +203,14 @@ class _Trial:
                 self.about.find_example(number, at, what)
 
 
+def _no_quote(record: Record) -> bool:
+    """A bbo of which neither side is there: valid on the wire, but in another message's example a sign of a `match` too wide."""
+    sides = ("bid_price", "bid_qty", "ask_price", "ask_qty")
+    return record.record == "bbo" and all(record.values.get(name) is None for name in sides)
+
+
 def _counted(n: int) -> str:
-    return f"{n or 'no'} record{'' if n == 1 else 's'}"
+    return f"{n or 'no'} record{'s' if n > 1 else ''}"
 
 
 def _symbol_from_outside(about: About) -> bool:

@@ -20,10 +20,14 @@ _SHOWN = 60
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A parsed example of the message as it is in the example's product, with the elements that `match` leaves of it."""
+    """A parsed example of the message as it is in the example's product.
+
+    `reached`: whether `each` leads to anything; `elements`: what `match` leaves of that.
+    """
 
     number: int
     root: Node
+    reached: bool
     elements: tuple[Element, ...]
 
 
@@ -42,9 +46,9 @@ def check(about: About) -> None:
     for index, match in enumerate(about.message.match):
         if index not in met:
             _unmet(about, match, samples)
+    if not any(sample.reached for sample in samples):
+        _no_element(about, samples)
     if not any(sample.elements for sample in samples):
-        if all(match.path.element is False or i in met for i, match in enumerate(about.message.match)):
-            _no_element(about, samples)
         return
     for field in about.message.fields:
         _field(about, field, samples)
@@ -68,9 +72,8 @@ def _sample(message: ir.Message, number: int, root: Node, met: set[int]) -> Samp
             met.add(index)
             names.update(captures)
     kept = []
-    for element in elements(root, message.each, names):
-        if not isinstance(element, Element):
-            continue
+    reached = [element for element in elements(root, message.each, names) if isinstance(element, Element)]
+    for element in reached:
         own, fits = {**names, **element.captures}, True
         for index, match in enumerate(message.match):
             if match.path.element:
@@ -81,7 +84,7 @@ def _sample(message: ir.Message, number: int, root: Node, met: set[int]) -> Samp
                     own.update(captures)
         if fits:
             kept.append(element)
-    return Sample(number, root, tuple(kept))
+    return Sample(number, root, bool(reached), tuple(kept))
 
 
 def held(match: ir.Match, node: Node, trail: int, names: dict[str, Place]) -> dict[str, Place] | None:
