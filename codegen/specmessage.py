@@ -195,9 +195,7 @@ def _examples(table: Table, products: tuple[str, ...]) -> tuple[ir.Example, ...]
         if product is not None and product not in products:
             inner.wrong("product", f'product = "{product}" is none of the message\'s{did_you_mean(product, products)}')
             product = None
-        expect = tuple(
-            tuple((key, _frozen(value)) for key, value in record.values.items()) for record in inner.tables("expect")
-        )
+        expect = tuple(tuple((key, _frozen(value)) for key, value in record.values.items()) for record in inner.tables("expect"))
         if wire is not None:
             examples.append(ir.Example(wire, expect, product or (products[0] if products else ""), inner.at("wire")))
     return tuple(examples)

@@ -1,3 +1,4 @@
+# ruff: noqa: E501, ISC004, Q000, Q003  cases are findings and TOML as they are written, one a line
 """Reading a spec: the IR that the worked example becomes, and what is said of a file of the wrong shape."""
 
 from __future__ import annotations
@@ -55,7 +56,9 @@ def test_worked_example_becomes_ir() -> None:
 
 
 def test_sources_of_every_form(tmp_path: Path) -> None:
-    text = NOVA.read_text().replace('price_step = "@.rules[type=PRICE].step"', 'price_step = ["@.nope?", "@.rules[type=PRICE].step"], settle = "="')
+    text = NOVA.read_text().replace(
+        'price_step = "@.rules[type=PRICE].step"', 'price_step = ["@.nope?", "@.rules[type=PRICE].step"], settle = "="'
+    )
     nova = load(text, tmp_path, "nova.toml")
     fields = {field.name: field.source for field in nova.messages[3].fields}
     step = ir.Path(True, (ir.Key("rules"), ir.Find("type", "PRICE"), ir.Key("step")), False, "@.rules[type=PRICE].step")

@@ -32,7 +32,7 @@ SCALARS = st.sampled_from(
         '"""a \\\n   b"""',
     ]
 )
-TRAILS = st.sampled_from(["", " # note", "  # = [ { \" ' \"\"\""])
+TRAILS = st.sampled_from(["", " # note", '  # = [ { " \' """'])
 NAMES = st.sampled_from(["{}", '"{}"', "'{}'", '"{} . # ="', "'{} ] '", '"\\u0041{}"'])
 
 
