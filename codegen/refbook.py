@@ -1,6 +1,6 @@
 """Books of the reference interpreter: a side is a dict of levels, an update is judged by the chain rules of the spec language, §4.
 
-May import `reffields`, `refvalue`.
+May import `reffields`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ import zlib
 from dataclasses import dataclass, field
 
 from .reffields import Level, Sides
-from .refvalue import Place, integer
 
 UNCHANGED, STALE = "unchanged", "stale_book"
 Key = tuple[int, int]
@@ -23,7 +22,7 @@ class Update:
     update_id: int | None
     first_id: int | None
     prev_id: int | None
-    checksum: tuple[str, Place] | None  # rule and value
+    checksum: tuple[str, int] | None  # rule and value, unsigned
     sides: Sides
 
 
@@ -39,8 +38,7 @@ class Book:
     ask: dict[Key, Level] = field(default_factory=dict)
 
     def apply(self, update: Update) -> str | None:
-        """Takes an update: None, or the reason why there is nothing to publish. Raises RefusedError for a checksum that is no integer."""
-        wanted = None if update.checksum is None else integer(update.checksum[1]) & 0xFFFFFFFF
+        """Takes an update: None, or the reason why there is nothing to publish."""
         if update.snapshot:
             self.bid.clear()
             self.ask.clear()
@@ -57,7 +55,7 @@ class Book:
             self.id = update.update_id
         _change(self.bid, update.sides.bid)
         _change(self.ask, update.sides.ask)
-        if wanted is not None and update.checksum is not None and crc32(update.checksum[0], self.cut(25)) != wanted:
+        if update.checksum is not None and crc32(update.checksum[0], self.cut(25)) != update.checksum[1]:
             self.live = False
             return STALE
         return None
@@ -127,4 +125,3 @@ def _text(value: object) -> str:
 
 def _digits(value: object) -> str:
     return _text(value).replace(".", "").lstrip("0")
-

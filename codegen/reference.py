@@ -292,7 +292,8 @@ class Interpreter:
                 rows.append(self._row(taken, *one))
             except RefusedError as error:
                 refusals.append(Refusal(error.code, message, error.offset, error.field))
-        own = {name: place.text for name, place in taken.names.items() if name not in (known or {})}
+        given = self._given(message, known or {})
+        own = {name: place.text for name, place in taken.names.items() if name not in given}
         return Fetched(tuple(rows), tuple(refusals), own)
 
     def decode_fetched(self, message: int, body: bytes, known: Mapping[str, str] | None = None) -> Outcome:
@@ -307,13 +308,19 @@ class Interpreter:
             root = parse(body)
         except FrameError as error:
             raise FetchError(f"the body is {error.code} at byte {error.offset}") from error
-        # A paging key is read anew from each page, whatever the page before said.
-        paging = {part.name for part in (message.url.parts if message.url else ()) if isinstance(part, ir.Ref)} - {"symbol"}
-        names = {**self.known, **{name: Place(text, 0) for name, text in known.items() if name not in paging}}
-        taken = self._take(index, message, _Frame(root, body, False), names)
+        taken = self._take(index, message, _Frame(root, body, False), self._given(index, known))
         if taken is None:
             raise FetchError("the body does not match")
         return taken
+
+    def _given(self, index: int, known: Mapping[str, str]) -> dict[str, Place]:
+        """What is known before a body is read. What its `match` captures for its own `url` is read anew from each page."""
+        message = self.messages[index]
+        captured = {
+            part.name for match in message.match for pattern in match.patterns for part in pattern.parts if isinstance(part, ir.Ref)
+        }
+        paging = {part.name for part in (message.url.parts if message.url else ()) if isinstance(part, ir.Ref)} & captured - {"symbol"}
+        return {**self.known, **{name: Place(text, 0) for name, text in known.items() if name not in paging}}
 
     def _row(self, taken: _Taken, element: Element, names: dict[str, Place]) -> dict[str, object]:
         reader = FieldReader(taken.message, taken.root, element.node, element.trail, names)

@@ -302,9 +302,7 @@ class LevelReader:
                 ("ask_count", "count", None),
             )
         }
-        return Sides(
-            *(_levels(columns[f"{side}_price"], columns[f"{side}_qty"], columns[f"{side}_count"]) for side in ("bid", "ask"))
-        )
+        return Sides(*(_levels(columns[f"{side}_price"], columns[f"{side}_qty"], columns[f"{side}_count"]) for side in ("bid", "ask")))
 
     def _mixed(self) -> Sides:
         """Levels that say themselves which side they are on, or that share one `side`."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from . import ir
 from .refbook import Update
 from .reffields import FieldReader, Gone, Id, Level, LevelReader, Sides, Value
-from .refvalue import INT32_MAX, Dec, RefusedError, UnfitError, align, symbol
+from .refvalue import INT32_MAX, Dec, Place, RefusedError, UnfitError, align, integer, symbol
 
 NO_LIMIT = 1 << 30
 _OWN = frozenset({"index", "flags", "exponent", "pad", "level_count"})
@@ -133,7 +133,7 @@ class Drafter:
             update_id if isinstance(update_id, int) else None,
             first_id,
             prev_id,
-            None if rule is None or isinstance(place, Gone) else (rule, place),
+            None if rule is None or isinstance(place, Gone) else (rule, _checksum(place)),
             sides,
         )
 
@@ -169,6 +169,14 @@ def _optional_integer(reader: FieldReader, name: str) -> int | None:
             raise RefusedError("missing", value.offset, name)
         return None
     return value if isinstance(value, int) else None
+
+
+def _checksum(place: Place) -> int:
+    """Venues give the 32 bits signed or unsigned."""
+    try:
+        return integer(place) & 0xFFFFFFFF
+    except RefusedError as error:
+        raise RefusedError(error.code, error.offset, "checksum") from None
 
 
 def _sides(reader: FieldReader, limit: int) -> Sides:

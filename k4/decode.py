@@ -148,9 +148,7 @@ class NativeDecoder:
         self.lib.k4_decoder_item(self.decoder, i, item)
         if item.record == 0:
             kind = self.lib.k4_product_message_kind(self.product, item.message)
-            return _refused(
-                _REFUSALS[item.refusal], None if kind == self.ffi.NULL else self.ffi.string(kind).decode(), item.offset
-            )
+            return _refused(_REFUSALS[item.refusal], None if kind == self.ffi.NULL else self.ffi.string(kind).decode(), item.offset)
         record_type = self.kinds[item.record]
         values = record.unpack(record_type, bytes(self.ffi.buffer(item.data, item.size)))
         symbol = bytes(self.ffi.buffer(item.symbol, item.symbol_len)).decode()
