@@ -203,8 +203,25 @@ static struct k4_verdict drop(instrument_t *in, enum k4_cause cause, int64_t id,
 
 /* ---------------------------------------------------------------- epochs */
 
+static uint64_t distance(int64_t a, int64_t b)
+{
+    return a > b ? (uint64_t)a - (uint64_t)b : (uint64_t)b - (uint64_t)a;
+}
+
+/* Is this, on a connection that we know nothing of, a record from before a reset? By its engine time, or, while such records can
+ * still be under way, by standing nearer to where the old ids ended than to where the new ones are. */
+static bool from_before(const instrument_t *in, int64_t id, int64_t engine_ns, int64_t now_ns)
+{
+    if (id <= in->id || in->old_id == K4_ABSENT)
+        return false;
+    if (later(in->engine_ns, engine_ns))
+        return true;
+    return now_ns - in->begun_ns < K4_ARBITER_SETTLE_NS && distance(id, in->old_id) < distance(id, in->id);
+}
+
 /* The connection's first record for the instrument: which epoch does it stand in? */
-static void enter(const struct k4_arbiter *arbiter, const instrument_t *in, seen_t *seen, int conn, int64_t id, int64_t engine_ns, bool reset)
+static void enter(const struct k4_arbiter *arbiter, const instrument_t *in, seen_t *seen, int conn, int64_t id, int64_t engine_ns, bool reset,
+                  int64_t now_ns)
 {
     *seen = (seen_t){.id = id, .target = NEVER, .behind_ns = NEVER, .epoch = in->epoch, .life = arbiter->life[conn]};
     if (!in->started)
@@ -213,23 +230,34 @@ static void enter(const struct k4_arbiter *arbiter, const instrument_t *in, seen
         /* Is it the reset that we know of already, or one more? */
         bool known = id == in->first_id && !later(engine_ns, in->first_engine_ns) && !later(in->first_engine_ns, engine_ns);
         seen->epoch += known ? 0 : 1;
-    } else if (id > in->id && later(in->engine_ns, engine_ns)) {
-        seen->epoch--; /* a higher id of an earlier time: from before a reset */
+    } else if (from_before(in, id, engine_ns, now_ns)) {
+        seen->epoch--;
     } else {
         seen->target = in->id;
     }
 }
 
 /* Opens the epoch in which the connection stands. */
-static void begin(instrument_t *in, const seen_t *seen, int64_t id, int64_t engine_ns, bool soft)
+static void begin(instrument_t *in, const seen_t *seen, int64_t id, int64_t engine_ns, bool soft, int64_t now_ns)
 {
     in->epoch = seen->epoch;
+    in->old_id = in->id;
+    in->begun_ns = now_ns;
     in->id = in->first_id = id;
     in->engine_ns = in->first_engine_ns = engine_ns;
     in->soft = soft;
     in->set.count = 0;
     for (int i = 0; i < K4_ARBITER_RECENT; i++)
         in->recent[i].known = 0;
+}
+
+/* The very first record. */
+static void start(instrument_t *in, int64_t id, int64_t engine_ns)
+{
+    in->first_id = id;
+    in->first_engine_ns = engine_ns;
+    in->engine_ns = K4_ABSENT;
+    in->old_id = K4_ABSENT;
 }
 
 static bool in_older_epoch(const instrument_t *in, const seen_t *seen)
@@ -268,11 +296,8 @@ static struct k4_verdict publish_state(struct k4_arbiter *arbiter, instrument_t 
         v.gap = (uint64_t)id - (uint64_t)in->id - 1;
     if (v.gap != 0)
         v.flags |= K4_FLAG_GAP;
-    if (!in->started) {
-        in->first_id = id;
-        in->first_engine_ns = engine_ns;
-        in->engine_ns = K4_ABSENT;
-    }
+    if (!in->started)
+        start(in, id, engine_ns);
     in->started = 1;
     in->id = id;
     in->top_ns = now_ns;
@@ -287,7 +312,7 @@ static struct k4_verdict state(struct k4_arbiter *arbiter, instrument_t *in, see
 {
     bool rising = true, reset = (flags & K4_FLAG_RESET) != 0;
     if (seen->life != arbiter->life[conn]) {
-        enter(arbiter, in, seen, conn, id, engine_ns, reset);
+        enter(arbiter, in, seen, conn, id, engine_ns, reset, now_ns);
     } else if ((flags & K4_FLAG_BACKFILL) && id <= seen->id) {
         return drop(in, K4_CAUSE_BEHIND, id, now_ns); /* sent again on purpose: says nothing about epochs */
     } else {
@@ -328,7 +353,7 @@ static struct k4_verdict state(struct k4_arbiter *arbiter, instrument_t *in, see
         seen->target = NEVER;
         soft = true;
     }
-    begin(in, seen, id, engine_ns, soft);
+    begin(in, seen, id, engine_ns, soft, now_ns);
     return publish_state(arbiter, in, seen, conn, id, engine_ns, K4_FLAG_RESET, now_ns);
 }
 
@@ -339,11 +364,8 @@ static struct k4_verdict publish_event(struct k4_arbiter *arbiter, instrument_t 
 {
     struct k4_verdict v = {.publish = true, .flags = flags, .lag_ns = -1};
     int64_t before = in->id;
-    if (!in->started) {
-        in->first_id = id;
-        in->first_engine_ns = engine_ns;
-        in->engine_ns = K4_ABSENT;
-    }
+    if (!in->started)
+        start(in, id, engine_ns);
     if (!in->started || (flags & K4_FLAG_RESET))
         (void)k4_idset_add(&in->set, ids_at(arbiter, instrument), arbiter->mask, id);
     else if (in->rule == K4_RULE_CONTIGUOUS && (flags & K4_FLAG_LATE) == 0)
@@ -386,7 +408,7 @@ static struct k4_verdict event(struct k4_arbiter *arbiter, instrument_t *in, see
 {
     bool rising = (flags & K4_FLAG_BACKFILL) == 0, fell = false, reset = (flags & K4_FLAG_RESET) != 0;
     if (seen->life != arbiter->life[conn]) {
-        enter(arbiter, in, seen, conn, id, engine_ns, reset);
+        enter(arbiter, in, seen, conn, id, engine_ns, reset, now_ns);
         if (seen->target != NEVER)
             seen->target = in->set.floor + 1;
     } else {
@@ -421,7 +443,7 @@ static struct k4_verdict event(struct k4_arbiter *arbiter, instrument_t *in, see
         seen->target = NEVER;
         soft = true;
     }
-    begin(in, seen, id, engine_ns, soft);
+    begin(in, seen, id, engine_ns, soft, now_ns);
     return publish_event(arbiter, in, seen, conn, instrument, id, engine_ns, K4_FLAG_RESET, now_ns);
 }
 
@@ -478,6 +500,7 @@ void k4_arbiter_seed(struct k4_arbiter *arbiter, uint32_t instrument, int64_t id
         in->set.count = 0;
         in->first_id = id;
         in->first_engine_ns = in->engine_ns = engine_ns;
+        in->old_id = K4_ABSENT;
         in->late_seed = late;
     }
     if (arbiter->ids.memory != NULL)

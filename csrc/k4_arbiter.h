@@ -75,6 +75,8 @@ struct k4_arbiter_instrument {
     int64_t top_ns;       /* when last something at or above `id` (state), over the floor (events), of the leader came */
     int64_t first_id;     /* the epoch began with these */
     int64_t first_engine_ns;
+    int64_t begun_ns;     /* when it did */
+    int64_t old_id;       /* `id` at the end of the epoch before; INT64_MIN: none */
     int64_t waiting_ns;   /* leader: since when a standby has records that the leader has not */
     uint32_t epoch;
     uint8_t rule;         /* enum k4_rule */
