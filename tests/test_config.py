@@ -54,6 +54,7 @@ def test_every_example_configuration_is_good(exchanges: dict[str, ir.Exchange]) 
 
 
 NAMES = "1 to 48 letters, digits, '_', '-' or '.', not beginning with '-' or '.'"
+ENDPOINTS = "wss://HOST or wss://HOST:PORT, without path (the path is the exchange spec's)"
 ENTRIES: list[tuple[dict[str, Any], str]] = [
     ({"name": ...}, "connections[0].name: is needed"),
     ({"name": "-x"}, f'connections[0].name: "-x" is wrong; allowed: {NAMES}'),
@@ -105,8 +106,7 @@ ENTRIES: list[tuple[dict[str, Any], str]] = [
     ({"cpu": 64}, "connections[0].cpu: 64 is not a CPU this process may use; allowed: 0 1"),
     (
         {"endpoints": {"ws": "ws://h"}},
-        'connections[0].endpoints.ws: "ws://h" is wrong; '
-        "allowed: wss://HOST or wss://HOST:PORT, without path (the path is the exchange spec's)",
+        f'connections[0].endpoints.ws: "ws://h" is wrong; allowed: {ENDPOINTS}',
     ),
     ({"endpoints": {"rest": "https://h"}}, "connections[0].endpoints.rest: not built yet; remove it"),
     ({"endpoints": {"sbe": "wss://h"}}, "connections[0].endpoints.sbe: not built yet; remove it"),

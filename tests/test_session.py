@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,7 +25,7 @@ def nova() -> ir.Exchange:
     return exchange.load(ROOT / "tests" / "cases" / "specs" / "nova.toml", fbs.load(places.schema() / "records.fbs"))
 
 
-def product_of(found: ir.Exchange, name: str, *, url: str | None = None, **limits: int) -> ir.Product:
+def product_of(found: ir.Exchange, name: str, *, url: str | None = None, **limits: Any) -> ir.Product:
     product = found.product(name)
     assert product is not None
     if limits:

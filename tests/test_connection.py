@@ -1,0 +1,589 @@
+"""Connections against a small venue on loopback: TLS, handshake, framing in C, liveness, subscription, replacement, errors."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import ssl
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import structlog
+import uvloop
+
+from k4 import session
+from k4._codegen import ir
+from k4.backoff import Backoff, Budget
+from k4.connection import Connection, Core, Shared
+from k4.link import Link, LinkError, Resolver, State, dial, target
+from k4.native import Native
+from k4.session import Plan
+from k4.venue import Venue
+from tests.venue_server import CLOSE, PING, PONG, TEXT, Authority, Peer, Script, authority, frame, serve
+
+Lines = list[dict[str, Any]]
+BBO = '{{"stream":"foobar@bookTicker","data":{{"u":{},"s":"FOOBAR","b":"25.35","B":"31.2","a":"25.36","A":"40.6"}}}}'
+NOTICE = '{"stream":"!serverShutdown","data":{"e":"serverShutdown","E":1700000000325}}'
+
+
+@pytest.fixture(scope="module")
+def tls(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return authority(tmp_path_factory.mktemp("ca"))
+
+
+@pytest.fixture
+def lines() -> Iterator[Lines]:
+    with structlog.testing.capture_logs() as captured:
+        yield captured  # type: ignore[misc]
+
+
+@dataclass
+class Bench:
+    """A feed with one segment, in a folder of its own, and what a connection needs besides."""
+
+    native: Native
+    feed: Any
+    tls: ssl.SSLContext
+    venue: Venue
+
+    def connection(self, port: int, *, symbols: tuple[str, ...] = ("FOOBAR",), **limits: Any) -> Connection:
+        product = self.venue.product
+        changed = replace(product, session=replace(product.session, limits=replace(product.session.limits, **limits)))
+        self.venue.product = changed
+        streams = session.streams(self.venue.messages, ["bbo"], symbols)
+        (plan,) = session.plans(changed, streams)
+        plan = replace(plan, url=session.replace_host(plan.url, f"wss://127.0.0.1:{port}"))
+        return self.carrying(plan)
+
+    def carrying(self, plan: Plan) -> Connection:
+        lib, ffi = self.native.lib, self.native.ffi
+        core = Core(lib, ffi, self.feed, lib.k4_product_find(b"binance", b"spot"))
+        made = Connection(core, self.venue, plan, Shared(self.tls, Resolver(), Budget([]), structlog.get_logger()), name="one#0")
+        made._backoff = Backoff(0.01, 0.05)
+        return made
+
+
+@pytest.fixture
+def bench(native: Native, tls: Authority, tmp_path: Path) -> Iterator[Bench]:
+    lib, ffi = native.lib, native.ffi
+    lib.k4_shm_dir_set(str(tmp_path).encode())
+    feed = lib.k4_feed_open()
+    sizes = {"ring_slots": 1024, "symbol_capacity": 16, "window_ids": 64, "mode": 0o600, "lock_memory": 0}
+    options = ffi.new("k4_segment_options *", sizes)
+    error = ffi.new("char[256]")
+    record = native.records.record("bbo")
+    assert record is not None
+    status = lib.k4_feed_segment(feed, record.number, b"test_bbo", options, error, 256)
+    assert status == 0, ffi.string(error)
+    assert lib.k4_feed_symbol(feed, lib.k4_product_find(b"binance", b"spot"), record.number, b"FOOBAR", 6) == 0
+    yield Bench(native, feed, tls.client(), Venue(native.exchanges["binance"], "spot", native.records))
+    lib.k4_feed_close(feed)
+    lib.k4_shm_dir_set(b"/dev/shm")
+
+
+def run(main: Coroutine[Any, Any, None]) -> None:
+    """As the worker does, on uvloop, and never longer than a test may take."""
+
+    async def limited() -> None:
+        async with asyncio.timeout(30):
+            await main
+
+    uvloop.run(limited())
+
+
+@asynccontextmanager
+async def running(connection: Connection) -> AsyncIterator[None]:
+    """The connection at work, ticked as the worker ticks it; stopped and closed in the end."""
+
+    async def tick() -> None:
+        while True:
+            connection.tick(time.monotonic_ns())
+            await asyncio.sleep(0.02)
+
+    task, ticker = asyncio.create_task(connection.run()), asyncio.create_task(tick())
+    try:
+        yield
+    finally:
+        connection.stop()
+        await task
+        ticker.cancel()
+        connection.close()
+
+
+async def until(true: Callable[[], object], seconds: float = 10.0) -> None:
+    async with asyncio.timeout(seconds):
+        while not true():  # noqa: ASYNC110 (conditions of all kinds)
+            await asyncio.sleep(0.005)
+
+
+async def plain(peer: Peer) -> None:
+    """A well-behaved venue that says nothing by itself."""
+    await peer.handshake()
+    await peer.listen()
+
+
+def events(lines: Lines, event: str) -> Lines:
+    return [line for line in lines if line["event"] == event]
+
+
+# --------------------------------------------------------------------------- handshake and data
+
+
+def test_frames_reach_c_from_the_first_byte_on(bench: Bench, tls: Authority, lines: Lines) -> None:
+    """Frames that come in one piece with the handshake response, cut anywhere, and large ones."""
+
+    async def script(peer: Peer) -> None:
+        first = frame(BBO.format(1).encode()) + frame(BBO.format(2).encode())
+        await peer.handshake(first[:-7])
+        peer.send_raw(first[-7:])
+        for id_ in range(3, 2003):
+            peer.send(BBO.format(id_))
+        await peer.listen()
+
+    async def main() -> None:
+        async with serve(tls.server(), script) as server:
+            connection = bench.connection(server.port)
+            async with running(connection):
+                await until(lambda: connection.stats()["records"] == 2002)
+                assert connection.stats()["wins"] == 2002
+                assert connection.stats()["refused"] == 0
+                assert connection.healthy_since_ns > 0
+            (peer,) = server.peers
+            assert peer.target == "/stream?streams=foobar@bookTicker"
+            assert peer.headers["host"] == f"127.0.0.1:{server.port}"
+            assert "sec-websocket-extensions" not in peer.headers
+            assert [payload[:2] for payload in peer.said(CLOSE)] == [b"\x03\xe8"]
+
+    run(main())
+    assert [line["event"] for line in lines] == ["connected"]
+
+
+def test_localhost_by_name(bench: Bench, tls: Authority) -> None:
+    async def main() -> None:
+        async with serve(tls.server(), plain) as server:
+            connection = bench.connection(server.port)
+            connection.plan = replace(connection.plan, url=connection.plan.url.replace("127.0.0.1", "localhost"))
+            async with running(connection):
+                await until(lambda: connection.links == 1)
+
+    run(main())
+
+
+async def refuse(peer: Peer) -> None:
+    await peer.reader.readuntil(b"\r\n\r\n")
+    peer.send_raw(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 11\r\n\r\nnot for you")
+
+
+async def refuse_open_end(peer: Peer) -> None:
+    await peer.reader.readuntil(b"\r\n\r\n")
+    peer.send_raw(b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: 5\r\n\r\n")
+
+
+async def wrong_key(peer: Peer) -> None:
+    await peer.handshake(key="bm90IHlvdXIga2V5")
+
+
+async def no_http(peer: Peer) -> None:
+    await peer.reader.readuntil(b"\r\n\r\n")
+    peer.send_raw(b"220 mail.example ready\r\n\r\n")
+
+
+async def endless_head(peer: Peer) -> None:
+    await peer.reader.readuntil(b"\r\n\r\n")
+    peer.send_raw(b"HTTP/1.1 101 Switching Protocols\r\nX: " + b"x" * 40000)
+    await peer.listen()
+
+
+async def hang_up(peer: Peer) -> None:
+    await peer.reader.readuntil(b"\r\n\r\n")
+
+
+HANDSHAKES: list[tuple[Script, str]] = [
+    (refuse, "handshake refused: HTTP 403 Forbidden: not for you"),
+    (refuse_open_end, "handshake refused: HTTP 429 Too Many Requests"),
+    (wrong_key, "handshake: invalid Sec-WebSocket-Accept header: bm90IHlvdXIga2V5"),
+    (no_http, "handshake: the peer answers b'220 mail.example ready\\r\\n\\r\\n', not HTTP; is this the right address?"),
+    (endless_head, "handshake: the response head is longer than 32768 bytes"),
+    (hang_up, "the peer closed the connection"),
+]
+
+
+@pytest.mark.parametrize(("script", "reason"), HANDSHAKES, ids=[script.__name__ for script, _ in HANDSHAKES])
+def test_a_failed_handshake_is_told_and_tried_again(script: Script, reason: str, bench: Bench, tls: Authority, lines: Lines) -> None:
+    async def main() -> None:
+        async with serve(tls.server(), script) as server:
+            connection = bench.connection(server.port)
+            async with running(connection):
+                await until(lambda: len(server.peers) >= 3)
+            assert [line["reason"] for line in events(lines, "dial failed")][:2] == [f"127.0.0.1:{server.port}: {reason}"] * 2
+            assert connection.links == 0
+            assert connection.healthy_since_ns == 0
+
+    run(main())
+
+
+def test_a_port_where_nobody_listens_is_tried_until_somebody_does(bench: Bench, tls: Authority, lines: Lines) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+
+    async def main() -> None:
+        connection = bench.connection(port)
+        async with running(connection):
+            await until(lambda: len(lines) >= 3)
+            assert lines[0] == {
+                "event": "dial failed",
+                "connection": "one#0",
+                "reason": f"127.0.0.1:{port} (127.0.0.1): Connection refused",
+                "next_try_within_s": 0.01,
+                "log_level": "warning",
+            }
+            async with serve(tls.server(), plain, port):
+                await until(lambda: connection.links == 1)
+
+    run(main())
+
+
+def test_tls_is_verified(bench: Bench, tls: Authority, lines: Lines, tmp_path: Path) -> None:
+    """An unknown CA, a name that is not in the certificate, and a port without TLS."""
+
+    async def reason(context: ssl.SSLContext | None, client: ssl.SSLContext, host: str = "127.0.0.1") -> str:
+        async with serve(context, plain) as server:
+            core = bench.connection(server.port)
+            link = Link(core, bench.native.lib, bench.native.ffi, core._slots[0], target(f"wss://{host}:{server.port}/"))
+            with pytest.raises(LinkError) as caught:
+                await dial(link, f"wss://{host}:{server.port}/", client, Resolver())
+            assert link.state is State.LOST
+            core.close()
+            return str(caught.value).replace(str(server.port), "PORT")
+
+    async def main() -> None:
+        stranger = ssl.create_default_context()
+        assert await reason(tls.server(), stranger) == (
+            "127.0.0.1:PORT: the certificate is not trusted: unable to get local issuer certificate; is its CA in tls.ca_file?"
+        )
+        assert await reason(tls.server(), tls.client(), "127.0.0.2") == (
+            "127.0.0.2:PORT (127.0.0.2): Connection refused"
+        )
+        other = authority(tmp_path)
+        assert "certificate is not trusted" in await reason(other.server(), tls.client())
+        assert (await reason(None, tls.client())).endswith("does this port speak TLS?")
+
+    run(main())
+
+
+def test_a_name_that_cannot_be_resolved(bench: Bench) -> None:
+    async def main() -> None:
+        resolver = Resolver()
+        assert await resolver.addresses("127.0.0.1", 1) == ["127.0.0.1"]
+        with pytest.raises(LinkError, match=r"no-such-host\.invalid: the name cannot be resolved"):
+            await resolver.addresses("no-such-host.invalid", 1)
+        resolver._known["no-such-host.invalid", 1] = ["192.0.2.1"]
+        assert await resolver.addresses("no-such-host.invalid", 1) == ["192.0.2.1"], "the last good answer is used"
+
+    run(main())
+
+
+# --------------------------------------------------------------------------- a peer that misbehaves
+
+BROKEN = [
+    (frame(b"x", first=0xC1), 1002),  # reserved bit
+    (frame(b"x", first=0x83), 1002),  # opcode 3
+    (b"\x81\x81\x00\x00\x00\x00x", 1002),  # a server must not mask
+    (frame(b"x" * 126, PING), 1002),  # control frame too long
+    (frame(b"x", first=0x80), 1002),  # continuation of nothing
+    (b"\x81\x7f" + (1 << 40).to_bytes(8, "big"), 1009),  # larger than any message
+    (frame(b"\xc3\x28"), 1007),  # no UTF-8
+]
+
+
+@pytest.mark.parametrize(("data", "code"), BROKEN, ids=[f"{data[:4].hex()}-{code}" for data, code in BROKEN])
+def test_a_broken_peer_costs_its_connection_only(data: bytes, code: int, bench: Bench, tls: Authority, lines: Lines) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.handshake()
+        if len(server.peers) == 1:
+            peer.send_raw(data)
+        else:
+            peer.send(BBO.format(7))
+        await peer.listen()
+
+    async def main() -> None:
+        nonlocal server
+        async with serve(tls.server(), script) as server:
+            connection = bench.connection(server.port)
+            async with running(connection):
+                await until(lambda: connection.stats()["records"] == 1)
+                await until(server.peers[0].gone.is_set)
+            assert [payload[:2] for payload in server.peers[0].said(CLOSE)] == [code.to_bytes(2, "big")]
+
+    server: Any = None
+    run(main())
+    (lost,) = events(lines, "link lost")
+    assert lost["reason"].startswith("the peer broke the protocol: ")
+
+
+def test_the_peers_close_is_answered_and_named(bench: Bench, tls: Authority, lines: Lines) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.handshake()
+        peer.send_raw(frame(b"\x03\xf1going away for a while", CLOSE))
+        peer.close_back = False
+        await peer.listen()
+
+    async def main() -> None:
+        async with serve(tls.server(), script) as server:
+            connection = bench.connection(server.port)
+            async with running(connection):
+                await until(lambda: len(server.peers) >= 2 and server.peers[0].gone.is_set())
+            assert server.peers[0].said(CLOSE) == [b"\x03\xf1"]
+
+    run(main())
+    assert events(lines, "link lost")[0]["reason"] == "the peer closed the connection: 1009 going away for a while"
+
+
+def test_only_the_newest_ping_is_answered_and_within_the_venues_limit(bench: Bench, tls: Authority) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.handshake()
+        for n in range(3000):
+            peer.send_raw(frame(str(n).encode(), PING))
+            if n % 100 == 0:
+                await peer.writer.drain()
+        await peer.listen()
+
+    async def main() -> None:
+        async with serve(tls.server(), script) as server:
+            connection = bench.connection(server.port, requests=((5, 1.0),))
+            async with running(connection):
+                await until(lambda: server.peers and b"2999" in server.peers[0].said(PONG))
+            pongs = [int(payload) for payload in server.peers[0].said(PONG)]
+            assert len(pongs) <= 15
+            assert pongs == sorted(pongs)
+
+    run(main())
+
+
+# --------------------------------------------------------------------------- liveness
+
+
+def test_a_link_that_falls_silent_is_replaced_within_two_seconds(bench: Bench, tls: Authority, lines: Lines) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.handshake()
+        peer.send(BBO.format(len(server.peers)))
+        peer.pongs = len(server.peers) > 1
+        await peer.listen()
+
+    async def main() -> None:
+        nonlocal server
+        async with serve(tls.server(), script) as server:
+            connection = bench.connection(server.port)
+            async with running(connection):
+                await until(lambda: connection.stats()["records"] == 1)
+                began = time.monotonic()
+                await until(lambda: connection.stats()["records"] == 2)
+                assert 1.4 < time.monotonic() - began < 2.5
+
+    server: Any = None
+    run(main())
+    assert events(lines, "link lost")[0]["reason"] == "no answer to a probe for 1 s"
+
+
+def test_probes_stay_inside_the_venues_limit(bench: Bench, tls: Authority) -> None:
+    async def main() -> None:
+        async with serve(tls.server(), plain) as server:
+            connection = bench.connection(server.port, requests=((2, 2.0),))
+            async with running(connection):
+                await until(lambda: connection.links == 1)
+                await asyncio.sleep(3.2)
+            # Half of one a second, though the link is idle all the time.
+            assert server.peers[0].said(PING) == [b"k4"] * 2
+            assert len(server.peers) == 1
+
+    run(main())
+
+
+def test_a_link_without_frames_is_dropped_though_it_answers_probes(bench: Bench, tls: Authority, lines: Lines) -> None:
+    async def main() -> None:
+        async with serve(tls.server(), plain) as server:
+            connection = bench.connection(server.port, silence_s=1.2)
+            async with running(connection):
+                await until(lambda: len(server.peers) == 2)
+
+    run(main())
+    assert events(lines, "link lost")[0]["reason"] == "no frame for 1.2 s"
+
+
+# --------------------------------------------------------------------------- replacement
+
+
+def test_a_shutdown_notice_brings_a_new_link_before_the_old_one_goes(bench: Bench, tls: Authority, lines: Lines) -> None:
+    ids = iter(range(1, 1_000_000))
+
+    async def script(peer: Peer) -> None:
+        await peer.handshake()
+        listening = asyncio.ensure_future(peer.listen())
+        if len(server.peers) == 2:
+            await asyncio.sleep(0.3)  # the new link takes its time to bring data
+        for n in range(400):
+            if peer.gone.is_set():
+                break
+            peer.send(BBO.format(next(ids)))
+            if n == 5 and peer is server.peers[0]:
+                peer.send(NOTICE)
+            overlap.append(sum(not other.gone.is_set() for other in server.peers))
+            await asyncio.sleep(0.01)
+        await listening
+
+    async def main() -> None:
+        nonlocal server
+        async with serve(tls.server(), script) as server:
+            connection = bench.connection(server.port)
+            async with running(connection):
+                await until(lambda: events(lines, "replaced the link"))
+                since = connection.healthy_since_ns
+                assert connection.links == 2
+                assert server.peers[0].said(CLOSE)[0][:2] == b"\x03\xe8"
+                count = connection.stats()["records"]
+                await until(lambda: connection.stats()["records"] > count + 5)
+                assert connection.healthy_since_ns == since, "it was never down"
+
+    server: Any = None
+    overlap: list[int] = []
+    run(main())
+    assert overlap.count(2) > 20
+    assert events(lines, "replacing the link")[0]["reason"] == "the venue announced that it will close it"
+    assert events(lines, "replaced the link")[0]["proven"] is True
+    assert events(lines, "link lost") == []
+
+
+def test_a_link_is_replaced_before_the_venue_ends_it(bench: Bench, tls: Authority, lines: Lines) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.handshake(frame(BBO.format(len(server.peers)).encode()))
+        await peer.listen()
+
+    async def main() -> None:
+        nonlocal server
+        async with serve(tls.server(), script) as server:
+            connection = bench.connection(server.port, age_s=1.0)
+            async with running(connection):
+                await until(lambda: events(lines, "replaced the link"))
+
+    server: Any = None
+    run(main())
+    assert events(lines, "replacing the link")[0]["reason"] == "it is 0.95 s old"
+
+
+# --------------------------------------------------------------------------- subscription by message
+
+
+def by_message(bench: Bench, port: int, count: int) -> Connection:
+    streams = session.streams(bench.venue.messages, ["bbo"], [f"S{n}" for n in range(count)])
+    return bench.carrying(Plan(f"wss://127.0.0.1:{port}/stream", (), streams, ""))
+
+
+def limit(bench: Bench, **limits: Any) -> None:
+    product: ir.Product = bench.venue.product
+    bench.venue.product = replace(product, session=replace(product.session, limits=replace(product.session.limits, **limits)))
+
+
+def test_requests_are_paced_and_answers_matched(bench: Bench, tls: Authority, lines: Lines) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.handshake()
+        listening = asyncio.ensure_future(peer.listen())
+        answered = 0
+        while not peer.gone.is_set():
+            asked = peer.said(TEXT)
+            for raw in asked[answered:]:
+                request = json.loads(raw)
+                at.append(time.monotonic())
+                if request["id"] == 2:
+                    peer.send(f'{{"code":2,"msg":"Invalid request: unknown stream","id":{request["id"]}}}')
+                else:
+                    peer.send(f'{{"result":null,"id":{request["id"]}}}')
+            answered = len(asked)
+            await asyncio.sleep(0.005)
+        await listening
+
+    async def main() -> None:
+        limit(bench, args=2, requests=((5, 1.0),))
+        async with serve(tls.server(), script) as server:
+            connection = by_message(bench, server.port, 10)
+            async with running(connection):
+                await until(lambda: len(at) == 5 and not connection._lives[0].subscriptions.open)
+            sent = [json.loads(raw) for raw in server.peers[0].said(TEXT)]
+            assert sent == [
+                {"method": "SUBSCRIBE", "params": [f"s{2 * n}@bookTicker", f"s{2 * n + 1}@bookTicker"], "id": n + 1} for n in range(5)
+            ]
+
+    at: list[float] = []
+    run(main())
+    # Two of five are kept for pongs and probes, so the fourth request waits for the window to move on.
+    assert at[2] - at[0] < 0.5
+    assert at[3] - at[0] > 0.8
+    assert events(lines, "the venue reports an error") == [
+        {
+            "event": "the venue reports an error",
+            "connection": "one#0",
+            "code": "2",
+            "text": "Invalid request: unknown stream",
+            "streams": "S2 bbo, S3 bbo",
+            "log_level": "error",
+        }
+    ]
+
+
+def test_unanswered_requests_are_named(bench: Bench, tls: Authority, lines: Lines, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("k4.subscription.ANSWER_S", 0.3)
+
+    async def main() -> None:
+        async with serve(tls.server(), plain) as server:
+            connection = by_message(bench, server.port, 3)
+            async with running(connection):
+                await until(lambda: events(lines, "subscription not answered"))
+
+    run(main())
+    assert events(lines, "subscription not answered")[0]["streams"] == "S0 bbo, S1 bbo, S2 bbo"
+
+
+def test_frames_that_mean_nothing_are_shown_once(bench: Bench, tls: Authority, lines: Lines) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.handshake()
+        for _ in range(3):
+            peer.send('{"stream":"foobar@kline_1m","data":{"k":1}}')
+            peer.send(BBO.format(1).replace("25.35", "x"))
+        peer.send(BBO.format(2))
+        await peer.listen()
+
+    async def main() -> None:
+        async with serve(tls.server(), script) as server:
+            connection = bench.connection(server.port)
+            async with running(connection):
+                await until(lambda: connection.stats()["records"] == 1)
+                assert connection.stats()["refused"] == 3
+
+    run(main())
+    assert [line["frame"] for line in events(lines, "the spec has no message for a frame")] == [
+        '{"stream":"foobar@kline_1m","data":{"k":1}}'
+    ]
+    (refused,) = events(lines, "refused")
+    assert (refused["kind"], refused["code"], refused["offset"]) == ("bbo", "type", BBO.format(1).index('"25.35"'))
+
+
+def test_stopping_while_dialling_and_while_waiting_is_quick(bench: Bench) -> None:
+    with socket.socket() as deaf:
+        deaf.bind(("127.0.0.1", 0))
+        deaf.listen(1)
+        port = deaf.getsockname()[1]
+
+        async def main() -> None:
+            connection = bench.connection(port)
+            began = time.monotonic()
+            async with running(connection):
+                await asyncio.sleep(0.2)  # TCP is up, TLS never answers
+            assert time.monotonic() - began < 1.0
+
+        run(main())
