@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from . import ir, layout, places
+from . import fast, ir, layout, places, tolerant
 from .cache import LITERAL
 from .render import render
 
@@ -73,8 +73,6 @@ def literal(records: ir.Records, exchanges: Sequence[ir.Exchange]) -> str:
 
 def generate(records: ir.Records, exchanges: Sequence[ir.Exchange], digest: str = "") -> dict[str, str]:
     """Every generated file: name → text. `digest` is what the extension will answer when asked what it was made of."""
-    from . import fast, tolerant
-
     files = {
         RECORDS_HEADER: records_header(records),
         READER_HEADER: reader_header(records),

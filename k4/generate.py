@@ -62,7 +62,7 @@ def _check(spec: Sequence[Path]) -> int:
     for note in notes:
         print(f"note: {note}", file=sys.stderr)
     words = " ".join(record.word for record in records.records)
-    print(f"{len(exchanges)} exchanges ({' '.join(e.name for e in exchanges)}), records {words}: no findings")
+    print(f"exchanges: {' '.join(e.name for e in exchanges)}; records: {words}; no findings")
     return 0
 
 
