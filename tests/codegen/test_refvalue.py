@@ -145,7 +145,7 @@ def _exact(found: Dec, text: str) -> bool:
     assert isinstance(exponent, int)
     whole = int("".join(map(str, digits))) * (-1 if sign else 1)
     shift = found.fraction + exponent
-    return found.digits == whole * 10**shift if shift >= 0 else found.digits * 10**-shift == whole
+    return bool(found.digits == whole * 10**shift if shift >= 0 else found.digits * 10**-shift == whole)
 
 
 @given(st.lists(decimals | st.none(), max_size=5))
