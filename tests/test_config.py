@@ -273,3 +273,43 @@ def test_key_places_agree_with_the_parser() -> None:
 
     assert set(leaves(json.loads(text))) <= set(places.lines)
     assert keypath.show(("connections", 0, "symbols", 3)) == "connections[0].symbols[3]"
+
+
+def table() -> str:
+    """The reference of docs/running.md, made from the models."""
+    schema = config.Config.model_json_schema()
+    rows = ["| key | value | default | meaning |", "|---|---|---|---|"]
+
+    def kind(field: dict[str, Any]) -> str:
+        if "enum" in field:
+            return " ".join(f"`{word}`" for word in field["enum"])
+        if "anyOf" in field:
+            return " or ".join(kind(option) for option in field["anyOf"])
+        if field.get("type") == "array":
+            return f"list of {kind(field['items'])}"
+        if field.get("type") == "object":
+            return "object"
+        low, high = field.get("minimum"), field.get("maximum")
+        bounds = "" if low is None else f" ≥ {low}" if high is None else f" {low} to {high}"
+        return {"integer": "whole number", "string": "text", "null": "null"}[field["type"]] + bounds
+
+    def walk(model: dict[str, Any], prefix: str) -> None:
+        for name, field in model["properties"].items():
+            items = field.get("items", {})
+            reference = field.get("$ref") or items.get("$ref")
+            if reference is not None:
+                walk(schema["$defs"][reference.rsplit("/", 1)[1]], f"{prefix}{name}{'[]' if items else ''}.")
+                continue
+            default = f"`{json.dumps(field['default'])}`" if "default" in field else ""
+            default = "**needed**" if name in model.get("required", []) else default
+            rows.append(f"| `{prefix}{name}` | {kind(field)} | {default} | {field['description']} |")
+
+    walk(schema, "")
+    return "\n".join(rows)
+
+
+def test_the_documentation_has_every_key() -> None:
+    text = (ROOT / "docs" / "running.md").read_text()
+    begin = "<!-- table: from the models in k4/config.py; tests/test_config.py compares -->\n"
+    documented = text.split(begin)[1].split("<!-- end of table -->")[0].strip()
+    assert documented == table(), f"docs/running.md should have this table:\n{table()}"
