@@ -1,6 +1,6 @@
 """What a check needs to know of one message: where its parts stand in the file, and how to say that one is wrong.
 
-May import `bind`, `errors`, `fields`, `ir`, `keylines`, `spec`.
+May import `bind`, `errors`, `fields`, `ir`, `keylines`, `keys`, `spec`.
 """
 
 from __future__ import annotations
@@ -8,7 +8,8 @@ from __future__ import annotations
 from . import bind, fields, ir
 from .errors import nearest
 from .keylines import Where
-from .spec import MESSAGE_KEYS, Spec
+from .keys import MESSAGE, of
+from .spec import Spec
 
 
 class About:
@@ -73,9 +74,9 @@ class About:
         What is wrong with such a key is told where it stands; that the name itself is missing would be told twice.
         """
         where = (*self.where, *table)
-        keys = [str(path[-1]) for path in self.spec.lines if path[:-1] == where]
-        allowed = list(self.rules) if table else [*MESSAGE_KEYS]
-        return name in keys or any(key not in allowed and nearest(key, allowed) == name for key in keys)
+        written = [str(path[-1]) for path in self.spec.lines if path[:-1] == where]
+        allowed = list(self.rules) if table else list(of(MESSAGE))
+        return name in written or any(key not in allowed and nearest(key, allowed) == name for key in written)
 
     def given(self) -> set[str]:
         """Fields of the record that get a value: from `fields`, or from a capture of that name."""

@@ -231,10 +231,10 @@ def _reads(about: About, names: set[str]) -> bool:
 
 def _told_apart(messages: tuple[About, ...]) -> None:
     """Two products on one address need something in `match` that differs, or one takes the other's data."""
+    seen: dict[object, str] = {}
     for about in messages:
         if about.fetched or not about.market or about.message.channel is None:
             continue
-        seen: dict[object, str] = {}
         for product in about.products:
             bound = about.bound[product.name]
             key = (bind.stream_url(product, bound).parts, tuple((match.path, _shapes(match)) for match in bound.match))

@@ -1,7 +1,7 @@
 """Reads an exchange spec: TOML → `ir.Exchange`, with every finding of the file at once.
 
 This module knows the shape of the language: which key stands where and of what type its value is. What the words in those
-places mean is judged by `check` afterwards. May import `check`, `errors`, `ir`, `keylines`, `spec`, `specmessage`.
+places mean is judged by `check` afterwards. May import `check`, `errors`, `ir`, `keylines`, `keys`, `spec`, `specmessage`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import re
 import tomllib
 from pathlib import Path
 
-from . import check, ir, keylines
+from . import check, ir, keylines, keys
 from .errors import Finding, FindingsError
 from .spec import Spec, Table
 from .specmessage import read_message
@@ -77,7 +77,7 @@ def _toml_finding(file: str, text: str, message: str) -> Finding:
 
 
 def _exchange(spec: Spec, top: Table, stem: str) -> ir.Exchange:
-    top.only("name", "product", "session", "message")
+    top.only(*keys.of(keys.TOP))
     name = top.text("name", required=True)
     if name is not None and name != stem:
         spec.find(top.at("name"), "", f'name = "{name}" must equal the file name; write name = "{stem}" or call the file {name}.toml')
@@ -86,7 +86,7 @@ def _exchange(spec: Spec, top: Table, stem: str) -> ir.Exchange:
     common = top.sub("session")
     defaults = {}
     if common:
-        common.only("subscribe", "unsubscribe", "ping", "limits", "encoding")
+        common.only(*keys.of(keys.SESSION))
         defaults = dict(common.values)
     products = tuple(_product(spec, table, name, common, defaults) for name, table in top.subs("product"))
     if not products:
@@ -100,11 +100,11 @@ def _exchange(spec: Spec, top: Table, stem: str) -> ir.Exchange:
 
 def _product(spec: Spec, table: Table, name: str, common: Table | None, defaults: dict[str, object]) -> ir.Product:
     table.who = f'product "{name}"'
-    table.only("url", "vars", "subscribe", "unsubscribe", "ping", "limits", "encoding")
+    table.only(*keys.of(keys.PRODUCT))
     if not re.fullmatch(r"[a-z][a-z0-9_-]*", name):
         spec.find(table.line, table.who, "a product's name is lower-case letters, digits, - and _, and begins with a letter")
     url = table.template("url", required=True)
-    own = {key: table for key in ("subscribe", "unsubscribe", "ping", "limits", "encoding") if key in table.values}
+    own = {key: table for key in keys.of(keys.SESSION) if key in table.values}
 
     def side(key: str) -> Table | None:
         if key in own:
@@ -129,7 +129,7 @@ def _request(parent: Table | None, key: str) -> ir.Request | None:
     table = parent.sub(key) if parent else None
     if table is None:
         return None
-    table.only("send", "arg")
+    table.only(*keys.of(key))
     send = table.template("send", required=True)
     return ir.Request(send, table.template("arg"), table.line) if send is not None else None
 
@@ -138,7 +138,7 @@ def _ping(parent: Table | None) -> ir.Ping | None:
     table = parent.sub("ping") if parent else None
     if table is None:
         return None
-    table.only("send", "every_s")
+    table.only(*keys.of(keys.PING))
     return ir.Ping(table.template("send"), table.seconds("every_s"), table.line)
 
 
@@ -146,7 +146,7 @@ def _limits(parent: Table | None) -> ir.Limits:
     table = parent.sub("limits") if parent else None
     if table is None:
         return ir.Limits()
-    table.only("silence_s", "age_s", "streams", "args", "bytes", "requests", "connects", what="limit")
+    table.only(*(limit.name for limit in keys.LIMITS), what="limit")
     return ir.Limits(
         silence_s=table.seconds("silence_s"),
         age_s=table.seconds("age_s"),

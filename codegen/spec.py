@@ -13,7 +13,6 @@ from .errors import Finding, did_you_mean, nearest
 from .keylines import Where
 
 _TYPES = {str: "a text", bool: "true or false", int: "a whole number", float: "a number", list: "a list", dict: "a table"}
-MESSAGE_KEYS = ("record", "product", "channel", "vars", "match", "each", "fields", "order", "url", "send", "example")
 RESERVED_NAMES = ("symbol", "channel", "id", "args", "now_s", "now_ms")
 
 

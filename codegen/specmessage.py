@@ -1,13 +1,13 @@
 """Reads one `[[message]]` of a spec: its keys, its sources, its examples → `ir.Message`.
 
-May import `ir`, `spec`, `errors`.
+May import `errors`, `ir`, `keys`, `spec`.
 """
 
 from __future__ import annotations
 
-from . import ir
+from . import ir, keys
 from .errors import did_you_mean, nearest
-from .spec import MESSAGE_KEYS, Spec, Table, type_name
+from .spec import Spec, Table, type_name
 
 
 def read_message(spec: Spec, table: Table, products: tuple[str, ...]) -> ir.Message | None:
@@ -15,12 +15,12 @@ def read_message(spec: Spec, table: Table, products: tuple[str, ...]) -> ir.Mess
     table.who = "message"
     records = tuple(name for _, name in table.texts_of("record"))
     if not records:
-        table.only(*MESSAGE_KEYS)
-        if not any(nearest(key, MESSAGE_KEYS) == "record" for key in table.values):
+        table.only(*keys.of(keys.MESSAGE))
+        if not any(nearest(key, keys.of(keys.MESSAGE)) == "record" for key in table.values):
             spec.find(table.line, table.who, 'record is missing; write record = "…"')
         return None
     table.who = f'message "{records[0]}"'
-    table.only(*MESSAGE_KEYS)
+    table.only(*keys.of(keys.MESSAGE))
     known = (*(record.word for record in spec.records.records), *ir.CONTROL_RECORDS, *ir.FETCHED_RECORDS)
     for name in records:
         if name not in known:
@@ -189,7 +189,7 @@ def _examples(table: Table, products: tuple[str, ...]) -> tuple[ir.Example, ...]
     examples: list[ir.Example] = []
     for number, inner in enumerate(table.tables("example"), start=1):
         inner.who = f"{table.who}, example {number}"
-        inner.only("wire", "expect", "product")
+        inner.only(*keys.of(keys.EXAMPLE))
         wire = inner.text("wire", required=True)
         product = inner.text("product")
         if product is not None and product not in products:

@@ -3,9 +3,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from k4._codegen import exchange, fbs
 
@@ -560,3 +563,23 @@ def test_every_record_of_the_schema_has_rules() -> None:
         for rule in fields.rules(word, records):
             assert rule.kind in fields.WORDS
             assert rule.doc or records.record(word) is not None
+
+
+# --------------------------------------------------------------------------- whatever is wrong, it is told
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_no_spec_breaks_the_checker(data: st.DataObject, tmp_path: Path) -> None:
+    """Specs with pieces taken out, doubled or swapped: findings with lines of the file, never an exception."""
+    text = data.draw(st.sampled_from([NOVA.read_text(), (ROOT / "schema/exchange/binance.toml").read_text()]))
+    pieces = re.findall(r"\n|[A-Za-z_0-9]+|[^A-Za-z_0-9\n]", text)
+    for _ in range(data.draw(st.integers(1, 3))):
+        at = data.draw(st.integers(0, len(pieces) - 1))
+        other = data.draw(st.integers(0, len(pieces) - 1))
+        pieces[at] = data.draw(st.sampled_from(["", pieces[at] * 2, pieces[other], "[*]", "$x", "@", "?", "true", '""', "{}", "*"]))
+    changed = "".join(pieces)
+    for line in findings(changed, tmp_path):
+        number = int(line.split(":")[1])
+        assert 1 <= number <= changed.count("\n") + 1
+        assert line.split(": ", 1)[1]
