@@ -72,7 +72,7 @@ struct k4_arbiter_recent {
 struct k4_arbiter_instrument {
     int64_t id;           /* state: newest published; events: that of the newest non-late one */
     int64_t engine_ns;    /* latest of this epoch */
-    int64_t top_ns;       /* when last something at or above `id` (state), over the floor (events), of the leader came */
+    int64_t top_ns;       /* when last something at or above `id` (state) or over the floor (events) came */
     int64_t first_id;     /* the epoch began with these */
     int64_t first_engine_ns;
     int64_t begun_ns;     /* when it did */
@@ -84,7 +84,6 @@ struct k4_arbiter_instrument {
     uint8_t soft;         /* this epoch was found by silence or engine time, so siblings did not see it begin */
     uint8_t late_seed;    /* the set holds only late ids of an earlier writer */
     uint16_t leader;      /* connection + 1; 0: none */
-    uint16_t led;         /* some connection led before */
     uint32_t leader_life; /* generation of that connection */
     struct k4_idset set;
     struct k4_hashset hashes;
