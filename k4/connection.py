@@ -223,9 +223,7 @@ class Connection:
         """A `k4_conn` that no link uses. The second one exists only while a link is being replaced, under a name of its own."""
         lib, ffi = self._core.lib, self._core.ffi
         if self._free:
-            slot = self._free.pop(0)
-            lib.k4_conn_reset(self._slots[slot])
-            return slot
+            return self._free.pop(0)
         error = ffi.new("char[256]")
         name = self.name + ("" if not self._slots else "b")
         conn = lib.k4_conn_open(self._core.feed, self._core.product, name.encode(), self.plan.symbol.encode(), MESSAGE_CAP, error, 256)
@@ -240,6 +238,8 @@ class Connection:
         if life.subscriber is not None:
             life.subscriber.cancel()
         self._lives.remove(life)
+        # At once, not when it is dialled again: a standby may have to take over.
+        self._core.lib.k4_conn_reset(self._slots[life.slot])
         self._free.append(life.slot)
         self._free.sort()
         self._note_health(time.monotonic_ns())

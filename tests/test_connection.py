@@ -305,6 +305,8 @@ BROKEN = [
 
 @pytest.mark.parametrize(("data", "code"), BROKEN, ids=[f"{data[:4].hex()}-{code}" for data, code in BROKEN])
 def test_a_broken_peer_costs_its_connection_only(data: bytes, code: int, bench: Bench, tls: Authority, lines: Lines) -> None:
+    server: Any = None
+
     async def script(peer: Peer) -> None:
         await peer.handshake()
         if len(server.peers) == 1:
@@ -322,7 +324,6 @@ def test_a_broken_peer_costs_its_connection_only(data: bytes, code: int, bench: 
                 await until(server.peers[0].gone.is_set)
             assert [payload[:2] for payload in server.peers[0].said(CLOSE)] == [code.to_bytes(2, "big")]
 
-    server: Any = None
     run(main())
     (lost,) = events(lines, "link lost")
     assert lost["reason"].startswith("the peer broke the protocol: ")
@@ -371,6 +372,8 @@ def test_only_the_newest_ping_is_answered_and_within_the_venues_limit(bench: Ben
 
 
 def test_a_link_that_falls_silent_is_replaced_within_two_seconds(bench: Bench, tls: Authority, lines: Lines) -> None:
+    server: Any = None
+
     async def script(peer: Peer) -> None:
         await peer.handshake()
         peer.send(BBO.format(len(server.peers)))
@@ -387,7 +390,6 @@ def test_a_link_that_falls_silent_is_replaced_within_two_seconds(bench: Bench, t
                 await until(lambda: connection.stats()["records"] == 2)
                 assert 1.4 < time.monotonic() - began < 2.5
 
-    server: Any = None
     run(main())
     assert events(lines, "link lost")[0]["reason"] == "no answer to a probe for 1 s"
 
@@ -423,6 +425,8 @@ def test_a_link_without_frames_is_dropped_though_it_answers_probes(bench: Bench,
 def test_a_shutdown_notice_brings_a_new_link_before_the_old_one_goes(bench: Bench, tls: Authority, lines: Lines) -> None:
     ids = iter(range(1, 1_000_000))
 
+    server: Any = None
+
     async def script(peer: Peer) -> None:
         await peer.handshake()
         listening = asyncio.ensure_future(peer.listen())
@@ -451,7 +455,6 @@ def test_a_shutdown_notice_brings_a_new_link_before_the_old_one_goes(bench: Benc
                 await until(lambda: connection.stats()["records"] > count + 5)
                 assert connection.healthy_since_ns == since, "it was never down"
 
-    server: Any = None
     overlap: list[int] = []
     run(main())
     assert overlap.count(2) > 20
@@ -461,6 +464,8 @@ def test_a_shutdown_notice_brings_a_new_link_before_the_old_one_goes(bench: Benc
 
 
 def test_a_link_is_replaced_before_the_venue_ends_it(bench: Bench, tls: Authority, lines: Lines) -> None:
+    server: Any = None
+
     async def script(peer: Peer) -> None:
         await peer.handshake(frame(BBO.format(len(server.peers)).encode()))
         await peer.listen()
@@ -472,7 +477,6 @@ def test_a_link_is_replaced_before_the_venue_ends_it(bench: Bench, tls: Authorit
             async with running(connection):
                 await until(lambda: events(lines, "replaced the link"))
 
-    server: Any = None
     run(main())
     assert events(lines, "replacing the link")[0]["reason"] == "it is 0.95 s old"
 

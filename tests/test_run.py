@@ -1,0 +1,353 @@
+"""`k4 run` as a user runs it, against a small venue: from a configuration to records in shared memory, through crashes and signals."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from k4.native import Native
+from tests.venue_server import CLOSE, Authority, Peer, Server, authority, serve
+
+BBO = '{{"stream":"foobar@bookTicker","data":{{"u":{},"s":"FOOBAR","b":"25.35","B":"31.2","a":"25.36","A":"40.6"}}}}'
+
+
+@pytest.fixture(scope="module")
+def tls(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return authority(tmp_path_factory.mktemp("ca"))
+
+
+@dataclass
+class Stage:
+    """A folder with everything a run touches, and a look at its segments."""
+
+    native: Native
+    folder: Path
+    tls: Authority
+    env: dict[str, str]
+
+    def config(self, port: int, **changes: Any) -> Path:
+        entry = {
+            "name": "one",
+            "exchange": "binance",
+            "product": "spot",
+            "symbols": ["FOOBAR", "SILENT"],
+            "records": ["bbo"],
+            "ring_slots": 1024,
+            "redundancy": {"connections": 2},
+            "endpoints": {"ws": f"wss://127.0.0.1:{port}"},
+            "tls": {"ca_file": str(self.tls.ca_file)},
+            **changes,
+        }
+        file = self.folder / "config.json"
+        file.write_text(json.dumps({"connections": [entry], "log": {"dir": "log", "level": "debug"}}))
+        return file
+
+    def log(self) -> list[dict[str, Any]]:
+        lines = [line for file in sorted((self.folder / "log").glob("*.log")) for line in file.read_text().splitlines()]
+        return [json.loads(line) for line in lines]
+
+    def events(self, event: str) -> list[dict[str, Any]]:
+        return [line for line in self.log() if line["event"] == event]
+
+    @asynccontextmanager
+    async def running(self, *words: str | Path) -> AsyncIterator[asyncio.subprocess.Process]:
+        """`k4 WORDS` until the block's end; then it is stopped by SIGTERM if it still runs."""
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "k4", *map(str, words), env=self.env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        )
+        try:
+            yield process
+        finally:
+            if process.returncode is None:
+                process.terminate()
+            await asyncio.wait_for(process.communicate(), 15)
+
+    def view(self) -> Any:
+        error = self.native.ffi.new("char[256]")
+        return self.native.lib.k4_view_open(b"binance_spot_bbo", error, 256)
+
+    def ids(self, view: Any) -> list[int]:
+        """The update ids of the records that came since the last call."""
+        record = self.native.records.record("bbo")
+        assert record is not None
+        field = record.field("update_id")
+        assert field is not None
+        ffi = self.native.ffi
+        out, sequence, first, last = ffi.new(f"char[{record.size}]"), *(ffi.new("uint64_t *") for _ in range(3))
+        found = []
+        while self.native.lib.k4_view_next(view, out, sequence, first, last) == 1:
+            found.append(int.from_bytes(ffi.buffer(out)[field.offset : field.offset + 8], "little", signed=True))
+        return found
+
+
+@pytest.fixture
+def stage(native: Native, tls: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
+    shm = tmp_path / "shm"
+    shm.mkdir()
+    native.lib.k4_shm_dir_set(str(shm).encode())
+    env = {**os.environ, "K4_SHM_DIR": str(shm), "XDG_STATE_HOME": str(tmp_path / "state")}
+    yield Stage(native, tmp_path, tls, env)
+    native.lib.k4_shm_dir_set(b"/dev/shm")
+
+
+class Feed:
+    """One market for every connection: the same ids, counted up while anybody listens."""
+
+    def __init__(self) -> None:
+        self.id = 0
+        self.peers: list[Peer] = []
+
+    async def __call__(self, peer: Peer) -> None:
+        await peer.handshake()
+        self.peers.append(peer)
+        await peer.listen()
+        self.peers.remove(peer)
+
+    async def go(self) -> None:
+        while True:
+            self.id += 1
+            for peer in self.peers:
+                peer.send(BBO.format(self.id))
+            await asyncio.sleep(0.01)
+
+
+@asynccontextmanager
+async def market(stage: Stage, port: int = 0) -> AsyncIterator[tuple[Server, Feed]]:
+    feed = Feed()
+    async with serve(stage.tls.server(), feed, port) as server:
+        going = asyncio.create_task(feed.go())
+        try:
+            yield server, feed
+        finally:
+            going.cancel()
+
+
+def run(main: Coroutine[Any, Any, None]) -> None:
+    async def limited() -> None:
+        async with asyncio.timeout(40):
+            await main
+
+    asyncio.run(limited())
+
+
+async def until(true: Callable[[], object], seconds: float = 15.0) -> None:
+    async with asyncio.timeout(seconds):
+        while not true():  # noqa: ASYNC110 (conditions of all kinds)
+            await asyncio.sleep(0.02)
+
+
+async def reading(stage: Stage) -> Any:
+    """A view of the segment, once it is there and has records."""
+    view = stage.native.ffi.NULL
+
+    def has_records() -> bool:
+        nonlocal view
+        if view == stage.native.ffi.NULL:
+            view = stage.view()
+        return view != stage.native.ffi.NULL and bool(stage.ids(view))
+
+    await until(has_records)
+    return view
+
+
+def worker_pid(stage: Stage) -> int:
+    return int(stage.events("started")[-1]["pid"])
+
+
+def test_records_once_from_two_connections_and_a_clean_end(stage: Stage) -> None:
+    async def main() -> None:
+        async with market(stage) as (server, feed), stage.running("run", stage.config(server.port)) as process:
+            view = await reading(stage)
+            await until(lambda: len(feed.peers) == 2)
+            begin = feed.id
+            await until(lambda: feed.id > begin + 100)
+            process.terminate()
+            assert await process.wait() == 0
+            got = stage.ids(view)
+            assert set(range(begin + 1, begin + 100)) <= set(got)
+            assert got == sorted(set(got)), "each once, in order"
+            assert stage.native.lib.k4_view_writer(view) == 0, "closed by its writer"
+            assert [peer.said(CLOSE)[0][:2] for peer in server.peers] == [b"\x03\xe8"] * 2
+            states = [symbol_state(stage, view, n) for n in range(2)]
+            assert [name for name, _ in states] == ["FOOBAR", "SILENT"]
+            stage.native.lib.k4_view_close(view)
+
+    run(main())
+    one, two = stage.events("counters")[-2:]
+    assert {one["connection"], two["connection"]} == {"one#0", "one#1"}
+    assert one["wins"] + two["wins"] == one["records"] + two["records"] - one["duplicates"] - two["duplicates"]
+    assert one["fast"] == one["messages"]
+    (ended,) = stage.events("stopped")
+    assert (ended["streams_live"], ended["streams_stale"], ended["streams_silent"]) in {(1, 1, 1), (0, 2, 1)}
+
+
+def symbol_state(stage: Stage, view: Any, instrument: int) -> tuple[str, int]:
+    info = stage.native.ffi.new("k4_symbol_info *")
+    assert stage.native.lib.k4_view_symbol(view, instrument, info) == 1
+    return stage.native.ffi.string(info.symbol).decode(), int(info.state)
+
+
+def test_states_follow_the_data(stage: Stage) -> None:
+    live, stale = 0, 1
+
+    async def main() -> None:
+        async with market(stage) as (server, _), stage.running("run", stage.config(server.port)):
+            view = await reading(stage)
+            await until(lambda: symbol_state(stage, view, 0) == ("FOOBAR", live))
+            assert symbol_state(stage, view, 1) == ("SILENT", stale)
+            for peer in server.peers:
+                peer.writer.transport.abort()
+            server.peers.clear()
+            await until(lambda: symbol_state(stage, view, 0) == ("FOOBAR", stale))
+            await until(lambda: symbol_state(stage, view, 0) == ("FOOBAR", live))
+            stage.native.lib.k4_view_close(view)
+
+    run(main())
+
+
+def test_a_killed_worker_is_replaced_and_readers_go_on(stage: Stage) -> None:
+    async def main() -> None:
+        async with market(stage) as (server, _), stage.running("run", stage.config(server.port)) as process:
+            view = await reading(stage)
+            os.kill(worker_pid(stage), signal.SIGKILL)
+            await until(lambda: len(stage.events("started")) == 2)
+            stage.ids(view)
+            await until(lambda: len(stage.ids(view)) > 3)
+            process.terminate()
+            assert await process.wait() == 0
+            stage.native.lib.k4_view_close(view)
+
+    run(main())
+    (ended,) = stage.events("worker ended")
+    assert (ended["group"], ended["how"]) == ("one", "signal SIGKILL")
+
+
+def test_a_killed_supervisor_takes_its_workers_along(stage: Stage) -> None:
+    async def main() -> None:
+        async with market(stage) as (server, _), stage.running("run", stage.config(server.port)) as process:
+            view = await reading(stage)
+            process.kill()
+            await until(lambda: stage.native.lib.k4_view_writer(view) == 0)
+            await until(lambda: not Path(f"/proc/{worker_pid(stage)}").exists() or zombie(worker_pid(stage)))
+            stage.native.lib.k4_view_close(view)
+
+    run(main())
+
+
+def zombie(pid: int) -> bool:
+    return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
+
+
+def test_a_second_writer_is_refused(stage: Stage) -> None:
+    async def main() -> None:
+        async with market(stage) as (server, _), stage.running("run", stage.config(server.port)) as first:
+            view = await reading(stage)
+            async with stage.running("run", stage.config(server.port)) as second:
+                assert await asyncio.wait_for(second.wait(), 15) == 1
+            assert first.returncode is None
+            stage.ids(view)
+            await until(lambda: stage.ids(view))
+            stage.native.lib.k4_view_close(view)
+
+    run(main())
+    (refused,) = stage.events("cannot run")
+    assert refused["reason"].startswith("segment binance_spot_bbo: ")
+    assert "writer" in refused["reason"]
+
+
+def test_nobody_at_the_simulators_address(stage: Stage) -> None:
+    """It is tried again and again, told each time, and stopping works all the same."""
+    cache = stage.folder / "cache" / "k4" / "sim"
+    cache.mkdir(parents=True)
+    (cache / "ca.pem").write_bytes(stage.tls.ca_file.read_bytes())
+    stage.env["XDG_CACHE_HOME"] = str(stage.folder / "cache")
+    remember_build(stage)
+    done = subprocess.run(
+        [sys.executable, "-m", "k4", "run", str(stage.config(1)), "--sim", "127.0.0.1:9", "--for", "2"],
+        env=stage.env,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == ""
+    failed = stage.events("dial failed")
+    assert failed
+    assert {line["reason"] for line in failed} == {"127.0.0.1:9 (127.0.0.1): Connection refused"}
+    assert {line["connection"] for line in failed} == {"one#0", "one#1"}
+
+
+def remember_build(stage: Stage) -> None:
+    """Another cache folder would hide the compiled extension, so it gets a link to it."""
+    built = stage.native.file.parent.parent
+    (stage.folder / "cache" / "k4" / built.name).symlink_to(built)
+
+
+def test_the_simulator_stands_for_every_endpoint(stage: Stage) -> None:
+    cache = stage.folder / "cache" / "k4" / "sim"
+    cache.mkdir(parents=True)
+    (cache / "ca.pem").write_bytes(stage.tls.ca_file.read_bytes())
+    stage.env["XDG_CACHE_HOME"] = str(stage.folder / "cache")
+    remember_build(stage)
+
+    async def main() -> None:
+        async with market(stage) as (server, _):
+            config = stage.config(1, tls={}, endpoints={})
+            async with stage.running("run", config, "--sim", f"127.0.0.1:{server.port}"):
+                view = await reading(stage)
+                assert {peer.target for peer in server.peers} == {"/stream?streams=foobar@bookTicker/silent@bookTicker"}
+                stage.native.lib.k4_view_close(view)
+
+    run(main())
+
+
+def test_a_ca_file_without_certificates_ends_the_run(stage: Stage) -> None:
+    (stage.folder / "empty.pem").write_text("nothing\n")
+    command = [sys.executable, "-m", "k4", "run", str(stage.config(1, tls={"ca_file": "empty.pem"})), "--for", "5"]
+    done = subprocess.run(command, env=stage.env, capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 1
+    assert f"one: tls.ca_file '{stage.folder}/empty.pem' holds no certificate that can be read" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_an_unknown_ca_is_named_in_the_log(stage: Stage) -> None:
+    async def main() -> None:
+        async with market(stage) as (server, _), stage.running("run", stage.config(server.port, tls={})):
+            await until(lambda: stage.events("dial failed"))
+
+    run(main())
+    reason = stage.events("dial failed")[0]["reason"]
+    assert reason.endswith("the certificate is not trusted: unable to get local issuer certificate; is its CA in tls.ca_file?")
+
+
+def test_workers_stay_lean() -> None:
+    code = "import sys, k4.worker; print(sorted({'aiohttp', 'cryptography', 'typer', 'numpy'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+def test_config_check_says_what_would_run(stage: Stage) -> None:
+    command = [sys.executable, "-m", "k4", "config", "check"]
+    done = subprocess.run([*command, str(stage.config(1))], env=stage.env, capture_output=True, text=True, timeout=30, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "one: binance spot, 2 symbol(s), bbo, 2 connection(s)\n  segments: binance_spot_bbo\n"
+    bad = stage.config(1, records=["bboo"], cpu=-1)
+    done = subprocess.run([*command, str(bad)], env=stage.env, capture_output=True, text=True, timeout=30, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.splitlines() == [
+        f"k4: error: {bad}: 2 findings",
+        f'{bad}:1: connections[0].records[0]: "bboo" is not allowed; did you mean "bbo"? allowed: bbo trade aggtrade depth5 depth20',
+        f"{bad}:1: connections[0].cpu: -1 is wrong; allowed: 0 and above",
+    ]
