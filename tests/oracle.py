@@ -39,7 +39,7 @@ def _lines(message: Any) -> list[dict[str, Any]]:
     if stream is None:
         return _bare(message)
     symbol, _, kind = str(stream).partition("@")
-    data = message.get("data")
+    data: Any = message.get("data")
     if kind == "bookTicker":
         return [_quote(data)]
     if kind == "trade":

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -292,7 +293,9 @@ def test_what_is_not_there_is_named() -> None:
 def test_a_spec_of_ones_own_and_a_symbol(capfdbinary: pytest.CaptureFixture[bytes], tmp_path: Path) -> None:
     file = tmp_path / "frames"
     file.write_bytes(b'{"topic":"top.foobar","mkt":"SPOT","t":1,"d":{"bid":["1","2"],"ask":[],"seq":1}}\n')
-    folder = ROOT / "tests" / "cases" / "specs"
+    folder = tmp_path / "specs"
+    folder.mkdir()
+    shutil.copy(ROOT / "tests" / "cases" / "specs" / "nova.toml", folder)
     shown = {}
     for symbol in (None, "FOOBAR", "OTHER"):
         assert decode.run("nova", "spot", [file], reference=True, spec=[folder], symbol=symbol) == 0
@@ -303,11 +306,9 @@ def test_a_spec_of_ones_own_and_a_symbol(capfdbinary: pytest.CaptureFixture[byte
 
 
 def test_columns_for_a_reader() -> None:
-    depth = {
-        "frame": 3, "record": "depth5", "exchange": "x", "product": "y", "symbol": "A", "event_ns": None, "engine_ns": 5, "flags": ["SNAPSHOT"],
-        "update_id": 7, "bid_levels": 1, "ask_levels": 0, "bid_price": ["1.5"], "bid_qty": ["2"], "ask_price": [], "ask_qty": [],
-        "bid_count": [None], "ask_count": [],
-    }  # fmt: skip
+    lists = {"bid_price": ["1.5"], "bid_qty": ["2"], "ask_price": [], "ask_qty": [], "bid_count": [None], "ask_count": []}
+    head = {"frame": 3, "record": "depth5", "exchange": "x", "product": "y", "symbol": "A", "event_ns": None, "engine_ns": 5}
+    depth = {**head, "flags": ["SNAPSHOT"], "update_id": 7, "bid_levels": 1, "ask_levels": 0, **lists}
     assert decode.columns(depth) == "engine_ns=5  SNAPSHOT  update_id=7  bid=2@1.5"
 
 
