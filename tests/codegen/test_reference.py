@@ -621,6 +621,23 @@ def test_levels_that_name_their_side(tmp_path: Path) -> None:
     assert bench.refused(frame) == [("unmapped", 0, at(frame, '"X"'), "side")]
 
 
+ALONE = """
+[[message]]
+record = "depth5"
+match = { type = "l" }
+each = "rows[*]"
+order = "leader"
+fields = { symbol = "s", side = { "@.side" = { B = "bid", S = "ask" } }, price = "@.l[*].p", qty = "@.l[*].q" }
+"""
+
+
+def test_levels_that_share_a_side(tmp_path: Path) -> None:
+    found = Bench(tmp_path, ALONE).records(
+        '{"type":"l","s":"A","rows":[{"side":"S","l":[{"p":2,"q":1},{"p":3,"q":1}]},{"side":"B","l":[]}]}'
+    )
+    assert [(record.values["bid_price"], record.values["ask_price"]) for record in found] == [([], [2, 3]), ([], [])]
+
+
 # --------------------------------------------------------------------------- books
 
 
