@@ -6,6 +6,7 @@ May import `about`, `bind`, `check_names`, `fields`, `ir`, `spec`.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 
 from . import bind, ir
@@ -15,6 +16,7 @@ from .fields import is_depth
 from .spec import Spec
 
 _SESSION_NAMES = ("id", "args", *CLOCK)
+_HOST = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 _SAMPLE_SYMBOL = "FOOBAR"
 
 
@@ -45,11 +47,24 @@ def _who(spec: Spec, product: ir.Product, key: str) -> str:
 def _url(spec: Spec, exchange: ir.Exchange, product: ir.Product, streams: list[About]) -> None:
     line = spec.line(("product", product.name, "url"))
     who = f'product "{product.name}"'
-    start = product.url.parts[0] if product.url.parts else None
-    if isinstance(start, ir.Lit) and not start.text.startswith("wss://"):
-        spec.find(line, who, f'url = "{product.url.source}": must begin with wss://')
+    if wrong := _address(product.url, "wss://"):
+        spec.find(line, who, f'url = "{product.url.source}": {wrong}')
     known = {*_SESSION_NAMES, *dict(product.vars), *fetched_names(exchange, product), "symbol", "channel"}
     _stream_names(spec, product, streams, "url", product.url, (line, who), known)
+
+
+def _address(url: ir.Text, scheme: str) -> str:
+    """What is wrong with where a url leads; empty if nothing is, or if that is only known at run time."""
+    start = url.parts[0] if url.parts else ir.Lit("")
+    if not isinstance(start, ir.Lit):
+        return ""
+    if not start.text.startswith(scheme):
+        return f"must begin with {scheme}"
+    host, end = re.split(r"([/?]|$)", start.text.removeprefix(scheme), maxsplit=1)[:2]
+    whole = bool(end) or len(url.parts) == 1
+    if whole and not _HOST.fullmatch(host):
+        return f'"{host}" is no host; write it like {scheme}ws.example.com or {scheme}ws.example.com:8443'
+    return "a url holds no white space" if re.search(r"\s", url.source) else ""
 
 
 def _stream_names(
@@ -160,10 +175,8 @@ def _ping(spec: Spec, product: ir.Product, here: list[About]) -> None:
 def _kind(about: About) -> None:
     message, find = about.message, about.find
     if about.fetched:
-        start = message.url.parts[0] if message.url is not None and message.url.parts else None
-        source = message.url.source if message.url is not None else ""
-        if start is None or (isinstance(start, ir.Lit) and not start.text.startswith("https://")):
-            find(about.line("url"), f'url = "{source}": what is fetched must begin with https://')
+        if message.url is not None and (wrong := _address(message.url, "https://")):
+            find(about.line("url"), f'url = "{message.url.source}": {wrong}')
         if message.channel is not None:
             find(about.line("channel"), "a message is either pushed (channel) or fetched (url); take one of them out")
         return

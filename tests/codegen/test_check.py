@@ -304,11 +304,13 @@ def test_one_record_has_one_order(tmp_path: Path) -> None:
 # --------------------------------------------------------------------------- session, pushed and fetched
 
 SESSION: list[tuple[Changes, str]] = [
+    ((("wss://feed.", "wss://fe ed."),), '3: product "spot": url = "wss://fe ed.nova.example/$path": "fe ed.nova.example" is no host; write it like wss://ws.example.com or wss://ws.example.com:8443'),
+    ((("example/$path", "example/a b"),), '3: product "spot": url = "wss://feed.nova.example/a b": a url holds no white space'),
     ((("wss://feed", "ws://feed"),), '3: product "spot": url = "ws://feed.nova.example/$path": must begin with wss://'),
     (
         (("https://api", "http://api"),),
         '65: message "instrument": url = "http://api.nova.example/v1/markets?type=$market&after=$after": '
-        "what is fetched must begin with https://",
+        "must begin with https://",
     ),
     (
         (('"id":$id,"topics":[$args]}', '"id":$id"topics":[$args]}'),),
