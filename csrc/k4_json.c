@@ -365,6 +365,17 @@ const uint8_t *k4_json_each_back(const uint8_t *p, const uint8_t *open, const ui
     return k4_json_back(p + 1, open + 1);
 }
 
+bool k4_json_utf8(const uint8_t *p, const uint8_t *end)
+{
+    while (p < end) {
+        unsigned len = *p < 0x80 ? 1 : sequence(p);
+        if (len == 0 || len > (size_t)(end - p))
+            return false;
+        p += len;
+    }
+    return true;
+}
+
 uint8_t k4_json_type(const uint8_t *p, const uint8_t *end)
 {
     switch (*p) {

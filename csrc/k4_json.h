@@ -29,6 +29,7 @@ enum k4_type {
     K4_ARRAY,
     K4_TYPE_MASK = 0x0f,
     K4_ESCAPED = 0x10, /* a string that holds a backslash */
+    K4_BARE = 0x40, /* the frame itself as plain text: a string without quotes */
     K4_TWICE = 0x20, /* its key was given again: the mark is that of the first, `second` says where the other is */
 };
 
@@ -231,6 +232,9 @@ static inline const uint8_t *k4_json_each(const uint8_t *p)
 /* The same from the last one on: `p` starts at the closing bracket, `open` is the opening one. Gives the first byte, and in *end
  * the place behind the element; go on with `p` = that first byte. NULL when there is none left. */
 const uint8_t *k4_json_each_back(const uint8_t *p, const uint8_t *open, const uint8_t **end);
+
+/* Is it UTF-8? For plain text, which no pass has seen. */
+bool k4_json_utf8(const uint8_t *p, const uint8_t *end);
 
 /* The type of the value at `p`, without marking it. */
 uint8_t k4_json_type(const uint8_t *p, const uint8_t *end);

@@ -262,24 +262,40 @@ bool k4_match(const struct k4_pattern *patterns, uint32_t count, const struct k4
 
 /* ---- steps that choose an element */
 
-const uint8_t *k4_text_find(const uint8_t *array, const char *key, uint32_t key_len, const char *other, uint32_t len)
+/* The member `key` of the proven object at `object`: its value, or NULL; *second as in k4_text_find. */
+static const uint8_t *member(const uint8_t *object, const char *key, uint32_t key_len, const uint8_t **second)
 {
-    for (const uint8_t *p = k4_json_each(array + 1); p != NULL; p = k4_json_each(k4_json_over(p))) {
-        if (*p != '{')
-            continue;
-        for (const uint8_t *q = k4_json_each(p + 1); q != NULL;) {
-            const uint8_t *after = k4_json_over(q);
-            struct k4_text name = {q + 1, (uint32_t)(after - q - 2), 0, K4_STRING, 1, 0};
-            const uint8_t *value = k4_json_blank(k4_json_blank(after) + 1);
-            const uint8_t *end = k4_json_over(value);
-            if (k4_text_is_slow(&name, key, key_len)) {
-                struct k4_text text = k4_text_of(value, k4_json_type(value, end), 0, (uint32_t)(end - value));
-                if (text.type > K4_EMPTY && text.type < K4_OBJECT && k4_text_is(&text, other, len))
-                    return p;
-                break;
+    const uint8_t *value = NULL;
+    for (const uint8_t *p = k4_json_each(object + 1); p != NULL;) {
+        const uint8_t *after = k4_json_over(p);
+        const uint8_t *at = k4_json_blank(k4_json_blank(after) + 1);
+        struct k4_text name = {p + 1, (uint32_t)(after - p - 2), 0, K4_STRING, 1, 0};
+        if (k4_text_is_slow(&name, key, key_len)) {
+            if (value != NULL) {
+                *second = p;
+                return NULL;
             }
-            q = k4_json_each(end);
+            value = at;
         }
+        p = k4_json_each(k4_json_over(at));
+    }
+    return value;
+}
+
+const uint8_t *k4_text_find(
+    const uint8_t *array, const char *key, uint32_t key_len, const char *other, uint32_t len, const uint8_t **second)
+{
+    *second = NULL;
+    for (const uint8_t *p = k4_json_each(array + 1); p != NULL; p = k4_json_each(k4_json_over(p))) {
+        const uint8_t *value = *p == '{' ? member(p, key, key_len, second) : NULL;
+        if (*second != NULL)
+            return NULL;
+        if (value == NULL)
+            continue;
+        const uint8_t *end = k4_json_over(value);
+        struct k4_text text = k4_text_of(value, k4_json_type(value, end), 0, (uint32_t)(end - value));
+        if (text.type != K4_NULL && text.type < K4_OBJECT && k4_text_is(&text, other, len))
+            return p;
     }
     return NULL;
 }

@@ -26,7 +26,7 @@ struct k4_text {
 static inline struct k4_text k4_text_of(const uint8_t *frame, uint8_t type, uint32_t at, uint32_t end)
 {
     struct k4_text text = {frame + at, end - at, at, type & K4_TYPE_MASK, 0, 0};
-    if (text.type == K4_STRING) {
+    if ((text.type == K4_STRING || text.type == K4_EMPTY) && (type & K4_BARE) == 0) {
         text.at += 1;
         text.len -= 2;
         text.escaped = type & K4_ESCAPED;
@@ -97,8 +97,10 @@ bool k4_match(const struct k4_pattern *patterns, uint32_t count, const struct k4
 
 /* ---- steps that choose an element; over proven text */
 
-/* [key=text]: the first element of the array at `array` that is an object whose member `key` is `text`; NULL if there is none. */
-const uint8_t *k4_text_find(const uint8_t *array, const char *key, uint32_t key_len, const char *other, uint32_t len);
+/* [key=text]: the first element of the array at `array` that is an object whose member `key` is `text`; NULL if there is none. An
+ * object on the way that gives `key` twice ends the search: then *second is where, else NULL. */
+const uint8_t *k4_text_find(
+    const uint8_t *array, const char *key, uint32_t key_len, const char *other, uint32_t len, const uint8_t **second);
 /* [-n] with n from 1: the n-th element from the end; NULL past the beginning. `end`: behind the array. */
 const uint8_t *k4_text_from_end(const uint8_t *array, const uint8_t *end, uint32_t n);
 

@@ -1,0 +1,501 @@
+"""The tolerant parser of an exchange as C: for each product one validating walk, `match` on its marks, then the fields of what holds.
+
+This module decides what is marked, in which order fields are read and what each is read with; templates/parser*.j2 spell it, and
+csrc/k4_parse.h is what it is spelled with. May import `ir`, `bind`, `fields`, `render`, `tree`, `unbuilt`, and from the reference
+interpreter what tells the types of the examples' values (`refjson`, `refpath`, `refvalue`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import fields, ir, refjson, refpath
+from .bind import bind
+from .refvalue import Place
+from .render import render
+from .tree import Forest, Hop, Node, Spot, Tree
+from .unbuilt import names_of
+
+_ROOT = ir.Path(False, (), False, ".")
+_SHIFT = re.compile(r"e(-?[0-9]+)")
+_JSON_TYPES = {refjson.STRING: "K4_STRING", refjson.NUMBER: "K4_NUMBER"}
+_SIDES = ("bid", "ask")
+
+
+# --------------------------------------------------------------------------- what the templates see
+
+
+@dataclass(frozen=True, slots=True)
+class HopModel:
+    number: int
+    step: ir.Every | ir.Members | ir.Index | ir.Find
+    tree: int
+    leaf: int
+    name: int
+    next: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceModel:
+    """Where a source looks: a node of the frame's tree or of the element's (`walk`), and hops behind it."""
+
+    walk: str  # "root" or "element"
+    node: int
+    hop: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class SourceModel:
+    """One source of a field. `how`: path, name, text. `odd`: the type that examples never have here."""
+
+    how: str
+    place: PlaceModel | None
+    optional: bool
+    name: int
+    text: str
+    text_type: str
+    map: int | None
+    word: str | None
+    odd: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class FieldModel:
+    """`kind` as in records.fbs. `out`: member of the record. `node`: where `@` is in the element's tree."""
+
+    name: str
+    kind: str
+    sources: tuple[SourceModel, ...]
+    node: int
+    enum: str | None
+    needed: bool
+    left_out: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnModel:
+    """One field of a depth record. `list`: the list of levels it is read from, None: the spec gives none. `sibling`: the list that must
+    not be longer."""
+
+    name: str
+    side: str
+    half: str
+    kind: str
+    field: FieldModel | None
+    list: int | None
+    optional: bool
+    sibling: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ListModel:
+    """A list of levels in an element: where it is and the tree over each level."""
+
+    number: int
+    place: PlaceModel
+    tree: int
+    stride: int
+
+
+@dataclass(frozen=True, slots=True)
+class MatchModel:
+    place: PlaceModel
+    patterns: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class ElementModel:
+    """How elements of one path of `each` are read."""
+
+    number: int
+    node: int
+    each: PlaceModel
+    match: tuple[MatchModel, ...]
+    scalars: tuple[FieldModel, ...]
+    lists: tuple[ListModel, ...]
+    columns: tuple[ColumnModel, ...]
+
+    def field(self, name: str) -> FieldModel | None:
+        return next((one for one in self.scalars if one.name == name), None)
+
+
+@dataclass(frozen=True, slots=True)
+class MessageModel:
+    index: int
+    source: ir.Message
+    record: ir.RecordType | None  # of several: the one with the most levels
+    records: tuple[ir.RecordType, ...]
+    levels: int
+    needs_symbol: bool
+    match: tuple[MatchModel, ...]
+    elements: tuple[ElementModel, ...]
+    whole: bool
+    loose: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PartModel:
+    kind: str
+    name: int
+    lower: bool
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class PatternModel:
+    number: int
+    parts: tuple[PartModel, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class EntryModel:
+    text: str
+    result: str
+    type: str
+
+
+@dataclass(frozen=True, slots=True)
+class MapModel:
+    number: int
+    entries: tuple[EntryModel, ...]
+    other: EntryModel | None
+
+
+@dataclass(frozen=True, slots=True)
+class ProductModel:
+    name: str
+    ident: str
+    table: tuple[ir.Message, ...]
+    trees: list[Tree]
+    hops: list[HopModel]
+    patterns: list[PatternModel]
+    maps: list[MapModel]
+    messages: tuple[MessageModel, ...]
+    match_nodes: tuple[int, ...]
+    match_hops: tuple[PlaceModel, ...]
+
+
+# --------------------------------------------------------------------------- building them
+
+
+def render_exchange(exchange: ir.Exchange, records: ir.Records) -> str:
+    """The text of `k4_<exchange>.c`. The exchange must be valid and free of what `unbuilt` finds."""
+    products = [_Builder(exchange, product, records).build() for product in exchange.products]
+    used = [record for record in records.records if any(record in m.records for p in products for m in p.messages)]
+    return render(
+        "parser.c.j2",
+        exchange=exchange.name,
+        ident=ident(exchange.name),
+        sources=[Path(exchange.file).name, Path(records.file).name],
+        records=used,
+        market=[record.word for record in records.records],
+        enums=[e for e in records.enums if any(f.enum == e.name for r in used for f in r.fields)],
+        enum_names={e.name: _enum_names(e) for e in records.enums},
+        products=products,
+        quote=quote,
+        by_length=by_length,
+        walked=walked,
+        skip=skip_name,
+        shift=_shift,
+        levels=_levels,
+    )
+
+
+def ident(name: str) -> str:
+    """A name as part of a C identifier."""
+    return re.sub(r"[^A-Za-z0-9]", "_", name)
+
+
+def quote(text: str) -> str:
+    """The characters of a C string literal; bytes that C or a terminal might take amiss are octal."""
+    return "".join(chr(b) if 0x20 <= b < 0x7F and b not in b'"\\?' else f"\\{b:03o}" for b in text.encode())
+
+
+def size(text: str) -> int:
+    return len(text.encode())
+
+
+def by_length(keys: dict[str, int]) -> list[tuple[int, list[tuple[str, int]]]]:
+    """Keys of an object by their length in bytes: what a lookup switches on."""
+    lengths = sorted({size(key) for key in keys})
+    return [(n, [(key, node) for key, node in keys.items() if size(key) == n]) for n in lengths]
+
+
+def walked(tree: Tree, node: Node) -> list[Node]:
+    """The members of an object that are gone into themselves."""
+    return [tree.nodes[child] for child in node.keys.values() if tree.nodes[child].walked]
+
+
+def skip_name(message: ir.Message) -> str:
+    """Why a frame that this message takes gives no record."""
+    if message.record in ir.MARKET_RECORDS:
+        return "NOT"
+    return "DROPPED_CLASS" if message.record == "dropped" else message.record.upper()
+
+
+def _shift(word: str | None) -> int:
+    match = _SHIFT.fullmatch(word or "")
+    return int(match[1]) if match else 0
+
+
+def _levels(record: ir.RecordType) -> int:
+    price = record.field("bid_price")
+    return price.length if price is not None else 0
+
+
+def _enum_names(enum: ir.EnumType) -> list[str]:
+    names = {number: name for name, number in enum.values}
+    return [names.get(i, "") for i in range(max(names) + 1)]
+
+
+class _Builder:
+    """One product's model. Paths are planted in the forest as they are met; it is whole when the last message is done."""
+
+    def __init__(self, exchange: ir.Exchange, product: ir.Product, records: ir.Records) -> None:
+        self.product = product
+        self.records = records
+        self.table = bind(exchange, product.name)
+        self.forest = Forest()
+        self.hops: list[HopModel] = []
+        self.patterns: list[PatternModel] = []
+        self.maps: list[MapModel] = []
+
+    def build(self) -> ProductModel:
+        pushed = [(i, m) for i, m in enumerate(self.table) if m.url is None]
+        messages = tuple(self._message(i, m) for i, m in pushed)
+        spots = [self.forest.spot(match.path.steps) for _, m in pushed for match in m.match if not match.path.element]
+        nodes = sorted({node for spot in spots for node in self.forest.trees[0].way(spot.node)} - {0})
+        hopping = tuple(dict.fromkeys(self._place("root", spot, ()) for spot in spots if spot.hops))
+        return ProductModel(
+            self.product.name,
+            ident(self.product.name),
+            self.table,
+            self.forest.trees,
+            self.hops,
+            self.patterns,
+            self.maps,
+            messages,
+            tuple(nodes),
+            hopping,
+        )
+
+    def _message(self, index: int, message: ir.Message) -> MessageModel:
+        market = [record for word in message.records if (record := self.records.record(word)) is not None]
+        deepest = max(market, key=_levels) if market else None
+        names = names_of(message)
+        whole = [match for match in message.match if not match.path.element and not match.path.steps]
+        texts = [text for match in whole for text in match.patterns]
+        at_match = any(match.path.element for match in message.match)
+        each = message.each or (_ROOT,)
+        return MessageModel(
+            index,
+            message,
+            deepest,
+            tuple(market),
+            _levels(deepest) if deepest else 0,
+            bool(market) and not _names_symbol(message),
+            tuple(self._match(match, (0, 0), "root", names) for match in message.match if not match.path.element),
+            tuple(self._element(i, message, path, deepest, names) for i, path in enumerate(each)) if market or at_match else (),
+            bool(whole),
+            any(len(text.parts) == 1 and not isinstance(text.parts[0], ir.Lit) for text in texts),
+        )
+
+    def _element(
+        self, number: int, message: ir.Message, path: ir.Path, record: ir.RecordType | None, names: tuple[str, ...]
+    ) -> ElementModel:
+        spot = self.forest.spot(path.steps)
+        at = spot.end
+        match = tuple(self._match(one, at, "element", names) for one in message.match if one.path.element)
+        scalars: list[FieldModel] = []
+        lists: list[ListModel] = []
+        columns: list[ColumnModel] = []
+        if record is not None:
+            reader = _Reader(self, message, at, names)
+            for rule in fields.rules(record.word, self.records):
+                if rule.level and _levels(record):
+                    continue
+                if not rule.kept:
+                    scalars.append(reader.field(rule, record))
+            if _levels(record):
+                columns, lists = reader.columns()
+        return ElementModel(number, at[1], self._place("root", spot, names), match, tuple(scalars), tuple(lists), tuple(columns))
+
+    def _match(self, match: ir.Match, start: tuple[int, int], walk: str, names: tuple[str, ...]) -> MatchModel:
+        first = len(self.patterns)
+        for i, text in enumerate(match.patterns, first):
+            self.patterns.append(PatternModel(i, tuple(_part(part, names) for part in text.parts)))
+        return MatchModel(self._place(walk, self.forest.spot(match.path.steps, start), names), first, len(match.patterns))
+
+    def _place(self, walk: str, spot: Spot, names: tuple[str, ...]) -> PlaceModel:
+        return PlaceModel(walk, spot.node, self.chain(spot.hops, names))
+
+    def chain(self, hops: tuple[Hop, ...], names: tuple[str, ...]) -> int | None:
+        """The number of the first hop; the last ones come first, so that each can point to the next."""
+        following: int | None = None
+        for hop in reversed(hops):
+            name = names.index(hop.step.name) if isinstance(hop.step, ir.Members) else 0
+            same = next((h for h in self.hops if (h.step, h.tree, h.leaf, h.name, h.next) == (hop.step, hop.tree, hop.leaf, name, following)), None)
+            if same is None:
+                same = HopModel(len(self.hops), hop.step, hop.tree, hop.leaf, name, following)
+                self.hops.append(same)
+            following = same.number
+        return following
+
+    def map(self, source: ir.FromMap) -> int:
+        entries = tuple(_entry(text, result) for text, result in source.entries)
+        other = None if source.default is None else _entry("", source.default[0])
+        self.maps.append(MapModel(len(self.maps), entries, other))
+        return len(self.maps) - 1
+
+
+class _Reader:
+    """The fields of one message, from one kind of element; `at`: tree and node of `@`."""
+
+    def __init__(self, builder: _Builder, message: ir.Message, at: tuple[int, int], names: tuple[str, ...]) -> None:
+        self.builder = builder
+        self.message = message
+        self.at = at
+        self.names = names
+
+    def source(self, name: str) -> ir.Source | None:
+        field = self.message.field(name)
+        if field is not None:
+            return field.source
+        return ir.FromName(name) if name in self.names else None
+
+    def field(self, rule: fields.FieldRule, record: ir.RecordType) -> FieldModel:
+        source = self.source(rule.name)
+        member = record.field(rule.name)
+        simple = source.sources if isinstance(source, ir.FromFirst) else () if source is None else (source,)
+        models = tuple(self.simple(one, self.at, "element", ()) for one in simple)
+        return FieldModel(
+            rule.name, rule.kind, models, self.at[1], member.enum if member else None, rule.needed, source == ir.FromText("")
+        )
+
+    def simple(
+        self, source: ir.FromPath | ir.FromMap | ir.FromText | ir.FromName, at: tuple[int, int], walk: str, before: tuple[ir.Step, ...]
+    ) -> SourceModel:
+        """`before`: steps of the path that lead to `at` already."""
+        if isinstance(source, ir.FromText):
+            kind = "K4_STRING" if source.text not in ("true", "false") else f"K4_{source.text.upper()}"
+            return SourceModel("text", None, True, 0, source.text, kind, None, None, None)
+        if isinstance(source, ir.FromName):
+            known = source.name in self.names
+            return SourceModel("name" if known else "text", None, True, self.names.index(source.name) if known else 0, "", "K4_STRING", None, None, None)
+        path = source.path
+        if not path.element and not before:
+            at, walk = (0, 0), "root"
+        spot = self.builder.forest.spot(path.steps[len(before) :], at)
+        place = PlaceModel(walk, spot.node, self.builder.chain(spot.hops, self.names))
+        mapped = self.builder.map(source) if isinstance(source, ir.FromMap) else None
+        word = source.word if isinstance(source, ir.FromPath) else None
+        return SourceModel("path", place, path.optional, 0, "", "", mapped, word, self._odd(path))
+
+    def columns(self) -> tuple[list[ColumnModel], list[ListModel]]:
+        lists: list[ListModel] = []
+        plans: dict[str, tuple[FieldModel | None, int | None, bool]] = {}
+        for half, kind in (("price", "price"), ("qty", "qty"), ("count", "count")):
+            for side in _SIDES:
+                plans[f"{side}_{half}"] = self._column(f"{side}_{half}", kind, lists)
+        columns: list[ColumnModel] = []
+        for half, partner in (("price", "qty"), ("qty", "price")):
+            for side in _SIDES:
+                columns.append(self._column_model(plans, side, half, plans[f"{side}_{partner}"][1]))
+        columns.sort(key=lambda column: _SIDES.index(column.side))
+        columns += [self._column_model(plans, side, "count", None) for side in _SIDES]
+        return columns, lists
+
+    def _column_model(
+        self, plans: dict[str, tuple[FieldModel | None, int | None, bool]], side: str, half: str, sibling: int | None
+    ) -> ColumnModel:
+        field, number, optional = plans[f"{side}_{half}"]
+        return ColumnModel(f"{side}_{half}", side, half, half, field, number, optional, sibling)
+
+    def _column(self, name: str, kind: str, lists: list[ListModel]) -> tuple[FieldModel | None, int | None, bool]:
+        source = self.source(name)
+        if not isinstance(source, ir.FromPath | ir.FromMap):
+            return None, None, True  # a constant, or nothing: no levels of it
+        path = source.path
+        star = next(i for i, step in enumerate(path.steps) if isinstance(step, ir.Every))
+        before = path.steps[: star + 1]
+        start = self.at if path.element else (0, 0)
+        spot = self.builder.forest.spot(before, start)
+        # The last hop is the levels' own; what is in front of it leads to the list.
+        front = spot.hops[:-1]
+        place = PlaceModel("element" if path.element else "root", spot.node, self.builder.chain(front, self.names))
+        tree = spot.hops[-1].tree
+        found = next((one for one in lists if one.place == place and one.tree == tree), None)
+        if found is None:
+            found = ListModel(len(lists), place, tree, 0)
+            lists.append(found)
+        model = self.simple(source, (tree, 0), "element", before)
+        return FieldModel(name, kind, (model,), 0, None, False, False), found.number, path.optional
+
+    def _odd(self, path: ir.Path) -> str | None:
+        """The type that no example has at this path, where all have the other."""
+        kinds = {node.kind for example in self.message.examples for node in _example_values(self.message, example, path)}
+        if kinds == {refjson.STRING}:
+            return _JSON_TYPES[refjson.NUMBER]
+        return _JSON_TYPES[refjson.STRING] if kinds == {refjson.NUMBER} else None
+
+
+def _part(part: ir.Lit | ir.Ref | ir.Star, names: tuple[str, ...]) -> PartModel:
+    if isinstance(part, ir.Lit):
+        return PartModel("K4_PART_LITERAL", 0, False, part.text)
+    if isinstance(part, ir.Ref):
+        return PartModel("K4_PART_NAME", names.index(part.name), part.lower, "")
+    return PartModel("K4_PART_STAR", 0, False, "")
+
+
+def _entry(text: str, result: str | bool | int | None) -> EntryModel:
+    if result is None:
+        return EntryModel(text, "", "K4_NOTHING")
+    if isinstance(result, bool):
+        return EntryModel(text, "true" if result else "false", "K4_TRUE" if result else "K4_FALSE")
+    return EntryModel(text, str(result), "K4_NUMBER" if isinstance(result, int) else "K4_STRING")
+
+
+def _names_symbol(message: ir.Message) -> bool:
+    """Whether the frame itself says which instrument is meant."""
+    field = message.field("symbol")
+    if field is not None and field.source != ir.FromName("symbol"):
+        return True
+    refs = (part for match in message.match for text in match.patterns for part in text.parts)
+    steps = (step for path in message.each for step in path.steps)
+    return any(isinstance(part, ir.Ref) and part.name == "symbol" for part in refs) or ir.Members("symbol") in steps
+
+
+# --------------------------------------------------------------------------- what the examples have
+
+
+def _example_values(message: ir.Message, example: ir.Example, path: ir.Path) -> Iterator[refjson.Node]:
+    try:
+        root = refjson.parse(example.wire.encode())
+    except refjson.FrameError:
+        return
+    starts: Iterable[refjson.Node] = (root,)
+    if path.element:
+        known: dict[str, Place] = {}
+        reached = refpath.elements(root, message.each or (_ROOT,), known)
+        starts = [one.node for one in reached if isinstance(one, refpath.Element)]
+    for start in starts:
+        yield from _values(start, path.steps)
+
+
+def _values(node: refjson.Node, steps: tuple[ir.Step, ...]) -> Iterator[refjson.Node]:
+    before, step, rest = refpath.split(steps)
+    reach = refpath.walk(node, 0, before)
+    if not isinstance(reach, refpath.Found):
+        return
+    if step is None:
+        yield reach.node
+        return
+    for item in reach.node.items:
+        yield from _values(item, rest)
+
+
+__all__ = ["Node", "ident", "render_exchange"]

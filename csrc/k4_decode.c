@@ -1,0 +1,166 @@
+/* One frame through the tiers, and the offline decoder that tools use.
+ *
+ * The offline decoder is the only part that allocates: it copies a frame to a place with slack and keeps all items of it, however
+ * many, where a connection would hand them on.
+ */
+#include "k4_decode.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "k4_api.h"
+
+void k4_decode(const struct k4_product *product, const uint8_t *text, size_t len, struct k4_scratch *scratch)
+{
+    if (product->fast(text, len, scratch)) {
+        scratch->tier = K4_TIER_FAST;
+        return;
+    }
+    product->tolerant(text, len, scratch);
+    scratch->tier = K4_TIER_TOLERANT;
+}
+
+/* ---- offline */
+
+struct k4_decoder {
+    const struct k4_product *product;
+    int tier;
+    bool no_memory;
+    uint8_t *frame; /* room for `room` bytes, slack on both sides */
+    size_t room;
+    struct k4_item *items; /* all of the last frame */
+    size_t count;
+    size_t capacity;
+    uint8_t *symbol;
+    struct k4_scratch scratch;
+};
+
+/* An item in a place of its own: a symbol that was rewritten stands in the item itself. */
+static void copy_item(struct k4_item *to, const struct k4_item *from)
+{
+    *to = *from;
+    if (from->symbol == from->folded)
+        to->symbol = to->folded;
+}
+
+static void keep(void *context, struct k4_scratch *scratch)
+{
+    struct k4_decoder *decoder = context;
+    size_t wanted = decoder->count + scratch->count;
+    if (wanted > decoder->capacity && !decoder->no_memory) {
+        size_t capacity = wanted < 64 ? 64 : 2 * wanted;
+        struct k4_item *items = malloc(capacity * sizeof *items);
+        if (items == NULL) {
+            decoder->no_memory = true;
+            return;
+        }
+        for (size_t i = 0; i < decoder->count; i++)
+            copy_item(&items[i], &decoder->items[i]);
+        free(decoder->items);
+        decoder->items = items;
+        decoder->capacity = capacity;
+    }
+    for (uint32_t i = 0; i < scratch->count && !decoder->no_memory; i++)
+        copy_item(&decoder->items[decoder->count++], &scratch->items[i]);
+}
+
+k4_decoder *k4_decoder_open(const k4_product *product, const char *symbol, int tier)
+{
+    struct k4_decoder *decoder = calloc(1, sizeof *decoder);
+    if (decoder == NULL)
+        return NULL;
+    decoder->product = product;
+    decoder->tier = tier;
+    decoder->scratch.flush = keep;
+    decoder->scratch.context = decoder;
+    size_t len = strlen(symbol);
+    if (len > 0) {
+        decoder->symbol = calloc(1, len + 2 * K4_SLACK);
+        if (decoder->symbol == NULL) {
+            free(decoder);
+            return NULL;
+        }
+        memcpy(decoder->symbol + K4_SLACK, symbol, len);
+        decoder->scratch.symbol = decoder->symbol + K4_SLACK;
+        decoder->scratch.symbol_len = (uint32_t)len;
+    }
+    return decoder;
+}
+
+void k4_decoder_close(k4_decoder *decoder)
+{
+    if (decoder == NULL)
+        return;
+    free(decoder->frame);
+    free(decoder->items);
+    free(decoder->symbol);
+    free(decoder);
+}
+
+static bool make_room(struct k4_decoder *decoder, size_t len)
+{
+    if (decoder->frame != NULL && len <= decoder->room)
+        return true;
+    size_t room = len < 4096 ? 4096 : 2 * len;
+    uint8_t *frame = calloc(1, room + 2 * K4_SLACK);
+    if (frame == NULL)
+        return false;
+    free(decoder->frame);
+    decoder->frame = frame;
+    decoder->room = room;
+    return true;
+}
+
+int k4_decoder_push(k4_decoder *decoder, const uint8_t *text, size_t len)
+{
+    struct k4_scratch *scratch = &decoder->scratch;
+    if (!make_room(decoder, len))
+        return -2;
+    uint8_t *frame = decoder->frame + K4_SLACK;
+    if (len > 0)
+        memcpy(frame, text, len);
+    memset(frame + len, 0, K4_SLACK);
+    decoder->count = 0;
+    decoder->no_memory = false;
+    if (decoder->tier == K4_TIER_TOLERANT)
+        decoder->product->tolerant(frame, len, scratch);
+    else if (decoder->tier == K4_TIER_FAST) {
+        if (!decoder->product->fast(frame, len, scratch))
+            return -1;
+        scratch->tier = K4_TIER_FAST;
+    } else
+        k4_decode(decoder->product, frame, len, scratch);
+    keep(decoder, scratch);
+    scratch->count = 0;
+    return decoder->no_memory ? -2 : (int)decoder->count;
+}
+
+void k4_decoder_item(const k4_decoder *decoder, int i, k4_decoded *out)
+{
+    const struct k4_item *item = &decoder->items[i];
+    *out = (k4_decoded){
+        .record = item->record,
+        .refusal = item->refusal,
+        .message = item->message == K4_NO_MESSAGE ? -1 : item->message,
+        .offset = item->offset,
+        .symbol_len = item->symbol_len,
+        .symbol = item->symbol,
+        .data = (const uint8_t *)&item->as,
+        .size = item->record == 0 ? 0 : k4_record_size[item->record],
+    };
+}
+
+int k4_decoder_skip(const k4_decoder *decoder)
+{
+    return decoder->scratch.skip;
+}
+
+int k4_decoder_skip_message(const k4_decoder *decoder)
+{
+    return decoder->scratch.skip_message == K4_NO_MESSAGE ? -1 : decoder->scratch.skip_message;
+}
+
+int k4_decoder_tier(const k4_decoder *decoder)
+{
+    return decoder->scratch.tier;
+}
