@@ -186,6 +186,8 @@ def render_exchange(exchange: ir.Exchange, records: ir.Records) -> str:
     """The text of `k4_<exchange>.c`. The exchange must be valid and free of what `unbuilt` finds."""
     products = [_Builder(exchange, product, records).build() for product in exchange.products]
     used = [record for record in records.records if any(record in m.records for p in products for m in p.messages)]
+    scalars = [f for p in products for m in p.messages for e in m.elements for f in e.scalars]
+    named = {f.enum for f in scalars if f.enum is not None and f.sources}
     return render(
         "parser.c.j2",
         exchange=exchange.name,
@@ -193,7 +195,7 @@ def render_exchange(exchange: ir.Exchange, records: ir.Records) -> str:
         sources=[Path(exchange.file).name, Path(records.file).name],
         records=used,
         market=[record.word for record in records.records],
-        enums=[e for e in records.enums if any(f.enum == e.name for r in used for f in r.fields)],
+        enums=[e for e in records.enums if e.name in named],
         enum_names={e.name: _enum_names(e) for e in records.enums},
         products=products,
         quote=quote,
