@@ -68,10 +68,13 @@ class _Trial:
         self.about = here[index]
         self.product = product
         self.interpreter = Interpreter(self.about.spec.records, bound)
+        self.refused = False
 
     def run(self) -> None:
+        """Tries them all; a book stops at the first that is refused, since what follows hangs on it."""
+        book = self.about.message.field("snapshot") is not None
         for number, example in enumerate(self.about.message.examples, start=1):
-            if example.product != self.product.name:
+            if example.product != self.product.name or (book and self.refused):
                 continue
             if self.about.fetched:
                 self.fetched(number, example)
@@ -88,8 +91,10 @@ class _Trial:
         self._taken_elsewhere(number, example, outcome.items)
         own = [item for item in outcome.items if item.message in (self.index, None)]
         refusals = [item for item in own if isinstance(item, Refusal)]
+        self.refused = bool(refusals)
         for item in refusals:
-            self.about.find_example(number, example.line, fault(item))
+            hint = "; if it may be absent, put ? behind its path" if item.code == "missing" and item.field else ""
+            self.about.find_example(number, example.line, fault(item) + hint)
         found = [item for item in own if isinstance(item, Record)]
         if not own and (outcome.skip_message != self.index or outcome.items):
             self._not_taken(number, example)
@@ -103,8 +108,8 @@ class _Trial:
         if self.about.fetched or not _symbol_from_outside(self.about):
             return self.interpreter
         symbol = next((value for record in example.expect for key, value in record if key == "symbol"), None)
-        if isinstance(symbol, str) and not self.interpreter.known:
-            self.interpreter = Interpreter(self.about.spec.records, self.bound, symbol=symbol)
+        if not self.interpreter.known:
+            self.interpreter = Interpreter(self.about.spec.records, self.bound, symbol=symbol if isinstance(symbol, str) else "FOOBAR")
         return self.interpreter
 
     def _taken_elsewhere(self, number: int, example: ir.Example, items: tuple[Record | Refusal, ...]) -> None:

@@ -86,7 +86,9 @@ def test_all_at_once_in_file_order(tmp_path: Path) -> None:
     assert [line.split(": ")[0] for line in found] == ["nova.toml:11", "nova.toml:26", "nova.toml:36", "nova.toml:80"]
 
 
-@pytest.mark.parametrize("path", [NOVA, *sorted(ROOT.glob("schema/exchange/*.toml"))], ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "path", [NOVA, ROOT / "tests/cases/specs/solo.toml", *sorted(ROOT.glob("schema/exchange/*.toml"))], ids=lambda path: path.name
+)
 def test_right_specs_pass(path: Path) -> None:
     assert [str(finding) for finding in exchange.read(path, RECORDS)[1]] == []
 
@@ -543,6 +545,13 @@ def test_expect_compares_numbers(tmp_path: Path) -> None:
     wrong = broken(tmp_path, hashed[0], ("trade_id = 61", 'trade_id = "b6f1-62"'))
     assert len(wrong) == 1
     assert wrong[0].startswith('nova.toml:47: message "trade", example 1: trade_id is ')
+
+
+def test_hint_for_what_is_there_in_one_example_only(tmp_path: Path) -> None:
+    found = broken(tmp_path, ('prev_id = "d.prev?"', 'prev_id = "d.prev"'))
+    assert found == [
+        'nova.toml:58: message "depth5", example 1: prev_id is missing (byte 54); if it may be absent, put ? behind its path',
+    ]
 
 
 def test_two_records_from_the_same_levels(tmp_path: Path) -> None:
