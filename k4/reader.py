@@ -245,7 +245,7 @@ class Reader:
             same = ", ".join(f"{s.exchange} {s.product}" for s in there if s.symbol == symbol)
             raise NoSymbolError(f"segment {self.name} has {symbol} more than once ({same})", hint="say which: exchange=..., product=...")
         known = sorted({s.symbol for s in there})
-        near = difflib.get_close_matches(symbol, known, 3, 0.5) or difflib.get_close_matches(symbol.upper(), known, 3, 0.5)
+        near = difflib.get_close_matches(symbol, known, 3, 0.7) or difflib.get_close_matches(symbol.upper(), known, 3, 0.7)
         where = "".join(f" {word}" for word in (exchange, product) if word)
         hint = "it has no symbols yet"
         if known:

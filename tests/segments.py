@@ -1,0 +1,116 @@
+"""What the tests of segments share: a writer driven line by line, and records made by hand, independent of what reads them."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import struct
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+STRICT = ("-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror")
+ABSENT = -(1 << 63)
+NUMBER = {"bbo": 1, "trade": 2, "aggtrade": 3, "depth5": 4, "depth20": 5}
+
+
+def common(*, source: int = 0, flags: int = 0, event: int = 1, engine: int = ABSENT, recv: int = 2, price_exp: int = -2, qty_exp: int = -4) -> bytes:
+    return struct.pack("<IHHqqqbb6x", 0, source, flags, event, engine, recv, price_exp, qty_exp)
+
+
+def bbo(update_id: int, bid: int, bid_qty: int, ask: int, ask_qty: int, **head: int) -> bytes:
+    return common(**head) + struct.pack("<qqqqqii", update_id, bid, bid_qty, ask, ask_qty, -1, -1)
+
+
+def trade(trade_id: int, price: int, qty: int, *, maker: bool = False, kind: int = 0, **head: int) -> bytes:
+    return common(**head) + struct.pack("<qqqBB6x", trade_id, price, qty, maker, kind)
+
+
+def aggtrade(agg_id: int, first: int, last: int, count: int, price: int, qty: int, *, maker: bool = False, **head: int) -> bytes:
+    return common(**head) + struct.pack("<qqqi4xqqB7x", agg_id, first, last, count, price, qty, maker)
+
+
+def depth(levels: int, update_id: int, bids: list[tuple[int, int]], asks: list[tuple[int, int]], **head: int) -> bytes:
+    def column(side: list[tuple[int, int]], part: int) -> list[int]:
+        return [level[part] for level in side] + [ABSENT] * (levels - len(side))
+
+    numbers = column(bids, 0) + column(bids, 1) + column(asks, 0) + column(asks, 1)
+    return common(**head) + struct.pack(f"<qBB6x{4 * levels}q{2 * levels}i", update_id, len(bids), len(asks), *numbers, *[-1] * (2 * levels))
+
+
+class Writer:
+    """The writer of one segment, in a process of its own (tests/c/segment_writer.c)."""
+
+    def __init__(self, program: Path) -> None:
+        self.process = subprocess.Popen([program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def ask(self, line: str) -> str:
+        """The answer to a command, as it is."""
+        pipe_in, pipe_out = self._pipes()
+        pipe_in.write(line + "\n")
+        pipe_in.flush()
+        return pipe_out.readline().rstrip("\n")
+
+    def do(self, line: str) -> list[int]:
+        """The numbers of a command that must work."""
+        answer = self.ask(line)
+        assert answer.startswith("ok"), answer
+        return [int(word) for word in answer.split()[1:]]
+
+    def open(self, name: str, record: str, *, slots: int = 64, symbols: int = 8) -> list[int]:
+        return self.do(f"open {name} {NUMBER[record]} {slots} {symbols}")
+
+    def symbol(self, symbol: str, exchange: str = "nova", product: str = "spot") -> int:
+        return self.do(f"symbol {exchange} {product} {symbol}")[0]
+
+    def put(self, instrument: int, record: bytes) -> int:
+        return self.do(f"put {instrument} {record.hex()}")[0]
+
+    def many(self, instrument: int, count: int, record: bytes) -> int:
+        return self.do(f"many {instrument} {count} {record.hex()}")[0]
+
+    def close(self) -> None:
+        self.do("close")
+
+    def kill(self) -> None:
+        """Dies as by SIGKILL: nothing is closed."""
+        self.process.send_signal(signal.SIGKILL)
+        self.end()
+
+    def end(self) -> None:
+        for pipe in self._pipes():
+            pipe.close()
+        self.process.wait(10)
+
+    def _pipes(self) -> tuple[IO[str], IO[str]]:
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        return self.process.stdin, self.process.stdout
+
+
+def compile_writer(folder: Path, headers: Path) -> Path:
+    program = folder / "segment_writer"
+    core = [str(ROOT / "csrc" / f"k4_{name}.c") for name in ("symtab", "shmfile", "segment", "view")]
+    include = [f"-I{headers}", f"-I{ROOT / 'csrc'}"]
+    subprocess.run(
+        ["gcc", "-std=c11", "-O2", *STRICT, *include, str(ROOT / "tests/c/segment_writer.c"), *core, "-o", str(program)], check=True, timeout=60
+    )
+    return program
+
+
+def folder_of_segments() -> Iterator[Path]:
+    """A folder of its own in memory, removed afterwards."""
+    import tempfile
+
+    base = Path("/dev/shm")
+    with tempfile.TemporaryDirectory(prefix="k4-test-", dir=base if base.is_dir() else None) as made:
+        yield Path(made)
+
+
+def need(program: str) -> None:
+    if shutil.which(program) is None:
+        pytest.skip(f"{program} is not installed")
