@@ -257,7 +257,9 @@ static enum k4_idset_result look_up(const struct k4_arbiter *arbiter, instrument
     if (later(a->engine_ns, in->engine_ns)) {
         *anew = true; /* an old id with a time newer than all: it is another event */
     } else if (found == K4_IDSET_UNDER) {
-        *anew = rising && overdue(a->seen, in, K4_ARBITER_SETTLE_NS, a->now_ns);
+        /* The clock starts with the fall itself, the verdict needs ids that rise again. */
+        bool waited = (a->flags & K4_FLAG_BACKFILL) == 0 && overdue(a->seen, in, K4_ARBITER_SETTLE_NS, a->now_ns);
+        *anew = waited && rising;
     } else { /* a sign of life */
         in->top_ns = a->now_ns;
         is_level(a->seen, a->id);
