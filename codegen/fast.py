@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path as File
 
 from . import ir
@@ -18,11 +18,17 @@ from .puts import BOOL, DECIMAL, DIGITS, SKIP, TEXT, Path, Put
 from .render import render
 
 SLACK = 64  # K4_SLACK of csrc/k4_decode.h
+WINDOW = 64  # bytes that stops are made for
 _PIECE = 32  # longest literal compared at once
 
-# What a reader may look at from its place, and how far behind the end it may have gone on when it started at or before it.
-_READS = {DIGITS: 33, DECIMAL: 33, TEXT: 32, BOOL: 8, SKIP: 33}
+# How far a reader looks where it needs no new stops (those are only made at or before the end), and how far it moves; a text and
+# what is skipped never lead behind the end.
+_READS = {DIGITS: 20, DECIMAL: 20, TEXT: 1, BOOL: 5, SKIP: 5}
 _MOVES = {DIGITS: 19, DECIMAL: 20, TEXT: 0, BOOL: 5, SKIP: 0}
+
+# Which stops show where a value of a kind ends, the better ones first.
+_WINDOWS = {DIGITS: ("numbers", "words"), DECIMAL: ("numbers",), TEXT: ("words",)}
+_MARGIN = 3  # bytes by which values are expected to be longer than in the example
 _TYPES = {
     DIGITS: "struct k4_fast_digits",
     DECIMAL: "struct k4_fast_decimal",
@@ -37,12 +43,13 @@ _C_WORDS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One thing a parser does. `op`: literal, end (compare with the text's end), loop, framed, or the kind of a value."""
+    """One thing a parser does. `op`: literal, end (compare with the text's end), look (make stops), loop, framed, or a value's kind."""
 
     op: str
-    text: str = ""  # literal: as C spells it; framed: the prefix
+    text: str = ""  # literal: as C spells it; framed: the prefix; look, digits: the kind of stops
     suffix: str = ""
     count: int = 0  # literal: bytes
+    shifts: bool = False  # literal: stops are taken along
     slot: str = ""  # where the value goes, index included
     either: bool = False  # quotes may stand around it
     most: int = 0  # loop: levels kept, 0: one record per element
@@ -72,6 +79,26 @@ class Node:
     many: bool = False  # each element of a loop gave its record already
     first: int = 0
     last: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class At:
+    """Where a parser stands: at most `past` bytes behind the text's end, and about `seen` bytes from where it made stops of some kind."""
+
+    past: int
+    window: str = ""
+    seen: int = 0
+
+    def moved(self, most: int, usual: int, shifts: bool) -> At:
+        """After a value; `most` 0: it ends before the text does. `shifts`: its reader takes the stops along."""
+        return At(self.past + most if most else 0, self.window if shifts else "", self.seen + usual + _MARGIN)
+
+    def checked(self) -> At:
+        return replace(self, past=0)
+
+    def behind(self, count: int) -> At:
+        """After that many bytes of a literal."""
+        return At(self.past + count, self.window if self.seen + count < WINDOW else "", self.seen + count)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +167,7 @@ class _Product:
     def model(self) -> dict[str, object]:
         """What the template needs."""
         entries = [(_spelled(layout.tokens), layout) for layout in self.layouts]
-        root = self._node(entries, SLACK) if entries else None
+        root = self._node(entries, At(0)) if entries else None
         puts = [self._put(name, message, members) for (message, members), name in self.puts.items()]
         return {
             "name": self.name,
@@ -153,77 +180,80 @@ class _Product:
 
     # ----------------------------------------------------------------------- the tree
 
-    def _node(self, entries: Sequence[tuple[tuple[Token, ...], Layout]], past: int) -> Node:
-        """The tree of what the layouts still have before them. `past`: bytes the parser may stand behind the end here."""
+    def _node(self, entries: Sequence[tuple[tuple[Token, ...], Layout]], at: At) -> Node:
+        """The tree of what the layouts still have before them."""
         common, rest = _common([tokens for tokens, _ in entries])
-        steps, past = self._steps(common, past, 0, entries[0][1])
-        first = self.leaves
-        node = Node(0, tuple(steps), first=first)
+        steps, at = self._steps(common, at, 0, entries[0][1])
+        node = Node(0, tuple(steps), first=self.leaves)
         if not rest[0]:
             self.leaves += 1
             layout = entries[0][1]
             node.put = self._put_name(layout)
             node.many = any(isinstance(token, Loop) and token.most == 0 for token in layout.tokens)
         else:
-            if past + 1 > SLACK:
+            if at.past + 1 > SLACK:
                 node.steps += (Step("end"),)
-                past = 0
-            node.branches = tuple(self._branches([(tokens, layout) for tokens, (_, layout) in zip(rest, entries, strict=True)], past))
+                at = at.checked()
+            node.branches = tuple(self._branches([(tokens, layout) for tokens, (_, layout) in zip(rest, entries, strict=True)], at))
         node.last = self.leaves - 1
         node.number = len(self.nodes)
         self.nodes.append(node)
         return node
 
-    def _branches(self, entries: list[tuple[tuple[Token, ...], Layout]], past: int) -> Iterable[Branch]:
-        groups: dict[tuple[int, object], list[tuple[tuple[Token, ...], Layout]]] = {}
+    def _branches(self, entries: list[tuple[tuple[Token, ...], Layout]], at: At) -> Iterable[Branch]:
+        groups: dict[tuple[int, Token | int], list[tuple[tuple[Token, ...], Layout]]] = {}
         for tokens, layout in entries:
-            token = tokens[0]
-            rank, key = (0, token) if isinstance(token, Check) else (1, token.data[0]) if isinstance(token, Literal) else (2, token)
-            groups.setdefault((rank, key), []).append((tokens, layout))
-        for (rank, key), members in sorted(groups.items(), key=lambda item: item[0][0]):
+            head = tokens[0]
+            rank = 0 if isinstance(head, Check) else 1 if isinstance(head, Literal) else 2
+            groups.setdefault((rank, head.data[0] if isinstance(head, Literal) else head), []).append((tokens, layout))
+        for (_, key), members in sorted(groups.items(), key=lambda item: item[0][0]):
             if isinstance(key, Check):
-                node = self._node([(tokens[1:], layout) for tokens, layout in members], past)
+                node = self._node([(tokens[1:], layout) for tokens, layout in members], at)
                 yield Branch("framed", node, self._slot(key.path, TEXT), c_text(key.prefix), c_text(key.suffix))
-            elif rank == 1 and isinstance(key, int):
-                yield Branch("byte", self._node(members, past), text=c_text(bytes([key])))
+            elif isinstance(key, int):
+                yield Branch("byte", self._node(members, at), text=c_text(bytes([key])))
             else:
-                yield Branch("attempt", self._node(members, past))
+                yield Branch("attempt", self._node(members, at))
 
     # ----------------------------------------------------------------------- steps
 
-    def _steps(self, tokens: Iterable[Token], past: int, length: int, layout: Layout) -> tuple[list[Step], int]:
-        """The steps of some tokens; `length`: inside an array of that many levels. Also how far behind the end they may lead."""
+    def _steps(self, tokens: Sequence[Token], at: At, length: int, layout: Layout) -> tuple[list[Step], At]:
+        """The steps of some tokens; `length`: inside an array of that many levels. Also where they lead."""
         out: list[Step] = []
 
         def need(count: int) -> None:
-            nonlocal past
-            if past + count > SLACK:
+            nonlocal at
+            if at.past + count > SLACK:
                 out.append(Step("end"))
-                past = 0
+                at = at.checked()
 
-        for token in tokens:
+        for i, token in enumerate(tokens):
             if isinstance(token, Literal):
-                for at in range(0, len(token.data), _PIECE):
-                    piece = token.data[at : at + _PIECE]
-                    need(len(piece))
-                    out.append(Step("literal", c_text(piece), count=len(piece)))
-                    past += len(piece)
+                for start in range(0, len(token.data), _PIECE):
+                    piece = token.data[start : start + _PIECE]
+                    need(max(len(piece), 8))
+                    at = at.behind(len(piece))
+                    out.append(Step("literal", c_text(piece), count=len(piece), shifts=at.window != ""))
             elif isinstance(token, Check):
                 out.append(Step("framed", c_text(token.prefix), c_text(token.suffix), slot=self._slot(token.path, TEXT, length)))
             elif isinstance(token, Loop):
                 need(1)
                 out.append(self._loop(token, layout))
-                past = 1
+                at = At(1)
             else:
+                if not _in_sight(token, at):
+                    need(SLACK)
+                    at = At(0, _window(tokens[i:]))
+                    out += [Step("look", at.window)] if at.window else []
                 either = token.kind in (DIGITS, DECIMAL) and token.quoted is None
                 need(_READS[token.kind] + 2 * either)
                 slot = "" if token.kind == SKIP else self._slot(token.path, token.kind, length)
-                out.append(Step(token.kind, slot=slot, either=either, place=_place(token.path)))
-                past = past + _MOVES[token.kind] + 2 * either if _MOVES[token.kind] else 0
-        return out, past
+                out.append(Step(token.kind, at.window, slot=slot, either=either, place=_place(token.path)))
+                at = at.moved(_MOVES[token.kind] + 2 * either if _MOVES[token.kind] else 0, token.usual + (token.kind == TEXT), token.kind in _WINDOWS)
+        return out, at
 
     def _loop(self, token: Loop, layout: Layout) -> Step:
-        steps, _ = self._steps(_spelled(token.tokens), 0, token.most, layout)
+        steps, _ = self._steps(_spelled(token.tokens), At(0), token.most, layout)
         if token.most:
             return Step("loop", slot=self.names.slot(token.path, "count", 0), most=token.most, steps=tuple(steps), place=_place(token.path))
         return Step("loop", text=self._put_name(layout), steps=tuple(steps), place=_place(token.path))
@@ -298,6 +328,19 @@ class _Product:
             counts = [self.names.slot(array, "count", 0) for array in arrays if array]
             out += [(counts[0], other) for other in counts[1:]]
         return out
+
+
+def _in_sight(value: Value, at: At) -> bool:
+    """Whether the window, if the value needs one, probably shows where it ends."""
+    if value.kind not in _WINDOWS:
+        return True
+    return at.window in _WINDOWS[value.kind] and at.seen + value.usual + _MARGIN < WINDOW
+
+
+def _window(tokens: Sequence[Token]) -> str:
+    """The kind of window to make for the first of these: where it has the choice, what the next value needs."""
+    kinds = [_WINDOWS[token.kind] for token in tokens if isinstance(token, Value) and token.kind in _WINDOWS]
+    return next((kind[0] for kind in kinds if len(kind) == 1), kinds[0][0])
 
 
 def _array(path: Path) -> Path:

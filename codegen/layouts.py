@@ -18,7 +18,7 @@ May import `bind`, `ir`, `layoutmatch`, `puts`, `refjson`, `refmatch`.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from . import ir
 from .bind import bind
@@ -39,11 +39,15 @@ class Literal:
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """A scalar that varies. `kind`: digits decimal text bool skip (ignored). `quoted`: given as a string; None: either way."""
+    """A scalar that varies. `kind`: digits decimal text bool skip (ignored). `quoted`: given as a string; None: either way.
+
+    `usual`: how long it is in the example, in bytes without quotes; two layouts may differ in it.
+    """
 
     kind: str
     path: Path
     quoted: bool | None = None
+    usual: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +132,7 @@ def _resolve(tokens: tuple[Token, ...], quotes: dict[Path, set[bool]]) -> tuple[
         elif isinstance(token, Value):
             seen = quotes[token.path]
             quoted = next(iter(seen)) if len(seen) == 1 else None
-            out.append(Value(TEXT if token.kind == SKIP and quoted else token.kind, token.path, quoted))
+            out.append(replace(token, kind=TEXT if token.kind == SKIP and quoted else token.kind, quoted=quoted))
         else:
             out.append(token)
     return tuple(out)
@@ -312,7 +316,7 @@ class _Reader:
         if (kind == TEXT) > string or (kind == BOOL and node.kind != LITERAL) or (node.kind in (NULL, LITERAL) and kind in (DIGITS, DECIMAL)):
             raise Beyond(f"{kind} is wanted where the example has another type")
         self.quotes.setdefault(place, set()).add(string)
-        self.tokens.append(Value(kind, place))
+        self.tokens.append(Value(kind, place, usual=node.end - node.start - 2 * string))
         if place in self.frames:
             prefix, suffix = self.frames[place]
             self.tokens.append(Check(place, prefix.encode(), suffix.encode()))

@@ -5,10 +5,10 @@
  * Every reader returns the first byte behind its value, or NULL when it is not certain: then the frame is declined and the
  * tolerant tier says what is the matter. There are no refusals here.
  *
- * Reading: a reader called at `p` looks at no byte past p + K4_FAST_READ, and may be called up to K4_SLACK - K4_FAST_READ
- * bytes behind the end of the text: it reads what stands there, and the parser, which compares its place with the end often
- * enough and at last, throws the result away. Readers that know no bound (strings, ignored values) take `end` and never
- * return a place behind it.
+ * Reading: behind the end of the text stand K4_SLACK bytes that may be read. Readers may be called there: what they find is
+ * thrown away, since the parser compares its place with the end often enough and at last. A reader looks at most 20 bytes
+ * further than its place, or as far as `stops` go, which are made for 64 bytes and only at or before the end. Strings and
+ * ignored values, of any length, take `end` and never lead behind it.
  */
 #ifndef K4_FAST_H
 #define K4_FAST_H
@@ -23,9 +23,6 @@
 #endif
 
 #include "k4_decode.h"
-
-/* Bytes a reader may look at: one sign and a block of 32. */
-#define K4_FAST_READ 33
 
 /* Most digits read here: any so long fits an int64. */
 #define K4_FAST_DIGITS 18
@@ -48,9 +45,6 @@ struct k4_fast_text {
     uint32_t len;
 };
 
-/* Is the text at p this string literal? The length is known when compiling, so this becomes a few word comparisons. */
-#define K4_FAST_SAME(p, literal) (memcmp((p), (literal), sizeof(literal) - 1) == 0)
-
 #define K4_FAST_INLINE static inline __attribute__((always_inline, unused))
 #define K4_FAST_RARE static __attribute__((noinline, cold, unused))
 
@@ -59,162 +53,312 @@ static const int64_t k4_fast_pow10[K4_FAST_DIGITS + 1] = {
     10000000000000, 100000000000000, 1000000000000000, 10000000000000000, 100000000000000000, 1000000000000000000,
 };
 
-K4_FAST_INLINE uint64_t k4_fast_load(const uint8_t *p)
+/* ---------------------------------------------------------------- literals */
+
+/* Is the text at p this string literal? Word by word; both length and words are known when compiling. */
+#define K4_FAST_SAME(p, literal) k4_fast_same((p), literal "\0\0\0\0\0\0\0", sizeof(literal) - 1)
+
+/* Same as: memcmp(p, literal, len) == 0. Reads 8 bytes where len is less; so does `literal`, which has 7 more. */
+K4_FAST_INLINE bool k4_fast_same(const uint8_t *p, const char *literal, size_t len)
 {
-    uint64_t word;
-    memcpy(&word, p, sizeof word);
+    uint64_t differing = 0;
+    uint64_t there;
+    uint64_t wanted;
+    if (len == 0)
+        return true;
+    for (size_t i = 0; i + 8 <= len; i += 8) {
+        memcpy(&there, p + i, sizeof there);
+        memcpy(&wanted, literal + i, sizeof wanted);
+        differing |= there ^ wanted;
+    }
+    if (len > 8 && len % 8 != 0) {
+        memcpy(&there, p + len - 8, sizeof there);
+        memcpy(&wanted, literal + len - 8, sizeof wanted);
+        differing |= there ^ wanted;
+    } else if (len < 8) {
+        memcpy(&there, p, sizeof there);
+        memcpy(&wanted, literal, sizeof wanted);
 #if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-    word = __builtin_bswap64(word);
+        differing = (there ^ wanted) >> (64 - 8 * len);
+#else
+        differing = (there ^ wanted) << (64 - 8 * len);
 #endif
-    return word;
+    }
+    return differing == 0;
 }
 
-/* ---------------------------------------------------------------- 32 bytes at once */
+/* ---------------------------------------------------------------- where values end */
 
-/* Bit i: p[i] is no digit. */
-K4_FAST_INLINE uint32_t k4_fast_stops(const uint8_t *p)
-{
+/* What a parser waits for is where a value ends, because the next one is found from there. So the ends are marked for 64 bytes at
+ * a time: bit i of `stops` says that a value may end at p[i]. As p moves on, stops are shifted along, and from one value to the
+ * next it takes a count of zeros and a shift instead of a load and a comparison. No bit set: nobody has looked so far. */
+
 #if defined(__AVX2__)
-    /* '0'..'9' moved to the 10 smallest signed bytes */
-    const __m256i moved = _mm256_add_epi8(_mm256_loadu_si256((const __m256i *)(const void *)p), _mm256_set1_epi8(128 - '0'));
-    return (uint32_t)_mm256_movemask_epi8(_mm256_cmpgt_epi8(moved, _mm256_set1_epi8(-128 + 9)));
+
+typedef __m256i k4_fast_block;
+enum { K4_FAST_BLOCK = 32 };
+#define k4_fast_block_load(p) _mm256_loadu_si256((const __m256i *)(const void *)(p))
+#define k4_fast_block_fill(byte) _mm256_set1_epi8((char)(byte))
+#define k4_fast_block_add _mm256_add_epi8
+#define k4_fast_block_above _mm256_cmpgt_epi8
+#define k4_fast_block_same _mm256_cmpeq_epi8
+#define k4_fast_block_or _mm256_or_si256
+#define k4_fast_block_bits(block) ((uint64_t)(uint32_t)_mm256_movemask_epi8(block))
+
 #elif defined(__SSE2__)
-    const __m128i move = _mm_set1_epi8(128 - '0');
-    const __m128i nine = _mm_set1_epi8(-128 + 9);
-    const __m128i low = _mm_add_epi8(_mm_loadu_si128((const __m128i *)(const void *)p), move);
-    const __m128i high = _mm_add_epi8(_mm_loadu_si128((const __m128i *)(const void *)(p + 16)), move);
-    return (uint32_t)_mm_movemask_epi8(_mm_cmpgt_epi8(low, nine)) | (uint32_t)_mm_movemask_epi8(_mm_cmpgt_epi8(high, nine)) << 16;
+
+typedef __m128i k4_fast_block;
+enum { K4_FAST_BLOCK = 16 };
+#define k4_fast_block_load(p) _mm_loadu_si128((const __m128i *)(const void *)(p))
+#define k4_fast_block_fill(byte) _mm_set1_epi8((char)(byte))
+#define k4_fast_block_add _mm_add_epi8
+#define k4_fast_block_above _mm_cmpgt_epi8
+#define k4_fast_block_same _mm_cmpeq_epi8
+#define k4_fast_block_or _mm_or_si128
+#define k4_fast_block_bits(block) ((uint64_t)(uint32_t)_mm_movemask_epi8(block))
+
+#endif
+
+/* Stops of numbers: whatever is no digit. */
+K4_FAST_INLINE uint64_t k4_fast_numbers(const uint8_t *p)
+{
+    uint64_t stops = 0;
+#if defined(__SSE2__)
+    /* moved so that the digits are the 10 smallest signed bytes */
+    const k4_fast_block moved = k4_fast_block_fill(128 - '0');
+    const k4_fast_block nine = k4_fast_block_fill(-128 + 9);
+    for (int i = 0; i < 64; i += K4_FAST_BLOCK)
+        stops |= k4_fast_block_bits(k4_fast_block_above(k4_fast_block_add(k4_fast_block_load(p + i), moved), nine)) << i;
 #else
-    uint32_t stops = 0;
-    for (uint32_t i = 0; i < 32; i++)
-        stops |= (uint32_t)((uint8_t)(p[i] - '0') > 9) << i;
+    for (int i = 0; i < 64; i++)
+        stops |= (uint64_t)((uint8_t)(p[i] - '0') > 9) << i;
+#endif
     return stops;
-#endif
 }
 
-#if defined(__SSE2__) && !defined(__AVX2__)
-K4_FAST_INLINE uint32_t k4_fast_unplain16(const uint8_t *p)
+/* Stops of words, and of digits too: all outside '-' .. '|' (quotes, commas, closing braces, control characters, what is not
+ * ASCII), and the backslash. */
+K4_FAST_INLINE uint64_t k4_fast_words(const uint8_t *p)
 {
-    const __m128i text = _mm_loadu_si128((const __m128i *)(const void *)p);
-    const __m128i quote = _mm_or_si128(_mm_cmpeq_epi8(text, _mm_set1_epi8('"')), _mm_cmpeq_epi8(text, _mm_set1_epi8('\\')));
-    const __m128i other = _mm_or_si128(_mm_cmplt_epi8(text, _mm_set1_epi8(' ')), _mm_cmpeq_epi8(text, _mm_set1_epi8(0x7f)));
-    return (uint32_t)_mm_movemask_epi8(_mm_or_si128(quote, other));
-}
-#endif
-
-/* Bit i: p[i] is a quote, a backslash, a control character or not ASCII (as a signed byte that is below a space, too). */
-K4_FAST_INLINE uint32_t k4_fast_unplain(const uint8_t *p)
-{
-#if defined(__AVX2__)
-    const __m256i text = _mm256_loadu_si256((const __m256i *)(const void *)p);
-    const __m256i quote = _mm256_or_si256(_mm256_cmpeq_epi8(text, _mm256_set1_epi8('"')), _mm256_cmpeq_epi8(text, _mm256_set1_epi8('\\')));
-    const __m256i other = _mm256_or_si256(_mm256_cmpgt_epi8(_mm256_set1_epi8(' '), text), _mm256_cmpeq_epi8(text, _mm256_set1_epi8(0x7f)));
-    return (uint32_t)_mm256_movemask_epi8(_mm256_or_si256(quote, other));
-#elif defined(__SSE2__)
-    return k4_fast_unplain16(p) | k4_fast_unplain16(p + 16) << 16;
+    uint64_t stops = 0;
+#if defined(__SSE2__)
+    const k4_fast_block moved = k4_fast_block_fill(128 - '-');
+    const k4_fast_block last = k4_fast_block_fill(-128 + '|' - '-');
+    const k4_fast_block backslash = k4_fast_block_fill('\\');
+    for (int i = 0; i < 64; i += K4_FAST_BLOCK) {
+        const k4_fast_block text = k4_fast_block_load(p + i);
+        const k4_fast_block outside = k4_fast_block_above(k4_fast_block_add(text, moved), last);
+        stops |= k4_fast_block_bits(k4_fast_block_or(outside, k4_fast_block_same(text, backslash))) << i;
+    }
 #else
-    uint32_t unplain = 0;
-    for (uint32_t i = 0; i < 32; i++)
-        unplain |= (uint32_t)(p[i] == '"' || p[i] == '\\' || p[i] < ' ' || p[i] >= 0x7f) << i;
-    return unplain;
+    for (int i = 0; i < 64; i++)
+        stops |= (uint64_t)(p[i] < '-' || p[i] > '|' || p[i] == '\\') << i;
 #endif
+    return stops;
 }
 
 /* ---------------------------------------------------------------- digits */
 
-/* The number that 1 to 8 digits at p stand for. Same as: for each, value = value * 10 + digit. */
-K4_FAST_INLINE uint64_t k4_fast_upto8(const uint8_t *p, uint32_t count)
+/* Masks that keep the last n of 8 bytes (from 8 + n on) or the last n of 16 (from n on). */
+static const uint8_t k4_fast_tail[32] = {
+    0,    0,    0,    0,    0,    0,    0,    0,    0,    0,    0,    0,    0,    0,    0,    0,
+    0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+};
+
+/* Two numbers of up to 8 digits each. */
+struct k4_fast_pair {
+    uint32_t first;
+    uint32_t second;
+};
+
+#if defined(__SSE2__)
+
+#define k4_fast_low8(p) _mm_loadl_epi64((const __m128i *)(const void *)(p))
+
+/* 16 values of digits to two numbers of 8 digits: pairs, fours, eights. */
+K4_FAST_INLINE struct k4_fast_pair k4_fast_eights(__m128i digits)
 {
-    /* The first digit is in the lowest byte: what follows the digits is shifted out, zeros come in as leading digits. */
-    uint64_t word = (k4_fast_load(p) ^ 0x3030303030303030u) << (64 - 8 * count);
-    word = word * 10 + (word >> 8); /* pairs, in every second byte */
-    return (((word & 0x000000ff000000ffu) * 0x000f424000000064u) + (((word >> 16) & 0x000000ff000000ffu) * 0x0000271000000001u)) >> 32;
+#if defined(__SSSE3__)
+    const __m128i pairs = _mm_maddubs_epi16(digits, _mm_set1_epi16(0x010a));
+#else
+    const __m128i tens = _mm_mullo_epi16(_mm_and_si128(digits, _mm_set1_epi16(0xff)), _mm_set1_epi16(10));
+    const __m128i pairs = _mm_add_epi16(tens, _mm_srli_epi16(digits, 8));
+#endif
+    const __m128i fours = _mm_madd_epi16(pairs, _mm_set1_epi32(0x00010064));
+    const __m128i eights = _mm_madd_epi16(_mm_packs_epi32(fours, fours), _mm_set1_epi32(0x00012710));
+    const uint64_t both = (uint64_t)_mm_cvtsi128_si64(eights);
+    return (struct k4_fast_pair){(uint32_t)both, (uint32_t)(both >> 32)};
 }
 
-/* The number that 1 to 19 digits at p stand for. */
-K4_FAST_INLINE uint64_t k4_fast_upto19(const uint8_t *p, uint32_t count)
+#endif
+
+/* Same as: value = value * 10 + digit, for each. */
+K4_FAST_INLINE uint64_t k4_fast_plain(const uint8_t *p, uint32_t count)
 {
-    if (count <= 8)
-        return k4_fast_upto8(p, count);
-    if (count <= 16)
-        return k4_fast_upto8(p, count - 8) * 100000000u + k4_fast_upto8(p + count - 8, 8);
-    return (k4_fast_upto8(p, count - 16) * 100000000u + k4_fast_upto8(p + count - 16, 8)) * 100000000u + k4_fast_upto8(p + count - 8, 8);
+    uint64_t value = 0;
+    for (uint32_t i = 0; i < count; i++)
+        value = value * 10 + (uint8_t)(p[i] - '0');
+    return value;
 }
 
-/* An integer without sign. */
-K4_FAST_INLINE const uint8_t *k4_fast_digits(const uint8_t *p, struct k4_fast_digits *out)
+/* Two runs of 1 to 8 digits. They are read from their ends, together with what stands before them. */
+K4_FAST_INLINE struct k4_fast_pair k4_fast_two(const uint8_t *p, uint32_t p_len, const uint8_t *q, uint32_t q_len)
 {
-    const uint32_t stops = k4_fast_stops(p);
+#if defined(__SSE2__)
+    const __m128i text = _mm_unpacklo_epi64(k4_fast_low8(p + p_len - 8), k4_fast_low8(q + q_len - 8));
+    const __m128i mask = _mm_unpacklo_epi64(k4_fast_low8(k4_fast_tail + 8 + p_len), k4_fast_low8(k4_fast_tail + 8 + q_len));
+    return k4_fast_eights(_mm_and_si128(_mm_sub_epi8(text, _mm_set1_epi8('0')), mask));
+#else
+    return (struct k4_fast_pair){(uint32_t)k4_fast_plain(p, p_len), (uint32_t)k4_fast_plain(q, q_len)};
+#endif
+}
+
+/* The number that 1 to 16 bytes stand for. False: not all are digits. */
+K4_FAST_INLINE bool k4_fast_upto16(const uint8_t *p, uint32_t count, uint64_t *out)
+{
+#if defined(__SSE2__)
+    const __m128i text = _mm_loadu_si128((const __m128i *)(const void *)(p + count - 16));
+    const __m128i mask = _mm_loadu_si128((const __m128i *)(const void *)(k4_fast_tail + count));
+    const __m128i digits = _mm_and_si128(_mm_sub_epi8(text, _mm_set1_epi8('0')), mask);
+    const __m128i above = _mm_subs_epu8(digits, _mm_set1_epi8(9));
+    const struct k4_fast_pair pair = k4_fast_eights(digits);
+    *out = (uint64_t)pair.first * 100000000u + pair.second;
+    return _mm_movemask_epi8(_mm_cmpeq_epi8(above, _mm_setzero_si128())) == 0xffff;
+#else
+    for (uint32_t i = 0; i < count; i++)
+        if ((uint8_t)(p[i] - '0') > 9)
+            return false;
+    *out = k4_fast_plain(p, count);
+    return true;
+#endif
+}
+
+/* The least number of so many digits without a leading zero; of one digit that is 0. */
+static const uint64_t k4_fast_least[20] = {
+    0, 0, 10, 100, 1000, 10000, 100000, 1000000, 10000000, 100000000, 1000000000, 10000000000, 100000000000, 1000000000000,
+    10000000000000, 100000000000000, 1000000000000000, 10000000000000000, 100000000000000000, 1000000000000000000,
+};
+
+/* 17 to 19 digits. */
+K4_FAST_RARE bool k4_fast_many(const uint8_t *p, uint32_t count, uint64_t *out)
+{
+    for (uint32_t i = 0; i < count; i++)
+        if ((uint8_t)(p[i] - '0') > 9)
+            return false;
+    *out = k4_fast_plain(p, count);
+    return *out <= INT64_MAX;
+}
+
+/* An integer without sign, up to 19 digits. `stops` begin at p, and may be those of words. Returns the count of digits, 0: none
+ * that is read here. */
+K4_FAST_INLINE uint32_t k4_fast_digits_at(const uint8_t *p, uint64_t stops, struct k4_fast_digits *out)
+{
+    uint64_t value;
     if ((stops & 0xffffeu) == 0 || (stops & 1u) != 0)
-        return NULL; /* 20 digits or more, or none */
-    const uint32_t count = (uint32_t)__builtin_ctz(stops);
-    if (*p == '0' && count != 1)
-        return NULL;
-    const uint64_t value = k4_fast_upto19(p, count);
-    if (value > INT64_MAX)
-        return NULL;
+        return 0; /* 20 digits or more, or none */
+    const uint32_t count = (uint32_t)__builtin_ctzll(stops);
+    if (__builtin_expect(count > 16, 0) ? !k4_fast_many(p, count, &value) : !k4_fast_upto16(p, count, &value))
+        return 0;
+    if (value < k4_fast_least[count])
+        return 0; /* begins with 0: told by the value, since the first byte cannot be foretold */
     out->value = (int64_t)value;
     out->count = count;
-    return p + count;
+    return count;
 }
 
-/* Reads what k4_fast_decimal leaves: long digit runs. `whole` digits, then a point and `fraction` digits if any. */
-K4_FAST_INLINE const uint8_t *k4_fast_long(const uint8_t *p, uint32_t whole, uint32_t fraction, struct k4_fast_decimal *out)
+/* What k4_fast_decimal leaves: a sign, no fraction, more than 8 digits on a side. */
+K4_FAST_RARE uint32_t k4_fast_odd_decimal(const uint8_t *p, uint64_t stops, struct k4_fast_decimal *out)
 {
-    if (whole + fraction > K4_FAST_DIGITS)
-        return NULL;
-    out->mantissa = (int64_t)k4_fast_upto19(p, whole);
+    const uint32_t sign = *p == '-';
+    stops >>= sign;
+    p += sign;
+    if (stops == 0 || (stops & 1u) != 0)
+        return 0;
+    const uint64_t more = stops & (stops - 1);
+    const uint32_t whole = (uint32_t)__builtin_ctzll(stops);
+    uint32_t fraction = 0;
+    uint32_t len = whole;
+    if (p[whole] == '.') {
+        if (more == 0)
+            return 0;
+        len = (uint32_t)__builtin_ctzll(more);
+        fraction = len - whole - 1;
+        if (fraction == 0)
+            return 0;
+    }
+    if (whole + fraction > K4_FAST_DIGITS || (*p == '0' && whole != 1))
+        return 0;
+    out->mantissa = (int64_t)k4_fast_plain(p, whole) * k4_fast_pow10[fraction] + (int64_t)k4_fast_plain(p + len - fraction, fraction);
+    out->mantissa = sign ? -out->mantissa : out->mantissa;
     out->fraction = fraction;
-    if (fraction == 0)
-        return p + whole;
-    out->mantissa = out->mantissa * k4_fast_pow10[fraction] + (int64_t)k4_fast_upto19(p + whole + 1, fraction);
-    return p + whole + 1 + fraction;
+    return sign + len;
 }
 
-K4_FAST_INLINE const uint8_t *k4_fast_unsigned(const uint8_t *p, struct k4_fast_decimal *out)
+/* A decimal without exponent, at most 18 digits. `stops` of numbers begin at p, two at least. Returns its length, 0: none that is
+ * read here. */
+K4_FAST_INLINE uint32_t k4_fast_decimal_at(const uint8_t *p, uint64_t stops, struct k4_fast_decimal *out)
 {
-    const uint32_t stops = k4_fast_stops(p);
-    const uint32_t more = stops & (stops - 1);
-    if (more == 0 || (stops & 1u) != 0)
-        return NULL; /* longer than anything read here, or no digit at all */
-    const uint32_t whole = (uint32_t)__builtin_ctz(stops);
-    if (*p == '0' && whole != 1)
-        return NULL;
-    if (p[whole] != '.')
-        return k4_fast_long(p, whole, 0, out);
-    const uint32_t fraction = (uint32_t)__builtin_ctz(more) - whole - 1;
-    if (fraction == 0)
-        return NULL;
-    if (whole > 8 || fraction > 8)
-        return k4_fast_long(p, whole, fraction, out);
-    out->mantissa = (int64_t)k4_fast_upto8(p, whole) * k4_fast_pow10[fraction] + (int64_t)k4_fast_upto8(p + whole + 1, fraction);
+    const uint64_t more = stops & (stops - 1);
+    const uint32_t whole = (uint32_t)__builtin_ctzll(stops);
+    const uint32_t len = (uint32_t)__builtin_ctzll(more);
+    const uint32_t fraction = len - whole - 1;
+    if (__builtin_expect(((whole - 1) | (fraction - 1)) > 7 || p[whole] != '.', 0))
+        return k4_fast_odd_decimal(p, stops, out);
+    const struct k4_fast_pair pair = k4_fast_two(p, whole, p + whole + 1, fraction);
+    if (pair.first < k4_fast_least[whole])
+        return 0;
+    out->mantissa = (int64_t)pair.first * k4_fast_pow10[fraction] + (int64_t)pair.second;
     out->fraction = fraction;
-    return p + whole + 1 + fraction;
+    return len;
 }
 
-/* A decimal without exponent, at most 18 digits. */
-K4_FAST_INLINE const uint8_t *k4_fast_decimal(const uint8_t *p, struct k4_fast_decimal *out)
+/* An integer without sign. `numbers`: which stops to make where there are none. */
+K4_FAST_INLINE const uint8_t *
+k4_fast_digits(const uint8_t *p, const uint8_t *end, uint64_t *stops, bool numbers, struct k4_fast_digits *out)
 {
-    if (__builtin_expect(*p != '-', 1))
-        return k4_fast_unsigned(p, out);
-    p = k4_fast_unsigned(p + 1, out);
-    if (p != NULL)
-        out->mantissa = -out->mantissa;
-    return p;
+    if (__builtin_expect(*stops == 0, 0)) {
+        if (p > end)
+            return NULL;
+        *stops = numbers ? k4_fast_numbers(p) : k4_fast_words(p);
+    }
+    const uint32_t count = k4_fast_digits_at(p, *stops, out);
+    *stops >>= count;
+    return count != 0 ? p + count : NULL;
+}
+
+/* A decimal without exponent. */
+K4_FAST_INLINE const uint8_t *k4_fast_decimal(const uint8_t *p, const uint8_t *end, uint64_t *stops, struct k4_fast_decimal *out)
+{
+    if (__builtin_expect((*stops & (*stops - 1)) == 0, 0)) { /* the point is in sight, but not the end */
+        if (p > end)
+            return NULL;
+        *stops = k4_fast_numbers(p);
+        if ((*stops & (*stops - 1)) == 0)
+            return NULL;
+    }
+    const uint32_t len = k4_fast_decimal_at(p, *stops, out);
+    *stops >>= len;
+    return len != 0 ? p + len : NULL;
 }
 
 /* The same two, with a quote on both sides or none. */
-K4_FAST_INLINE const uint8_t *k4_fast_quoted_digits(const uint8_t *p, struct k4_fast_digits *out)
+K4_FAST_INLINE const uint8_t *
+k4_fast_quoted_digits(const uint8_t *p, const uint8_t *end, uint64_t *stops, bool numbers, struct k4_fast_digits *out)
 {
     const uint32_t quote = *p == '"';
-    p = k4_fast_digits(p + quote, out);
+    *stops >>= quote;
+    p = k4_fast_digits(p + quote, end, stops, numbers, out);
+    *stops >>= quote;
     return p != NULL && (quote == 0 || *p == '"') ? p + quote : NULL;
 }
 
-K4_FAST_INLINE const uint8_t *k4_fast_quoted_decimal(const uint8_t *p, struct k4_fast_decimal *out)
+K4_FAST_INLINE const uint8_t *
+k4_fast_quoted_decimal(const uint8_t *p, const uint8_t *end, uint64_t *stops, struct k4_fast_decimal *out)
 {
     const uint32_t quote = *p == '"';
-    p = k4_fast_decimal(p + quote, out);
+    *stops >>= quote;
+    p = k4_fast_decimal(p + quote, end, stops, out);
+    *stops >>= quote;
     return p != NULL && (quote == 0 || *p == '"') ? p + quote : NULL;
 }
 
@@ -289,16 +433,12 @@ K4_FAST_INLINE const uint8_t *k4_fast_bool(const uint8_t *p, bool *out)
     return (yes | no) ? p + 5 - yes : NULL;
 }
 
-K4_FAST_RARE const uint8_t *k4_fast_long_string(const uint8_t *p, const uint8_t *end, struct k4_fast_text *out)
+/* A string that does not end within its stops, or has other characters than those it holds without a stop. */
+K4_FAST_RARE const uint8_t *k4_fast_odd_string(const uint8_t *p, const uint8_t *end, struct k4_fast_text *out)
 {
     const uint8_t *at = p;
-    uint32_t unplain = 0;
-    for (; unplain == 0; at += 32) {
-        if (at >= end)
-            return NULL;
-        unplain = k4_fast_unplain(at);
-    }
-    at += __builtin_ctz(unplain) - 32;
+    while (at < end && *at != '"' && *at != '\\' && *at >= ' ' && *at < 0x7f)
+        at++;
     if (at >= end || *at != '"')
         return NULL;
     out->start = p;
@@ -306,34 +446,39 @@ K4_FAST_RARE const uint8_t *k4_fast_long_string(const uint8_t *p, const uint8_t 
     return at + 1;
 }
 
-/* The rest of a string whose opening quote is behind p. Returns the place behind the closing one. */
-K4_FAST_INLINE const uint8_t *k4_fast_string(const uint8_t *p, const uint8_t *end, struct k4_fast_text *out)
+/* The rest of a string whose opening quote is before p. Returns the place behind the closing quote. */
+K4_FAST_INLINE const uint8_t *k4_fast_string(const uint8_t *p, const uint8_t *end, uint64_t *stops, struct k4_fast_text *out)
 {
-    const uint32_t unplain = k4_fast_unplain(p);
-    if (__builtin_expect(unplain == 0, 0))
-        return k4_fast_long_string(p, end, out);
-    const uint32_t len = (uint32_t)__builtin_ctz(unplain);
+    if (*stops == 0 && p <= end)
+        *stops = k4_fast_words(p);
+    const uint32_t len = *stops != 0 ? (uint32_t)__builtin_ctzll(*stops) : 0;
+    if (__builtin_expect(p + len >= end || p[len] != '"', 0)) {
+        *stops = 0;
+        return k4_fast_odd_string(p, end, out);
+    }
     out->start = p;
     out->len = len;
-    return p[len] == '"' && p + len < end ? p + len + 1 : NULL;
+    *stops = *stops >> len >> 1;
+    return p + len + 1;
 }
 
 /* Is the text `prefix`, then at least one character, then `suffix`? (string literals) */
-#define K4_FAST_FRAMED(text, prefix, suffix)                                                                                       \
-    ((text)->len > sizeof(prefix) - 1 + sizeof(suffix) - 1 && memcmp((text)->start, (prefix), sizeof(prefix) - 1) == 0 &&            \
-     memcmp((text)->start + (text)->len - (sizeof(suffix) - 1), (suffix), sizeof(suffix) - 1) == 0)
+#define K4_FAST_FRAMED(text, prefix, suffix)                                                                  \
+    ((text)->len > sizeof(prefix) - 1 + sizeof(suffix) - 1 && K4_FAST_SAME((text)->start, prefix) &&            \
+     K4_FAST_SAME((text)->start + (text)->len - (sizeof(suffix) - 1), suffix))
 
 /* Is the text this word? */
-#define K4_FAST_WORD(text, word) ((text)->len == sizeof(word) - 1 && memcmp((text)->start, (word), sizeof(word) - 1) == 0)
+#define K4_FAST_WORD(text, word) ((text)->len == sizeof(word) - 1 && K4_FAST_SAME((text)->start, word))
 
 /* Copies ASCII text with small letters made capital, 8 bytes at a time: up to 7 more are written, and mean nothing. */
 K4_FAST_INLINE void k4_fast_upper(const uint8_t *text, uint32_t len, uint8_t *out)
 {
     for (uint32_t i = 0; i < len; i += 8) {
-        /* From 'a' on the first sum has the top bit set, from behind 'z' on the second. Carries reach only bytes further on,
-         * and none leaves ASCII. */
-        const uint64_t word = k4_fast_load(text + i);
-        const uint64_t small = (word + 0x1f1f1f1f1f1f1f1fu) & ~(word + 0x0505050505050505u) & 0x8080808080808080u;
+        /* From 'a' on the first sum has the top bit set, from behind 'z' on the second. */
+        uint64_t word;
+        memcpy(&word, text + i, sizeof word);
+        const uint64_t low = word & 0x7f7f7f7f7f7f7f7fu;
+        const uint64_t small = (low + 0x1f1f1f1f1f1f1f1fu) & ~(low + 0x0505050505050505u) & 0x8080808080808080u;
         const uint64_t upper = word ^ (small >> 2);
         memcpy(out + i, &upper, sizeof upper);
     }
@@ -366,7 +511,7 @@ K4_FAST_INLINE const uint8_t *k4_fast_skip(const uint8_t *p, const uint8_t *end)
     bool truth;
     switch (*p) {
     case '"':
-        return k4_fast_string(p + 1, end, &text);
+        return k4_fast_odd_string(p + 1, end, &text);
     case 't':
     case 'f':
         p = k4_fast_bool(p, &truth);
