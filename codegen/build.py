@@ -130,8 +130,22 @@ def compile_into(folder: Path, specs: Sequence[Path]) -> Path:
         warnings = [job.result() for job in done]
     _compile([*compiler, "-shared", *flags(), *map(str, outputs), "-o", str(folder / EXTENSION)], folder / EXTENSION)
     shutil.rmtree(objects)
+    _check_loads(folder / EXTENSION)
     sys.stderr.write("".join(warnings))
     return folder
+
+
+def _check_loads(extension: Path) -> None:
+    """A shared object links whatever is missing; only loading tells. In another process, so that this one stays clean."""
+    script = (
+        "import sys, importlib.util as util; from importlib.machinery import ExtensionFileLoader as Loader; "
+        "util.module_from_spec(util.spec_from_loader('_k4', Loader('_k4', sys.argv[1])))"
+    )
+    command = [sys.executable, "-P", "-c", script, str(extension)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)  # noqa: S603 (our own interpreter)
+    if done.returncode:
+        why = done.stderr.strip().splitlines()[-1]
+        raise BuildError(f"what was compiled cannot be loaded: {why}", "this is a fault of K4 unless CC or K4_CFLAGS caused it")
 
 
 def _compile(command: list[str], what: Path) -> str:
