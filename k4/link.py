@@ -12,15 +12,16 @@ from __future__ import annotations
 
 import asyncio
 import enum
+import os
 import socket
 import ssl
 import time
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import aiofastnet
 from websockets.client import ClientProtocol
-from websockets.exceptions import InvalidHandshake, InvalidStatus
+from websockets.exceptions import InvalidHandshake, InvalidMessage, InvalidStatus
 from websockets.protocol import State as WireState
 from websockets.uri import WebSocketURI, parse_uri
 
@@ -94,9 +95,9 @@ class Link(asyncio.BufferedProtocol):
     # ------------------------------------------------------------------ asyncio calls these
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        transport.set_write_buffer_limits(high=WRITE_LIMIT)
+        # aiofastnet's has the methods of one without being one.
+        self._transport = cast(asyncio.Transport, transport)
+        self._transport.set_write_buffer_limits(high=WRITE_LIMIT)
         self._wire.send_request(self._wire.connect())
         self._flush()
 
@@ -263,7 +264,7 @@ def _refused(wire: ClientProtocol, head: bytes) -> str:
         body = (error.response.body or b"")[:200].decode(errors="replace").strip()
         status = f"{error.response.status_code} {error.response.reason_phrase}"
         return f"handshake refused: HTTP {status}{f': {body}' if body else ''}"
-    if isinstance(error, InvalidHandshake):
+    if isinstance(error, InvalidHandshake) and not isinstance(error, InvalidMessage):
         return f"handshake: {error}"
     return f"handshake: the peer answers {head[:80]!r}, not HTTP; is this the right address?"
 
@@ -325,7 +326,7 @@ async def dial(link: Link, url: str, tls: ssl.SSLContext, resolver: Resolver, *,
     except OSError as error:
         link.drop("dial failed")
         _forget(link)
-        raise LinkError(f"{where} ({address}): {error.strerror or error}") from error
+        raise LinkError(f"{where} ({address}): {os.strerror(error.errno) if error.errno else error}") from error
     except LinkError as error:
         raise LinkError(f"{where}: {error}") from error
 
