@@ -1,0 +1,354 @@
+/* A feed from bytes to segment, with a product whose language is made up for the test:
+ * `b SYMBOL ID [WALL]` a bbo, `t SYMBOL ID` a trade, `!` a refused element, joined by `;`; or one of ack, ping, noise, empty. */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include <stdlib.h>
+#include <string.h>
+
+#include "check.h"
+#include "k4_feed.h"
+#include "segment_dir.h"
+
+static const struct k4_message messages[] = {
+    {.kind = "bbo", .record = K4_RECORD_BBO, .order = K4_ORDER_INCREASING, .line = 10},
+    {.kind = "trade", .record = K4_RECORD_TRADE, .order = K4_ORDER_CONTIGUOUS, .line = 20},
+    {.kind = "ack", .skip = K4_SKIP_ACK, .line = 30},
+    {.kind = "ping", .skip = K4_SKIP_PING, .line = 40},
+};
+
+static void parse(const uint8_t *text, size_t len, struct k4_scratch *scratch)
+{
+    char copy[4096];
+    scratch->tier = K4_TIER_TOLERANT;
+    if (len >= sizeof copy)
+        abort();
+    memcpy(copy, text, len);
+    copy[len] = '\0';
+    const char *skips[] = {"ack", "ping", "noise", "empty"};
+    const uint16_t reasons[] = {K4_SKIP_ACK, K4_SKIP_PING, K4_SKIP_OTHER_CHANNEL, K4_SKIP_EMPTY};
+    for (unsigned i = 0; i < 4; i++) {
+        if (strncmp(copy, skips[i], strlen(skips[i])) == 0) {
+            scratch->skip = reasons[i];
+            scratch->skip_message = i < 2 ? (uint16_t)(2 + i) : K4_NO_MESSAGE;
+            return;
+        }
+    }
+    for (char *part = strtok(copy, ";"); part != NULL; part = strtok(NULL, ";")) {
+        if (scratch->count == K4_SCRATCH_ITEMS)
+            scratch->flush(scratch->context, scratch);
+        struct k4_item *item = &scratch->items[scratch->count++];
+        memset(item, 0, sizeof *item);
+        if (part[0] == '!') {
+            item->refusal = K4_REFUSED_RANGE;
+            item->offset = (uint32_t)(part - copy);
+            continue;
+        }
+        char *symbol = part + 2, *end = strchr(symbol, ' ');
+        item->record = part[0] == 'b' ? K4_RECORD_BBO : K4_RECORD_TRADE;
+        item->message = part[0] == 'b' ? 0 : 1;
+        item->symbol = text + (symbol - copy);
+        item->symbol_len = (uint32_t)(end - symbol);
+        item->as.bbo.engine_ns = item->as.bbo.event_ns = K4_ABSENT;
+        item->as.bbo.flags = part[0] == 'b' ? K4_FLAG_ONE_SIDED : 0;
+        if (part[0] == 'b')
+            item->as.bbo.update_id = strtoll(end, NULL, 10);
+        else
+            item->as.trade.trade_id = strtoll(end, NULL, 10);
+    }
+}
+
+static bool decline(const uint8_t *text, size_t len, struct k4_scratch *scratch)
+{
+    (void)text, (void)len, (void)scratch;
+    return false;
+}
+
+static const struct k4_product product = {"nova", "spot", messages, 4, decline, parse};
+static const k4_segment_options options = {.ring_slots = 256, .symbol_capacity = 2, .window_ids = 64, .mode = 0600};
+static char error[1024];
+static int64_t mono = 5 * INT64_C(1000000000);
+static const int64_t wall = INT64_C(1700000000000000000);
+
+static k4_feed *open_feed(void)
+{
+    k4_feed *feed = k4_feed_open();
+    CHECK(feed != NULL);
+    EQUAL(k4_feed_segment(feed, K4_RECORD_BBO, "nova_bbo", &options, error, sizeof error), K4_OK);
+    EQUAL(k4_feed_segment(feed, K4_RECORD_TRADE, "nova_trade", &options, error, sizeof error), K4_OK);
+    EQUAL(k4_feed_symbol(feed, &product, K4_RECORD_BBO, (const uint8_t *)"BTC", 3), 0);
+    EQUAL(k4_feed_symbol(feed, &product, K4_RECORD_BBO, (const uint8_t *)"ETH", 3), 1);
+    EQUAL(k4_feed_symbol(feed, &product, K4_RECORD_BBO, (const uint8_t *)"SOL", 3), 2); /* the table grows */
+    EQUAL(k4_feed_symbol(feed, &product, K4_RECORD_TRADE, (const uint8_t *)"BTC", 3), 0);
+    return feed;
+}
+
+static k4_conn *open_conn(k4_feed *feed, const char *name)
+{
+    k4_conn *conn = k4_conn_open(feed, &product, name, "", 1000, error, sizeof error);
+    if (conn == NULL) {
+        printf("%s\n", error);
+        exit(1);
+    }
+    return conn;
+}
+
+static int message(k4_conn *conn, const char *text)
+{
+    return k4_conn_message(conn, (const uint8_t *)text, strlen(text), wall + mono, mono);
+}
+
+/* The frames as they come from a socket, in one read. */
+static int frames(k4_conn *conn, const char *bytes, size_t len)
+{
+    uint8_t *out;
+    CHECK(k4_conn_buffer(conn, &out) >= len);
+    memcpy(out, bytes, len);
+    return k4_conn_recv(conn, len, wall + mono, mono);
+}
+#define FRAMES(conn, literal) frames(conn, literal, sizeof(literal) - 1)
+
+/* Record `n` of the segment that `record` goes to, straight from the ring. */
+static const struct k4_bbo *published(k4_feed *feed, int record, uint64_t n)
+{
+    const struct k4_segment *segment = &feed->lanes[record].segment;
+    CHECK(n < segment->head);
+    return (const struct k4_bbo *)(const void *)(segment->ring + (n & segment->mask) * segment->stride + 8);
+}
+
+static void records_arrive(void)
+{
+    k4_feed *feed = open_feed();
+    k4_conn *a = open_conn(feed, "a"), *b = open_conn(feed, "b");
+    EQUAL(FRAMES(a, "\x81\x07" "b BTC 5" "\x81\x11" "b ETH 7;b DOGE 1;" "\x81\x07" "t BTC 1"), 0);
+    EQUAL(feed->lanes[K4_RECORD_BBO].segment.head, 2);
+    EQUAL(feed->lanes[K4_RECORD_TRADE].segment.head, 1);
+    mono += 1000000;
+    EQUAL(message(b, "b BTC 5;b SOL 9;t BTC 4"), 0);
+    const struct k4_bbo *r = published(feed, K4_RECORD_BBO, 1);
+    EQUAL(r->instrument, 1);
+    EQUAL(r->source, 0);
+    EQUAL(r->update_id, 7);
+    EQUAL(r->flags, K4_FLAG_ONE_SIDED);
+    EQUAL(r->recv_ns, wall + mono - 1000000);
+    r = published(feed, K4_RECORD_BBO, 2);
+    EQUAL(r->instrument, 2);
+    EQUAL(r->source, 1);
+    r = published(feed, K4_RECORD_TRADE, 1);
+    EQUAL(r->flags, K4_FLAG_GAP);
+    EQUAL(k4_feed_last_recv_ns(feed, K4_RECORD_BBO, 0), wall + mono); /* a duplicate is a sign of life */
+    EQUAL(k4_feed_last_recv_ns(feed, K4_RECORD_BBO, 9), K4_ABSENT);
+    EQUAL(k4_feed_last_recv_ns(feed, K4_RECORD_DEPTH5, 0), K4_ABSENT);
+
+    k4_conn_stats s;
+    k4_conn_stats_get(a, &s);
+    EQUAL(s.frames, 3);
+    EQUAL(s.messages, 3);
+    EQUAL(s.records, 4);
+    EQUAL(s.wins, 3);
+    EQUAL(s.unknown_symbol, 1);
+    k4_conn_stats_get(b, &s);
+    EQUAL(s.wins, 2);
+    EQUAL(s.duplicates, 1);
+    EQUAL(s.gaps, 2);
+    const struct k4_shm_source *sources = feed->lanes[K4_RECORD_BBO].segment.sources;
+    EQUAL(sources[0].wins, 2);
+    EQUAL(sources[1].wins, 1);
+    EQUAL(sources[1].duplicates, 1);
+    EQUAL(sources[1].lag[k4_histogram_bucket(1000000)], 1);
+    EQUAL(sources[0].lead[k4_histogram_bucket(1000000)], 1);
+    EQUAL(feed->lanes[K4_RECORD_TRADE].segment.sources[1].gaps, 2);
+
+    message(a, "t BTC 3");
+    EQUAL(published(feed, K4_RECORD_TRADE, 2)->flags, K4_FLAG_LATE);
+    k4_conn_close(a);
+    k4_conn *again = open_conn(feed, "a");
+    message(again, "t BTC 5");
+    EQUAL(published(feed, K4_RECORD_TRADE, 3)->source, 0);
+    EQUAL(feed->lanes[K4_RECORD_TRADE].segment.sources[0].wins, 3);
+    k4_feed_close(feed);
+}
+
+static void everything_else_is_an_event(void)
+{
+    k4_feed *feed = open_feed();
+    k4_conn *conn = open_conn(feed, "a");
+    k4_event event;
+    EQUAL(FRAMES(conn, "\x89\x02" "p1" "\x81\x03" "ack" "\x89\x02" "p2" "\x81\x06" "noise1" "\x81\x06" "noise2" "\x81\x05" "empty"
+                       "\x81\x05" "ping1" "\x81\x05" "ping2" "\x8a\x01" "q" "\x81\x07" "b X 1;!" "\x88\x05\x03\xe9" "bye" "junk"),
+          K4_CONN_EVENTS);
+    CHECK(k4_conn_event(conn, &event) && event.kind == K4_EVENT_PING && event.len == 2 && memcmp(event.data, "p2", 2) == 0);
+    CHECK(k4_conn_event(conn, &event) && event.kind == K4_EVENT_MESSAGE && event.skip == K4_SKIP_ACK && event.message == 2);
+    CHECK(event.len == 3 && memcmp(event.data, "ack", 3) == 0);
+    CHECK(k4_conn_event(conn, &event) && event.kind == K4_EVENT_MESSAGE && event.skip == K4_SKIP_OTHER_CHANNEL && event.message == -1);
+    CHECK(event.len == 6 && memcmp(event.data, "noise1", 6) == 0);
+    CHECK(k4_conn_event(conn, &event) && event.kind == K4_EVENT_MESSAGE && event.skip == K4_SKIP_PING && memcmp(event.data, "ping2", 5) == 0);
+    CHECK(k4_conn_event(conn, &event) && event.kind == K4_EVENT_PONG && event.len == 1 && event.data[0] == 'q');
+    CHECK(k4_conn_event(conn, &event) && event.kind == K4_EVENT_REFUSED && event.code == K4_REFUSED_RANGE && event.offset == 6);
+    CHECK(event.len == 7 && memcmp(event.data, "b X 1;!", 7) == 0);
+    CHECK(k4_conn_event(conn, &event) && event.kind == K4_EVENT_CLOSE && event.code == 1001 && event.len == 3);
+    EQUAL(k4_conn_event(conn, &event), 0);
+    k4_conn_stats s;
+    k4_conn_stats_get(conn, &s);
+    EQUAL(s.pings, 2);
+    EQUAL(s.control, 3);
+    EQUAL(s.skipped, 6);
+    EQUAL(s.refused, 1);
+    EQUAL(s.events_lost, 0);
+
+    /* The second refusal of a kind is counted, not shown; after a reset it is shown again. */
+    k4_conn_reset(conn);
+    EQUAL(message(conn, "!"), K4_CONN_EVENTS);
+    EQUAL(message(conn, "!"), 0);
+    k4_conn_reset(conn);
+    EQUAL(message(conn, "!"), K4_CONN_EVENTS);
+    k4_feed_close(feed);
+}
+
+static void a_flood_of_answers_is_bounded(void)
+{
+    k4_feed *feed = open_feed();
+    k4_conn *conn = open_conn(feed, "a");
+    uint8_t *out;
+    size_t room = k4_conn_buffer(conn, &out), len = 0;
+    uint64_t sent = 0;
+    for (; len + 5 <= room; len += 5, sent++)
+        memcpy(out + len, "\x81\x03" "ack", 5);
+    EQUAL(k4_conn_recv(conn, len, wall, mono), K4_CONN_EVENTS);
+    k4_event event;
+    uint64_t got = 0;
+    while (k4_conn_event(conn, &event))
+        got++;
+    EQUAL(got, K4_EVENTS_MAX);
+    k4_conn_stats s;
+    k4_conn_stats_get(conn, &s);
+    EQUAL(s.events_lost, sent - got);
+    k4_feed_close(feed);
+}
+
+static void failures_are_final_and_counted(void)
+{
+    k4_feed *feed = open_feed();
+    k4_conn *conn = open_conn(feed, "a");
+    const char *reason;
+    EQUAL(FRAMES(conn, "\x81\x07" "b BTC 5" "\xc1\x00" "\x81\x07" "b BTC 6"), K4_CONN_FAILED);
+    EQUAL(k4_conn_failure(conn, &reason), 1002);
+    CHECK(strcmp(reason, "reserved bit set in a frame") == 0);
+    EQUAL(FRAMES(conn, "\x81\x07" "b BTC 7"), K4_CONN_FAILED);
+    EQUAL(feed->lanes[K4_RECORD_BBO].segment.head, 1);
+    k4_conn_reset(conn);
+    EQUAL(FRAMES(conn, "\x81\x01\xff"), K4_CONN_FAILED);
+    EQUAL(k4_conn_failure(conn, &reason), 1007);
+    k4_conn_reset(conn);
+    EQUAL(FRAMES(conn, "\x81\x7e\x03\xe9"), K4_CONN_FAILED);
+    EQUAL(k4_conn_failure(conn, &reason), 1009);
+    k4_conn_reset(conn);
+    char *big = calloc(1, 1002);
+    CHECK(big != NULL);
+    memset(big, 'x', 1001);
+    EQUAL(message(conn, big), K4_CONN_FAILED);
+    free(big);
+    k4_conn_reset(conn);
+    EQUAL(k4_conn_failure(conn, &reason), 0);
+    EQUAL(message(conn, "b BTC 8"), 0);
+    EQUAL(feed->lanes[K4_RECORD_BBO].segment.head, 2);
+    k4_conn_stats s;
+    k4_conn_stats_get(conn, &s);
+    EQUAL(s.failed_protocol, 1);
+    EQUAL(s.failed_utf8, 1);
+    EQUAL(s.failed_size, 2);
+    k4_feed_close(feed);
+}
+
+static void a_step_of_the_clock_is_flagged_once_per_segment(void)
+{
+    k4_feed *feed = open_feed();
+    k4_conn *conn = open_conn(feed, "a");
+    const char *text[] = {"b BTC 1", "b BTC 2", "b BTC 3;b BTC 4", "t BTC 1;b BTC 5"};
+    const int64_t stepped[] = {0, 9999999, 19999999, 19999999}; /* 9.999999 ms is none, 10 ms is one */
+    for (int i = 0; i < 4; i++)
+        k4_conn_message(conn, (const uint8_t *)text[i], strlen(text[i]), wall + mono + stepped[i], mono);
+    const int expect[] = {0, 0, K4_FLAG_CLOCK_STEP, 0, 0};
+    for (int i = 0; i < 5; i++)
+        EQUAL(published(feed, K4_RECORD_BBO, (uint64_t)i)->flags & K4_FLAG_CLOCK_STEP, expect[i]);
+    EQUAL(published(feed, K4_RECORD_TRADE, 0)->flags & K4_FLAG_CLOCK_STEP, K4_FLAG_CLOCK_STEP);
+    k4_feed_close(feed);
+}
+
+static void a_takeover_publishes_nothing_twice(void)
+{
+    k4_feed *feed = open_feed();
+    k4_conn *conn = open_conn(feed, "a");
+    uint64_t bbos = feed->lanes[K4_RECORD_BBO].segment.head, trades = feed->lanes[K4_RECORD_TRADE].segment.head;
+    message(conn, "b BTC 105;b ETH 107;t BTC 101;t BTC 104;t BTC 102");
+    EQUAL(feed->lanes[K4_RECORD_BBO].segment.head, bbos + 2);
+    k4_feed_close(feed);
+    feed = open_feed();
+    conn = open_conn(feed, "a");
+    message(conn, "b BTC 104;b BTC 105;b ETH 107;t BTC 101;t BTC 102;t BTC 104");
+    EQUAL(feed->lanes[K4_RECORD_BBO].segment.head, bbos + 2);
+    EQUAL(feed->lanes[K4_RECORD_TRADE].segment.head, trades + 3);
+    message(conn, "b BTC 106;b BTC 107;t BTC 103;t BTC 106");
+    EQUAL(published(feed, K4_RECORD_BBO, bbos + 2)->flags, K4_FLAG_ONE_SIDED | K4_FLAG_RESTART);
+    EQUAL(published(feed, K4_RECORD_BBO, bbos + 3)->flags, K4_FLAG_ONE_SIDED);
+    EQUAL(published(feed, K4_RECORD_TRADE, trades + 3)->flags, K4_FLAG_LATE | K4_FLAG_RESTART);
+    EQUAL(published(feed, K4_RECORD_TRADE, trades + 4)->flags, K4_FLAG_GAP);
+    k4_feed_close(feed);
+}
+
+static void mistakes_are_told(void)
+{
+    static const struct k4_message two[] = {
+        {.kind = "bbo", .record = K4_RECORD_BBO, .order = K4_ORDER_INCREASING, .line = 10},
+        {.kind = "bbo", .record = K4_RECORD_BBO, .order = K4_ORDER_LEADER, .line = 14},
+    };
+    static const struct k4_product torn = {"nova", "swap", two, 2, decline, parse};
+    k4_feed *feed = open_feed();
+    CHECK(k4_conn_open(feed, &torn, "x", "", 1000, error, sizeof error) == NULL);
+    CHECK(strstr(error, "lines 10 and 14") != NULL);
+    CHECK(k4_conn_open(feed, &product, "", "", 1000, error, sizeof error) == NULL);
+    CHECK(strstr(error, "name must have 1 to 63 bytes") != NULL);
+    EQUAL(k4_feed_segment(feed, K4_RECORD_BBO, "other", &options, error, sizeof error), K4_BAD_ARGUMENT);
+    CHECK(strstr(error, "publishes bbo to segment nova_bbo already") != NULL);
+    EQUAL(k4_feed_segment(feed, 99, "other", &options, error, sizeof error), K4_BAD_ARGUMENT);
+    EQUAL(k4_feed_symbol(feed, &product, K4_RECORD_DEPTH5, (const uint8_t *)"BTC", 3), -K4_BAD_ARGUMENT);
+    EQUAL(k4_feed_symbol(feed, &product, K4_RECORD_BBO, (const uint8_t *)"", 0), -K4_BAD_SYMBOL);
+    EQUAL(k4_feed_symbol_state(feed, K4_RECORD_BBO, 77, K4_STATE_STALE, 1), K4_BAD_ARGUMENT);
+    EQUAL(k4_feed_symbol_state(feed, K4_RECORD_BBO, 0, K4_STATE_STALE, 1), K4_OK);
+    /* A segment that comes after the connection is served, too. */
+    k4_conn *conn = open_conn(feed, "late");
+    k4_conn_stats s;
+    k4_conn_stats_get(conn, &s);
+    EQUAL(s.no_segment, 0);
+    k4_feed_close(feed);
+
+    feed = k4_feed_open();
+    conn = open_conn(feed, "early");
+    message(conn, "b BTC 500");
+    EQUAL(k4_feed_segment(feed, K4_RECORD_BBO, "fresh", &options, error, sizeof error), K4_OK);
+    EQUAL(k4_feed_symbol(feed, &product, K4_RECORD_BBO, (const uint8_t *)"BTC", 3), 0);
+    message(conn, "b BTC 501;t BTC 1");
+    EQUAL(feed->lanes[K4_RECORD_BBO].segment.head, 1);
+    k4_conn_stats_get(conn, &s);
+    EQUAL(s.no_segment, 2);
+    k4_feed_close(feed);
+}
+
+int main(void)
+{
+    void (*const tests[])(void) = {
+        records_arrive,
+        everything_else_is_an_event,
+        a_flood_of_answers_is_bounded,
+        failures_are_final_and_counted,
+        a_step_of_the_clock_is_flagged_once_per_segment,
+        a_takeover_publishes_nothing_twice,
+        mistakes_are_told,
+    };
+    for (size_t i = 0; i < sizeof tests / sizeof *tests; i++) {
+        segment_dir_make();
+        tests[i]();
+        segment_dir_remove();
+    }
+    return check_failures != 0;
+}
