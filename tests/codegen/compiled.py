@@ -1,0 +1,157 @@
+"""Generated parsers, compiled into a throw-away library, and the reference interpreter, both as plain outcomes that compare equal."""
+
+from __future__ import annotations
+
+import ctypes
+import struct
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from k4._codegen import bind, fbs, generate, ir, places, tolerant
+from k4._codegen.reference import Interpreter, Outcome, Record, Refusal
+
+RECORDS = fbs.load(places.schema() / "records.fbs")
+REFUSALS = ("", "malformed", "depth", "utf8", "missing", "duplicate", "type", "range", "unmapped", "symbol")
+SKIPS = (
+    None, "control", "ack", "error", "pong", "ping", "notice", "instrument", "vars", "empty", "unchanged", "other_channel", "other_product",
+    "dropped_class", "stale_book", "unknown_template",
+)  # fmt: skip
+STRICT = ("-std=c11", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror")
+SOURCES = ("k4_json", "k4_text", "k4_number", "k4_xxh64", "k4_parse", "k4_decode", "k4_product")
+_FORMATS = {"byte": "b", "ubyte": "B", "bool": "B", "short": "h", "ushort": "H", "int": "i", "uint": "I", "long": "q", "ulong": "Q"}
+_INT64_MIN = -(1 << 63)
+_NO_FAST = """#include "k4_decode.h"
+bool {name}(const uint8_t *text, size_t len, struct k4_scratch *scratch);
+bool {name}(const uint8_t *text, size_t len, struct k4_scratch *scratch)
+{{
+    (void)text;
+    (void)len;
+    (void)scratch;
+    return false;
+}}
+"""
+
+Item = tuple[object, ...]  # ("record", word, message, symbol, bytes) or ("refused", code, message, offset)
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What a frame gave, whoever read it."""
+
+    items: tuple[Item, ...]
+    skip: str | None
+    skip_message: int | None
+
+
+class _Decoded(ctypes.Structure):
+    _fields_ = (
+        ("record", ctypes.c_int),
+        ("refusal", ctypes.c_int),
+        ("message", ctypes.c_int),
+        ("offset", ctypes.c_uint32),
+        ("symbol_len", ctypes.c_uint32),
+        ("symbol", ctypes.POINTER(ctypes.c_uint8)),
+        ("data", ctypes.POINTER(ctypes.c_uint8)),
+        ("size", ctypes.c_uint32),
+    )
+
+
+def write_sources(folder: Path, exchange: ir.Exchange) -> list[Path]:
+    """The generated files of one exchange, with a fast tier that declines all: what to compile, core included."""
+    (folder / "k4_records.h").write_text(generate.records_header(RECORDS))
+    (folder / "parser.c").write_text(tolerant.render_exchange(exchange, RECORDS))
+    (folder / "products.c").write_text(generate.products_source([exchange], "test"))
+    names = [f"k4_fast_{tolerant.ident(exchange.name)}_{tolerant.ident(product.name)}" for product in exchange.products]
+    for i, name in enumerate(names):
+        (folder / f"fast{i}.c").write_text(_NO_FAST.format(name=name))
+    made = [folder / "parser.c", folder / "products.c", *(folder / f"fast{i}.c" for i in range(len(names)))]
+    return made + [places.csrc() / f"{name}.c" for name in SOURCES]
+
+
+def compile_all(folder: Path, sources: list[Path], output: Path, *flags: str, compiler: str = "gcc") -> None:
+    command = [compiler, *STRICT, *flags, f"-I{folder}", f"-I{places.csrc()}", *map(str, sources), "-o", str(output)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr[:4000]
+
+
+class Tolerant:
+    """The tolerant tier of one product, compiled."""
+
+    def __init__(self, library: ctypes.CDLL, exchange: ir.Exchange, product: str, symbol: str = "") -> None:
+        self.library = library
+        library.k4_product_find.restype = ctypes.c_void_p
+        library.k4_decoder_open.restype = ctypes.c_void_p
+        library.k4_decoder_open.argtypes = (ctypes.c_void_p, ctypes.c_char_p, ctypes.c_int)
+        library.k4_decoder_push.argtypes = (ctypes.c_void_p, ctypes.c_char_p, ctypes.c_size_t)
+        library.k4_decoder_item.argtypes = (ctypes.c_void_p, ctypes.c_int, ctypes.POINTER(_Decoded))
+        for name in ("skip", "skip_message", "close"):
+            getattr(library, f"k4_decoder_{name}").argtypes = (ctypes.c_void_p,)
+        found = library.k4_product_find(exchange.name.encode(), product.encode())
+        assert found, product
+        self.decoder = library.k4_decoder_open(found, symbol.encode(), 2)
+
+    def close(self) -> None:
+        self.library.k4_decoder_close(self.decoder)
+
+    def __call__(self, frame: bytes) -> Given:
+        count = self.library.k4_decoder_push(self.decoder, frame, len(frame))
+        assert count >= 0
+        items = tuple(self._item(i) for i in range(count))
+        taker = self.library.k4_decoder_skip_message(self.decoder)
+        return Given(items, SKIPS[self.library.k4_decoder_skip(self.decoder)], None if taker < 0 else taker)
+
+    def _item(self, i: int) -> Item:
+        out = _Decoded()
+        self.library.k4_decoder_item(self.decoder, i, ctypes.byref(out))
+        message = None if out.message < 0 else out.message
+        if out.record == 0:
+            return ("refused", REFUSALS[out.refusal], message, out.offset)
+        word = RECORDS.records[out.record - 1].word
+        return ("record", word, message, ctypes.string_at(out.symbol, out.symbol_len).decode(), ctypes.string_at(out.data, out.size))
+
+
+class Reference:
+    """The reference interpreter of the same product."""
+
+    def __init__(self, exchange: ir.Exchange, product: str, symbol: str = "") -> None:
+        others = tuple(bind.bind(exchange, other.name) for other in exchange.products if other.name != product)
+        self.interpreter = Interpreter(RECORDS, bind.bind(exchange, product), others, symbol or None)
+
+    def __call__(self, frame: bytes) -> Given:
+        return given(self.interpreter.decode(frame))
+
+
+def given(outcome: Outcome) -> Given:
+    """The reference's outcome, records as the bytes they are in shared memory."""
+    return Given(tuple(_plain(item) for item in outcome.items), outcome.skip, outcome.skip_message)
+
+
+def _plain(item: Record | Refusal) -> Item:
+    if isinstance(item, Refusal):
+        return ("refused", item.code, item.message, item.offset)
+    return ("record", item.record, item.message, item.symbol, pack(item))
+
+
+def pack(item: Record) -> bytes:
+    """A record as its layout has it: absent values as sentinels, pads zero, what the feed fills in as a parser leaves it."""
+    record = RECORDS.record(item.record)
+    assert record is not None
+    own = {"instrument": 0, "source": 0, "recv_ns": None, "flags": item.flags, "price_exp": item.price_exp, "qty_exp": item.qty_exp}
+    out = b""
+    for field in record.fields:
+        value = 0 if field.kind == "pad" else own[field.name] if field.name in own else item.values[field.name]
+        values = value if isinstance(value, list) else [value]
+        missing = -1 if field.kind == "count" else _INT64_MIN
+        filler = 0 if field.kind == "pad" else None
+        values = values + [filler] * (max(field.length, 1) - len(values))
+        out += b"".join(struct.pack(f"<{_FORMATS[field.scalar]}", missing if one is None else one) for one in values)
+    assert len(out) == record.size
+    return out
+
+
+def build(folder: Path, exchange: ir.Exchange, compiler: str = "gcc") -> ctypes.CDLL:
+    """Compiles the exchange's parsers into a shared library and loads it."""
+    library = folder / "parser.so"
+    compile_all(folder, write_sources(folder, exchange), library, "-O1", "-shared", "-fPIC", compiler=compiler)
+    return ctypes.CDLL(str(library))
