@@ -250,30 +250,41 @@ def test_a_port_where_nobody_listens_is_tried_until_somebody_does(bench: Bench, 
     run(main())
 
 
-def test_tls_is_verified(bench: Bench, tls: Authority, lines: Lines, tmp_path: Path) -> None:
-    """An unknown CA, a name that is not in the certificate, and a port without TLS."""
+async def greet(peer: Peer) -> None:
+    peer.send_raw(b"220 mail.example ready\r\n")
+    await asyncio.sleep(5)
 
-    async def reason(context: ssl.SSLContext | None, client: ssl.SSLContext, host: str = "127.0.0.1") -> str:
-        async with serve(context, plain) as server:
+
+async def deaf(_: Peer) -> None:
+    await asyncio.sleep(5)
+
+
+def test_tls_is_verified(bench: Bench, tls: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An unknown CA, another CA, a name that is not in the certificate, and ports without TLS: each refused and named."""
+
+    async def reason(context: ssl.SSLContext | None, client: ssl.SSLContext, host: str = "127.0.0.1", script: Script = plain) -> str:
+        async with serve(context, script, host=host) as server:
             core = bench.connection(server.port)
-            link = Link(core, bench.native.lib, bench.native.ffi, core._slots[0], target(f"wss://{host}:{server.port}/"))
+            url = f"wss://{host}:{server.port}/"
+            link = Link(core, bench.native.lib, bench.native.ffi, core._slots[0], target(url))
             with pytest.raises(LinkError) as caught:
-                await dial(link, f"wss://{host}:{server.port}/", client, Resolver())
+                await dial(link, url, client, Resolver())
             assert link.state is State.LOST
+            assert not [peer for peer in server.peers if peer.target], "no request has left"
             core.close()
             return str(caught.value).replace(str(server.port), "PORT")
 
     async def main() -> None:
-        stranger = ssl.create_default_context()
-        assert await reason(tls.server(), stranger) == (
-            "127.0.0.1:PORT: the certificate is not trusted: unable to get local issuer certificate; is its CA in tls.ca_file?"
-        )
-        assert await reason(tls.server(), tls.client(), "127.0.0.2") == (
-            "127.0.0.2:PORT (127.0.0.2): Connection refused"
-        )
-        other = authority(tmp_path)
-        assert "certificate is not trusted" in await reason(other.server(), tls.client())
-        assert (await reason(None, tls.client())).endswith("does this port speak TLS?")
+        unknown = "127.0.0.1:PORT: the certificate is not trusted: unable to get local issuer certificate; is its CA in tls.ca_file?"
+        assert await reason(tls.server(), ssl.create_default_context()) == unknown
+        assert "the certificate is not trusted: " in await reason(authority(tmp_path).server(), tls.client())
+        other_name = await reason(tls.server(), tls.client(), "127.0.0.2")
+        assert other_name == "127.0.0.2:PORT: the certificate is not trusted: IP address mismatch"
+        text = await reason(None, tls.client(), script=greet)
+        assert text.startswith("127.0.0.1:PORT (127.0.0.1): TLS failed: ")
+        assert text.endswith("; does this port speak TLS?")
+        monkeypatch.setattr("k4.link.DIAL_S", 0.3)
+        assert await reason(None, tls.client(), script=deaf) == "127.0.0.1:PORT (127.0.0.1): no connection within 0.3 s"
 
     run(main())
 
@@ -578,10 +589,10 @@ def test_frames_that_mean_nothing_are_shown_once(bench: Bench, tls: Authority, l
 
 
 def test_stopping_while_dialling_and_while_waiting_is_quick(bench: Bench) -> None:
-    with socket.socket() as deaf:
-        deaf.bind(("127.0.0.1", 0))
-        deaf.listen(1)
-        port = deaf.getsockname()[1]
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen(1)
+        port = silent.getsockname()[1]
 
         async def main() -> None:
             connection = bench.connection(port)

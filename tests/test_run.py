@@ -107,6 +107,7 @@ class Feed:
     def __init__(self) -> None:
         self.id = 0
         self.peers: list[Peer] = []
+        self.paused = False
 
     async def __call__(self, peer: Peer) -> None:
         await peer.handshake()
@@ -117,7 +118,7 @@ class Feed:
     async def go(self) -> None:
         while True:
             self.id += 1
-            for peer in self.peers:
+            for peer in () if self.paused else self.peers:
                 peer.send(BBO.format(self.id))
             await asyncio.sleep(0.01)
 
@@ -202,14 +203,19 @@ def test_states_follow_the_data(stage: Stage) -> None:
     live, stale = 0, 1
 
     async def main() -> None:
-        async with market(stage) as (server, _), stage.running("run", stage.config(server.port)):
+        async with market(stage) as (server, feed), stage.running("run", stage.config(server.port)):
             view = await reading(stage)
             await until(lambda: symbol_state(stage, view, 0) == ("FOOBAR", live))
             assert symbol_state(stage, view, 1) == ("SILENT", stale)
+            feed.paused = True
+            await asyncio.sleep(0.5)
+            assert symbol_state(stage, view, 0) == ("FOOBAR", live), "quiet, but its connections are up"
             for peer in server.peers:
                 peer.writer.transport.abort()
-            server.peers.clear()
             await until(lambda: symbol_state(stage, view, 0) == ("FOOBAR", stale))
+            await until(lambda: len(feed.peers) == 2)
+            assert symbol_state(stage, view, 0) == ("FOOBAR", stale), "no connection has brought anything since"
+            feed.paused = False
             await until(lambda: symbol_state(stage, view, 0) == ("FOOBAR", live))
             stage.native.lib.k4_view_close(view)
 
@@ -222,8 +228,16 @@ def test_a_killed_worker_is_replaced_and_readers_go_on(stage: Stage) -> None:
             view = await reading(stage)
             os.kill(worker_pid(stage), signal.SIGKILL)
             await until(lambda: len(stage.events("started")) == 2)
-            stage.ids(view)
-            await until(lambda: len(stage.ids(view)) > 3)
+            before = stage.ids(view)
+            after: list[int] = []
+
+            def enough() -> bool:
+                after.extend(stage.ids(view))
+                return len(after) > 20
+
+            await until(enough)
+            assert after == sorted(set(after))
+            assert after[0] > max(before, default=0), "the successor knows what has been published"
             process.terminate()
             assert await process.wait() == 0
             stage.native.lib.k4_view_close(view)

@@ -101,7 +101,7 @@ class Server:
 
 
 @asynccontextmanager
-async def serve(context: ssl.SSLContext | None, script: Script, port: int = 0) -> AsyncIterator[Server]:
+async def serve(context: ssl.SSLContext | None, script: Script, port: int = 0, host: str = "127.0.0.1") -> AsyncIterator[Server]:
     """Serves every client by `script`; `server.peers` grows with each. The script's end closes the connection."""
     peers: list[Peer] = []
     tasks: set[asyncio.Task[None]] = set()
@@ -121,7 +121,7 @@ async def serve(context: ssl.SSLContext | None, script: Script, port: int = 0) -
         tasks.add(task)
         task.add_done_callback(tasks.discard)
 
-    server = await asyncio.start_server(accept, "127.0.0.1", port, ssl=context)
+    server = await asyncio.start_server(accept, host, port, ssl=context)
     try:
         yield Server(server.sockets[0].getsockname()[1], peers)
     finally:
