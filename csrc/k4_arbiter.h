@@ -9,7 +9,7 @@
  *
  *     instrument:  epoch, newest id | set of recent ids         connection x instrument:  epoch, last id, target, behind since
  *
- * Memory: per instrument 256 bytes, with ids of events 8 x window more, per connection and instrument 32; all of it mapped at
+ * Memory: per instrument 208 bytes, with ids of events 8 x window more, per connection and instrument 32; all of it mapped at
  * once and touched only by instruments that have records. Adding instruments may move it; deciding never allocates.
  */
 #ifndef K4_ARBITER_H
@@ -27,6 +27,7 @@ enum {
 };
 #define K4_ARBITER_SETTLE_NS INT64_C(1000000000)  /* "one second" of the rules */
 #define K4_ARBITER_GIVE_UP_NS INT64_C(10000000000) /* the same for what the order of TCP contradicts */
+#define K4_ARBITER_COPY_NS INT64_C(250000000) /* a standby's copy of what the leader brought follows within this */
 
 enum k4_rule {
     K4_RULE_UNSET = 0,  /* nobody asked for the instrument: nothing is published */
@@ -77,7 +78,8 @@ struct k4_arbiter_instrument {
     int64_t first_engine_ns;
     int64_t begun_ns;     /* when it did */
     int64_t old_id;       /* `id` at the end of the epoch before; INT64_MIN: none */
-    int64_t waiting_ns;   /* leader: since when a standby has records that the leader has not */
+    int64_t leader_ns;    /* when the leader last brought something */
+    int64_t waiting_ns;   /* since when a standby has records that the leader has not; INT64_MIN: it has not */
     uint32_t epoch;
     uint8_t rule;         /* enum k4_rule */
     uint8_t started;      /* something was published */

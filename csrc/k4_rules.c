@@ -319,15 +319,17 @@ struct k4_verdict k4_rule_leader(struct k4_arbiter *arbiter, struct k4_arbiter_i
     struct k4_verdict v = {.publish = true, .flags = a->flags & K4_FLAG_RESET, .lag_ns = -1};
     bool lives = in->leader != 0 && in->leader_life == arbiter->life[in->leader - 1];
     if (!lives || in->leader != a->conn + 1) {
-        if (lives && in->waiting_ns == NEVER)
+        /* Soon after the leader's last record this is its copy, later one that the leader does not have. */
+        if (lives && in->waiting_ns == NEVER && a->now_ns - in->leader_ns >= K4_ARBITER_COPY_NS)
             in->waiting_ns = a->now_ns;
-        if (lives && a->now_ns - in->waiting_ns < K4_ARBITER_SETTLE_NS)
+        if (lives && (in->waiting_ns == NEVER || a->now_ns - in->waiting_ns < K4_ARBITER_SETTLE_NS))
             return (struct k4_verdict){.cause = K4_CAUSE_STANDBY, .lag_ns = -1};
         if (in->leader != 0)
             v.flags |= K4_FLAG_SWITCH;
         in->leader = (uint16_t)(a->conn + 1);
         in->leader_life = arbiter->life[a->conn];
     }
+    in->leader_ns = a->now_ns;
     in->waiting_ns = NEVER;
     return v;
 }

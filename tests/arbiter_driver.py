@@ -6,6 +6,7 @@ import ctypes
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 ROOT = Path(__file__).resolve().parent.parent
 ABSENT = -(1 << 63)
@@ -50,9 +51,25 @@ class Verdict:
 def compile_library(folder: Path, headers: Path) -> ctypes.CDLL:
     library = folder / "arbiter_driver.so"
     subprocess.run(
-        ["gcc", "-std=c11", "-O2", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror", "-shared", "-fPIC", f"-I{headers}",
-         f"-I{ROOT / 'csrc'}", str(ROOT / "tests/c/arbiter_driver.c"), *(str(ROOT / "csrc" / name) for name in ("k4_arbiter.c", "k4_rules.c")),
-         str(ROOT / "csrc/k4_idset.c"), "-o", str(library)],
+        [
+            "gcc",
+            "-std=c11",
+            "-O2",
+            "-Wall",
+            "-Wextra",
+            "-Wconversion",
+            "-Wshadow",
+            "-Werror",
+            "-shared",
+            "-fPIC",
+            f"-I{headers}",
+            f"-I{ROOT / 'csrc'}",
+            str(ROOT / "tests/c/arbiter_driver.c"),
+            *(str(ROOT / "csrc" / name) for name in ("k4_arbiter.c", "k4_rules.c")),
+            str(ROOT / "csrc/k4_idset.c"),
+            "-o",
+            str(library),
+        ],
         check=True,
     )
     lib = ctypes.CDLL(str(library))
@@ -85,7 +102,7 @@ class Arbiter:
     def close(self) -> None:
         self.lib.driver_close(self.handle)
 
-    def __enter__(self) -> Arbiter:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -13,6 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
 from tests.arbiter_driver import (
     ABSENT,
     BACKFILL,
@@ -30,8 +33,6 @@ from tests.arbiter_driver import (
     Verdict,
     compile_library,
 )
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 MS = 1_000_000
 EXAMPLES = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -161,7 +162,9 @@ def play(world: World, script: list[Op], *, lose: int = 0, keep_one: bool = Fals
 
 @given(ops(resets=True), st.booleans(), st.booleans(), st.integers(1, 4))
 @EXAMPLES
-def test_state_is_published_once_in_order_and_never_late(lib: ctypes.CDLL, script: list[Op], signals: bool, engine: bool, step: int) -> None:
+def test_state_is_published_once_in_order_and_never_late(
+    lib: ctypes.CDLL, script: list[Op], signals: bool, engine: bool, step: int
+) -> None:
     with Arbiter(lib, INCREASING) as arbiter:
         world = World(arbiter, step, signals, engine)
         play(world, script)
@@ -219,8 +222,14 @@ class Window:
         return "new" if new else "late"
 
 
-@given(st.lists(st.tuples(st.integers(0, 3), st.one_of(st.integers(90, 140), st.integers(0, 10**6), st.integers(-(2**63) + 1, 2**63 - 1))), max_size=120),
-       st.sampled_from([WINDOW, CONTIGUOUS]), st.sampled_from([16, 64]))
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 3), st.one_of(st.integers(90, 140), st.integers(0, 10**6), st.integers(-(2**63) + 1, 2**63 - 1))),
+        max_size=120,
+    ),
+    st.sampled_from([WINDOW, CONTIGUOUS]),
+    st.sampled_from([16, 64]),
+)
 @EXAMPLES
 def test_events_agree_with_a_plain_set(lib: ctypes.CDLL, arrivals: list[tuple[int, int]], rule: int, size: int) -> None:
     """Any ids from any connection, all within a second: every verdict, flag and gap is that of the model."""
@@ -297,9 +306,21 @@ def test_hashed_ids_are_a_set_of_the_last_n(lib: ctypes.CDLL, arrivals: list[tup
                 recent = [*recent, identity][-size:]
 
 
-@given(st.lists(st.tuples(st.integers(0, 7), st.integers(0, 50), st.integers(0, 3 * SECOND), st.sampled_from([0, 0, 0, RESET, BACKFILL]),
-                          st.sampled_from([ABSENT, 0, SECOND, 30 * SECOND])), max_size=60),
-       st.sampled_from([INCREASING, STEPPING, WINDOW, CONTIGUOUS, LEADER]), st.integers(0, 60), st.booleans())
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(0, 7),
+            st.integers(0, 50),
+            st.integers(0, 3 * SECOND),
+            st.sampled_from([0, 0, 0, RESET, BACKFILL]),
+            st.sampled_from([ABSENT, 0, SECOND, 30 * SECOND]),
+        ),
+        max_size=60,
+    ),
+    st.sampled_from([INCREASING, STEPPING, WINDOW, CONTIGUOUS, LEADER]),
+    st.integers(0, 60),
+    st.booleans(),
+)
 @EXAMPLES
 def test_nothing_is_silenced_for_good(
     lib: ctypes.CDLL, chaos: list[tuple[int, int, int, int, int]], rule: int, start: int, fresh: bool
@@ -324,7 +345,9 @@ def test_nothing_is_silenced_for_good(
         assert sum(v.has(RESET) for v in verdicts) <= 2
 
 
-@given(st.lists(st.integers(0, 30), min_size=1, max_size=40), st.lists(st.integers(0, 45), max_size=40), st.sampled_from([INCREASING, WINDOW]))
+@given(
+    st.lists(st.integers(0, 30), min_size=1, max_size=40), st.lists(st.integers(0, 45), max_size=40), st.sampled_from([INCREASING, WINDOW])
+)
 @EXAMPLES
 def test_nothing_is_published_twice_across_a_restart(lib: ctypes.CDLL, before: list[int], after: list[int], rule: int) -> None:
     published: list[tuple[int, int]] = []

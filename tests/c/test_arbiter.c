@@ -152,9 +152,13 @@ static void leaders(void)
     now += 30 * S; /* a quiet instrument is no silence */
     EQUAL(say_id(b, 2), -K4_CAUSE_STANDBY);
     EQUAL(say_id(a, 2), 0);
+    EQUAL(say_id(b, 2), -K4_CAUSE_STANDBY); /* a copy */
+    now += 250 * MS;
     EQUAL(say_id(b, 3), -K4_CAUSE_STANDBY);
-    now += 1 * S;
-    EQUAL(say_id(b, 4), K4_FLAG_SWITCH);
+    now += 999 * MS;
+    EQUAL(say_id(b, 4), -K4_CAUSE_STANDBY);
+    now += 1 * MS;
+    EQUAL(say_id(b, 5), K4_FLAG_SWITCH);
     EQUAL(say_id(a, 4), -K4_CAUSE_STANDBY);
     k4_arbiter_leave(&arbiter, b);
     EQUAL(say_id(a, 5), K4_FLAG_SWITCH);
