@@ -94,7 +94,7 @@ class Writer:
 
 def compile_writer(folder: Path, headers: Path) -> Path:
     program = folder / "segment_writer"
-    core = [str(ROOT / "csrc" / f"k4_{name}.c") for name in ("symtab", "shmfile", "segment", "view")]
+    core = [str(ROOT / "csrc" / f"k4_{name}.c") for name in ("symtab", "shmfile", "takeover", "segment", "view")]
     include = [f"-I{headers}", f"-I{ROOT / 'csrc'}"]
     subprocess.run(
         ["gcc", "-std=c11", "-O2", *STRICT, *include, str(ROOT / "tests/c/segment_writer.c"), *core, "-o", str(program)], check=True, timeout=60
