@@ -84,7 +84,7 @@ def bench(native: Native, tls: Authority, tmp_path: Path) -> Iterator[Bench]:
     assert lib.k4_feed_symbol(feed, lib.k4_product_find(b"binance", b"spot"), record.number, b"FOOBAR", 6) == 0
     yield Bench(native, feed, tls.client(), Venue(native.exchanges["binance"], "spot", native.records))
     lib.k4_feed_close(feed)
-    lib.k4_shm_dir_set(b"/dev/shm")
+    lib.k4_shm_dir_set(b"")
 
 
 def run(main: Coroutine[Any, Any, None]) -> None:

@@ -98,7 +98,7 @@ def stage(native: Native, tls: Authority, tmp_path: Path, monkeypatch: pytest.Mo
     native.lib.k4_shm_dir_set(str(shm).encode())
     env = {**os.environ, "K4_SHM_DIR": str(shm), "XDG_STATE_HOME": str(tmp_path / "state")}
     yield Stage(native, tmp_path, tls, env)
-    native.lib.k4_shm_dir_set(b"/dev/shm")
+    native.lib.k4_shm_dir_set(b"")
 
 
 class Feed:
