@@ -65,7 +65,8 @@ def find(content: str) -> Path | None:
     """A finished build with this content, whatever compiler and flags made it; the one of now is preferred."""
     wanted = folder_for(content)
     if not wanted.is_dir():
-        marks = sorted(wanted.parent.glob(f"*/{CONTENT}"), key=lambda mark: mark.stat().st_mtime, reverse=True)
+        marks = sorted(wanted.parent.glob(f"[!.]*/{CONTENT}"), key=lambda mark: mark.stat().st_mtime, reverse=True)
+        # Not those under a temporary name: they are not whole, or gone in a moment.
         found = next((mark.parent for mark in marks if mark.read_text(encoding="ascii") == content), None)
         if found is None:
             return None

@@ -117,6 +117,15 @@ def test_what_a_killed_build_left_is_cleared(own_cache: Path, fake_compile: list
     assert not left.exists()
 
 
+def test_only_whole_builds_are_found(own_cache: Path, fake_compile: list[Path]) -> None:
+    folder = build.build()
+    for name in (".new-abc", "b" * 32):
+        (folder.parent / name).mkdir()
+        (folder.parent / name / cache.CONTENT).write_text("c" * 64)
+        assert cache.find("c" * 64) == (None if name.startswith(".") else folder.parent / name)
+    assert cache.find("d" * 64) is None
+
+
 def test_sources_changed_meanwhile(own_cache: Path, fake_compile: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
     answers = iter(["a", "b"])
     monkeypatch.setattr(digest, "content", lambda specs: next(answers))
