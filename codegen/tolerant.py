@@ -102,9 +102,14 @@ class ListModel:
 
 @dataclass(frozen=True, slots=True)
 class MatchModel:
+    """One entry of `match`. `wants`: what shows at once that it cannot hold: "absent", "present", "" for neither; `tail`: what the only
+    pattern ends with."""
+
     place: PlaceModel
     patterns: int
     count: int
+    wants: str
+    tail: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -330,7 +335,11 @@ class _Builder:
         first = len(self.patterns)
         for i, text in enumerate(match.patterns, first):
             self.patterns.append(PatternModel(i, tuple(_part(part, names) for part in text.parts)))
-        return MatchModel(self._place(walk, self.forest.spot(match.path.steps, start), names), first, len(match.patterns))
+        absent = [text.absent for text in match.patterns]
+        wants = "absent" if all(absent) else "" if any(absent) else "present"
+        last = match.patterns[0].parts[-1] if len(match.patterns) == 1 and match.patterns[0].parts else None
+        tail = last.text if isinstance(last, ir.Lit) else ""
+        return MatchModel(self._place(walk, self.forest.spot(match.path.steps, start), names), first, len(match.patterns), wants, tail)
 
     def _place(self, walk: str, spot: Spot, names: tuple[str, ...]) -> PlaceModel:
         return PlaceModel(walk, spot.node, self.chain(spot.hops, names))

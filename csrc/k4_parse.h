@@ -190,6 +190,22 @@ static inline enum k4_status_of_place k4_place_text(const struct k4_frame *frame
 bool k4_holds(struct k4_frame *frame, const struct k4_walk *walk, unsigned node, const struct k4_hop *hop,
     const struct k4_pattern *patterns, uint32_t count, uint32_t *twice);
 
+/* What shows at a glance that an entry of `match` cannot hold, for the root's marks: whatever is wrong on the way does not hold
+ * either, and a value that is there on a way with repeated keys has refused the frame before. */
+static inline bool k4_there(const struct k4_walk *walk, unsigned node)
+{
+    return (walk->types[node] & K4_TYPE_MASK) > K4_EMPTY;
+}
+
+/* False only if the value at the root's `node` is a text that does not end with `tail`. */
+static inline bool k4_may_end(const struct k4_frame *frame, unsigned node, const char *tail, uint32_t len)
+{
+    const struct k4_mark *mark = &frame->root.marks[node];
+    if ((frame->root.types[node] & ~K4_TWICE) != K4_STRING)
+        return true;
+    return mark->end - mark->at >= len + 2 && memcmp(frame->json.text + mark->end - 1 - len, tail, len) == 0;
+}
+
 /* ---- each */
 
 /* Called for every element: `@` is the node of the tree in `walk` that the element function knows. */
