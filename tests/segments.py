@@ -18,7 +18,9 @@ ABSENT = -(1 << 63)
 NUMBER = {"bbo": 1, "trade": 2, "aggtrade": 3, "depth5": 4, "depth20": 5}
 
 
-def common(*, source: int = 0, flags: int = 0, event: int = 1, engine: int = ABSENT, recv: int = 2, price_exp: int = -2, qty_exp: int = -4) -> bytes:
+def common(
+    *, source: int = 0, flags: int = 0, event: int = 1, engine: int = ABSENT, recv: int = 2, price_exp: int = -2, qty_exp: int = -4
+) -> bytes:
     return struct.pack("<IHHqqqbb6x", 0, source, flags, event, engine, recv, price_exp, qty_exp)
 
 
@@ -39,7 +41,8 @@ def depth(levels: int, update_id: int, bids: list[tuple[int, int]], asks: list[t
         return [level[part] for level in side] + [ABSENT] * (levels - len(side))
 
     numbers = column(bids, 0) + column(bids, 1) + column(asks, 0) + column(asks, 1)
-    return common(**head) + struct.pack(f"<qBB6x{4 * levels}q{2 * levels}i", update_id, len(bids), len(asks), *numbers, *[-1] * (2 * levels))
+    counts = [-1] * (2 * levels)
+    return common(**head) + struct.pack(f"<qBB6x{4 * levels}q{2 * levels}i", update_id, len(bids), len(asks), *numbers, *counts)
 
 
 class Writer:
@@ -96,9 +99,8 @@ def compile_writer(folder: Path, headers: Path) -> Path:
     program = folder / "segment_writer"
     core = [str(ROOT / "csrc" / f"k4_{name}.c") for name in ("symtab", "shmfile", "takeover", "segment", "view")]
     include = [f"-I{headers}", f"-I{ROOT / 'csrc'}"]
-    subprocess.run(
-        ["gcc", "-std=c11", "-O2", *STRICT, *include, str(ROOT / "tests/c/segment_writer.c"), *core, "-o", str(program)], check=True, timeout=60
-    )
+    source = str(ROOT / "tests" / "c" / "segment_writer.c")
+    subprocess.run(["gcc", "-std=c11", "-O2", *STRICT, *include, source, *core, "-o", str(program)], check=True, timeout=60)
     return program
 
 

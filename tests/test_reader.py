@@ -27,14 +27,14 @@ def program(tmp_path_factory: pytest.TempPathFactory, headers: Path) -> Path:
 
 
 @pytest.fixture
-def shm(monkeypatch: pytest.MonkeyPatch, native: Native) -> Iterator[Path]:  # noqa: ARG001 (readers need it compiled)
+def shm(monkeypatch: pytest.MonkeyPatch, native: Native) -> Iterator[Path]:
     for folder in s.folder_of_segments():
         monkeypatch.setenv("K4_SHM_DIR", str(folder))
         yield folder
 
 
 @pytest.fixture
-def writer(shm: Path, program: Path) -> Iterator[s.Writer]:  # noqa: ARG001 (its folder comes from the environment)
+def writer(shm: Path, program: Path) -> Iterator[s.Writer]:
     made = s.Writer(program)
     yield made
     made.end()
@@ -62,7 +62,7 @@ def test_values_of_a_bbo(writer: s.Writer) -> None:
     writer.symbol("币安人生USDT", "nova", "perp")
     with k4.open("b") as reader:
         assert reader.read() is None
-        writer.put(1, s.bbo(77, 123456, 10000, 123457, 5, source=3, flags=0b10010001, event=1700000000123456789, recv=5, price_exp=-2, qty_exp=-4))
+        writer.put(1, s.bbo(77, 123456, 10000, 123457, 5, source=3, flags=0b10010001, event=1700000000123456789, recv=5))
         r = record(reader.read())
         assert (r.sequence, r.instrument, r.source) == (0, 1, 3)
         assert (r.symbol, r.exchange, r.product) == ("币安人生USDT", "nova", "perp")
@@ -112,7 +112,8 @@ def test_values_of_trades_and_depths(writer: s.Writer) -> None:
     with k4.open("a") as reader:
         writer.put(0, s.aggtrade(4, 10, 12, 3, 100, 200))
         r = record(reader.read())
-        assert (r.agg_id, r.first_id, r.last_id, r.count, r.price, r.qty, r.buyer_is_maker) == (4, 10, 12, 3, Decimal(1), Decimal("0.02"), False)
+        assert (r.agg_id, r.first_id, r.last_id, r.count) == (4, 10, 12, 3)
+        assert (r.price, r.qty, r.buyer_is_maker) == (Decimal(1), Decimal("0.02"), False)
     writer.close()
     for levels in (5, 20):
         writer.open(f"d{levels}", f"depth{levels}")
@@ -225,7 +226,7 @@ def test_snapshot_skips_what_it_already_has(writer: s.Writer, monkeypatch: pytes
         writer.symbol(symbol)
     with k4.open("t") as reader:
         writer.put(0, s.trade(1, 1, 1))
-        original = Reader._latest  # noqa: SLF001
+        original = Reader._latest
 
         def racing(self: Reader, instrument: int) -> Record | None:
             if instrument == 0:
@@ -368,8 +369,8 @@ def test_symbols_sources_and_info(writer: s.Writer) -> None:
     writer.many(0, 20, s.trade(1, 1, 1))
     with k4.open("t") as reader:
         (symbol,) = reader.symbols
-        assert (symbol.symbol, symbol.exchange, symbol.product, symbol.state, symbol.state_since_ns) == ("A", "nova", "spot", "STALE", 12345)
-        assert symbol.last_recv_ns is None
+        assert (symbol.symbol, symbol.exchange, symbol.product) == ("A", "nova", "spot")
+        assert (symbol.state, symbol.state_since_ns, symbol.last_recv_ns) == ("STALE", 12345, None)
         (source,) = reader.sources
         assert (source.name, source.transport, source.wins, source.lead_p50_ns) == ("nova#0", "ws", 0, None)
         info = reader.info
@@ -405,7 +406,8 @@ def test_a_segment_of_another_layout_names_the_fields(writer: s.Writer, shm: Pat
     with pytest.raises(SegmentError) as caught:
         k4.open("t")
     text = str(caught.value)
-    assert text.startswith(f"{path} cannot be read: its trade records have another layout; price: long@48 here, long@56 in the segment; kind: ")
+    assert text.startswith(f"{path} cannot be read: its trade records have another layout; ")
+    assert "; price: long@48 here, long@56 in the segment; kind: " in text
     assert "kind: ubyte@65 here, not there in the segment" in text
     assert "sort: not there here, ubyte@65 in the segment" in text
 
@@ -444,7 +446,7 @@ def test_a_cut_off_file_is_an_error(writer: s.Writer, shm: Path, size: int) -> N
     writer.close()
     with (shm / "k4.t").open("r+b") as file:
         file.truncate(size)
-    with pytest.raises(SegmentError, match="cut off|not a K4 segment"):
+    with pytest.raises(SegmentError, match=r"cut off|not a K4 segment"):
         k4.open("t")
     answer = writer.ask("open t 2 64 8")
     assert answer.startswith(f"error {shm}/k4.t cannot be taken over: ")

@@ -30,7 +30,7 @@ def program(tmp_path_factory: pytest.TempPathFactory, headers: Path) -> Path:
 
 
 @pytest.fixture
-def shm(monkeypatch: pytest.MonkeyPatch, native: Native) -> Iterator[Path]:  # noqa: ARG001 (readers need it compiled)
+def shm(monkeypatch: pytest.MonkeyPatch, native: Native) -> Iterator[Path]:
     for folder in s.folder_of_segments():
         monkeypatch.setenv("K4_SHM_DIR", str(folder))
         yield folder
@@ -75,7 +75,7 @@ class Follower(threading.Thread):
         self.expected = item.sequence + 1
 
 
-def test_python_readers_survive_killed_writers(shm: Path, program: Path) -> None:  # noqa: ARG001 (its folder comes from the environment)
+def test_python_readers_survive_killed_writers(shm: Path, program: Path) -> None:
     first = s.Writer(program)
     first.open("t", "trade", slots=256)
     first.symbol("A")
@@ -117,7 +117,7 @@ def test_python_readers_survive_killed_writers(shm: Path, program: Path) -> None
     assert (newest.sequence, newest.mantissa("price"), newest.flags.name) == (head, epoch, "RESTART")
 
 
-def test_restart_flags_are_per_instrument_and_once(shm: Path, program: Path) -> None:  # noqa: ARG001 (its folder comes from the environment)
+def test_restart_flags_are_per_instrument_and_once(shm: Path, program: Path) -> None:
     writer = s.Writer(program)
     writer.open("t", "trade")
     for symbol in "ABC":
@@ -139,7 +139,7 @@ def test_restart_flags_are_per_instrument_and_once(shm: Path, program: Path) -> 
         successor.end()
 
 
-def test_readers_in_other_processes_see_every_record_once(shm: Path, program: Path, headers: Path, tmp_path: Path) -> None:  # noqa: ARG001
+def test_readers_in_other_processes_see_every_record_once(shm: Path, program: Path, headers: Path, tmp_path: Path) -> None:
     """A C reader beside the Python one, both from the first record on, with a ring that holds everything."""
     example = tmp_path / "reader"
     source = s.ROOT / "examples" / "reader.c"

@@ -30,7 +30,7 @@ def shm(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 @pytest.fixture
-def writer(shm: Path, program: Path) -> Iterator[s.Writer]:  # noqa: ARG001 (its folder comes from the environment)
+def writer(shm: Path, program: Path) -> Iterator[s.Writer]:
     made = s.Writer(program)
     yield made
     made.end()

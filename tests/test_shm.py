@@ -22,14 +22,14 @@ def program(tmp_path_factory: pytest.TempPathFactory, headers: Path) -> Path:
 
 
 @pytest.fixture
-def folder(monkeypatch: pytest.MonkeyPatch, native: Native) -> Iterator[Path]:  # noqa: ARG001 (readers need it compiled)
+def folder(monkeypatch: pytest.MonkeyPatch, native: Native) -> Iterator[Path]:
     for made in s.folder_of_segments():
         monkeypatch.setenv("K4_SHM_DIR", str(made))
         yield made
 
 
 @pytest.fixture
-def writer(folder: Path, program: Path) -> Iterator[s.Writer]:  # noqa: ARG001 (its folder comes from the environment)
+def writer(folder: Path, program: Path) -> Iterator[s.Writer]:
     made = s.Writer(program)
     yield made
     made.end()

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -31,14 +33,14 @@ def program(tmp_path_factory: pytest.TempPathFactory, headers: Path) -> Path:
 
 
 @pytest.fixture
-def shm(monkeypatch: pytest.MonkeyPatch, native: Native) -> Iterator[Path]:  # noqa: ARG001 (readers need it compiled)
+def shm(monkeypatch: pytest.MonkeyPatch, native: Native) -> Iterator[Path]:
     for folder in s.folder_of_segments():
         monkeypatch.setenv("K4_SHM_DIR", str(folder))
         yield folder
 
 
 @pytest.fixture
-def writer(shm: Path, program: Path) -> Iterator[s.Writer]:  # noqa: ARG001 (its folder comes from the environment)
+def writer(shm: Path, program: Path) -> Iterator[s.Writer]:
     made = s.Writer(program)
     yield made
     made.end()
@@ -63,6 +65,11 @@ def run(*command: str | Path, code: int = 0) -> tuple[str, str]:
     done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False, cwd=s.ROOT, env=os.environ)
     assert done.returncode == code, done.stderr
     return done.stdout, done.stderr
+
+
+def follow(segment: str) -> subprocess.Popen[str]:
+    command = [*TAIL, segment, "--json", "--from", "oldest"]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=s.ROOT)
 
 
 def fill(writer: s.Writer, word: str) -> None:
@@ -109,7 +116,10 @@ def test_lines_of_every_kind(writer: s.Writer) -> None:
     head = {"exchange": "nova", "product": "spot", "symbol": "A", "instrument": 0, "source": 0}
     times = {"event_ns": 1, "engine_ns": None, "recv_ns": 2, "price_exp": -2, "qty_exp": -4}
     wanted: dict[str, dict[str, object]] = {
-        "bbo": {"update_id": 1, "bid_price": None, "bid_qty": None, "ask_price": "-0.05", "ask_qty": "0.0000", "bid_count": None, "ask_count": None},
+        "bbo": {
+            "update_id": 1, "bid_price": None, "bid_qty": None, "ask_price": "-0.05", "ask_qty": "0.0000", "bid_count": None,
+            "ask_count": None,
+        },
         "trade": {"trade_id": 8, "price": "1.00", "qty": "12.3456", "buyer_is_maker": True, "kind": "rpi"},
         "aggtrade": {"agg_id": 9, "first_id": 3, "last_id": 4, "count": 2, "price": "0.01", "qty": "0.0001", "buyer_is_maker": False},
         "depth5": {
@@ -132,38 +142,36 @@ def test_lines_of_every_kind(writer: s.Writer) -> None:
         assert json.loads(out) == {"record": word, **head, "flags": [], **times, **wanted[word]}
 
 
-def test_lost_ranges_and_count(writer: s.Writer, examples: dict[str, Path]) -> None:
+def test_count_ends_it_and_counts_records_only(writer: s.Writer, examples: dict[str, Path]) -> None:
     writer.open("x", "trade", slots=8)
     writer.symbol("A")
-    reader = subprocess.Popen([*TAIL, "x", "--json", "--count", "3"], stdout=subprocess.PIPE, text=True, cwd=s.ROOT)
-    others = {name: subprocess.Popen([program, "x", "newest", "3"], stdout=subprocess.PIPE, text=True) for name, program in examples.items()}
-    assert reader.stdout is not None
-    # Until all have opened the segment, one record at a time is harmless: they count only what comes after they have.
-    out = ""
-    for number in range(10_000):
-        writer.many(0, 1, s.trade(number, 1, 1))
-        writer.do("wake")
-        if reader.poll() is not None and all(other.poll() is not None for other in others.values()):
-            break
-        if number % 10 == 0:
-            import time
+    writer.many(0, 20, s.trade(0, 1, 1))
+    for command in ([*TAIL, "x", "--json", "--from", "oldest", "--count", "3"], *([p, "x", "oldest", "3"] for p in examples.values())):
+        out, _ = run(*command)
+        assert [json.loads(line)["trade_id"] for line in out.splitlines()] == [13, 14, 15]
+    assert run(*TAIL, "x", "--json", "--count", "0")[0] == ""
 
-            time.sleep(0.02)
+
+def test_newest_gives_only_what_comes(writer: s.Writer) -> None:
+    writer.open("x", "trade", slots=64)
+    writer.symbol("A")
+    writer.many(0, 5, s.trade(0, 1, 1))
+    reader = subprocess.Popen([*TAIL, "x", "--json", "--count", "3"], stdout=subprocess.PIPE, text=True, cwd=s.ROOT)
+    number = 100  # one after the other until it has seen three: what came before it opened the segment is never among them
+    while reader.poll() is None and number < 10_000:
+        writer.put(0, s.trade(number, 1, 1))
+        writer.do("wake")
+        number += 1
+        time.sleep(0.01)
     out = reader.communicate(timeout=10)[0]
-    ids = [json.loads(line)["trade_id"] for line in out.splitlines() if "lost" not in line]
-    assert len(ids) == 3
-    assert ids == sorted(ids)
-    for name, other in others.items():
-        text = other.communicate(timeout=10)[0]
-        assert len([line for line in text.splitlines() if "lost" not in line]) == 3, name
+    ids = [json.loads(line)["trade_id"] for line in out.splitlines()]
+    assert ids == list(range(ids[0], ids[0] + 3))
+    assert ids[0] >= 100
     assert reader.returncode == 0
 
 
 def test_a_lapped_reader_says_what_it_lost(writer: s.Writer, examples: dict[str, Path]) -> None:
     """Stopped while it holds a place, lapped, then let go on."""
-    import signal
-    import time
-
     writer.open("x", "trade", slots=8)
     writer.symbol("A")
     commands = {"tail": [*TAIL, "x", "--json", "--from", "oldest"], **{name: [str(p), "x", "oldest"] for name, p in examples.items()}}
@@ -189,7 +197,7 @@ def test_a_dead_writer_is_waited_for(writer: s.Writer, program: Path) -> None:
     writer.symbol("A")
     writer.put(0, s.trade(1, 1, 1))
     pid = writer.process.pid
-    reader = subprocess.Popen([*TAIL, "x", "--json", "--from", "oldest"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=s.ROOT)
+    reader = follow("x")
     assert reader.stdout is not None
     assert reader.stderr is not None
     assert json.loads(reader.stdout.readline())["trade_id"] == 1
@@ -212,7 +220,7 @@ def test_a_replaced_segment_is_followed(writer: s.Writer) -> None:
     writer.symbol("A")
     writer.symbol("B")
     writer.put(0, s.trade(1, 1, 1))
-    reader = subprocess.Popen([*TAIL, "x", "--json", "--from", "oldest"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=s.ROOT)
+    reader = follow("x")
     assert reader.stdout is not None
     assert json.loads(reader.stdout.readline())["trade_id"] == 1
     writer.put(1, s.trade(2, 1, 1))
