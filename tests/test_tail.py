@@ -146,7 +146,9 @@ def test_count_ends_it_and_counts_records_only(writer: s.Writer, examples: dict[
     writer.open("x", "trade", slots=8)
     writer.symbol("A")
     writer.many(0, 20, s.trade(0, 1, 1))
-    for command in ([*TAIL, "x", "--json", "--from", "oldest", "--count", "3"], *([p, "x", "oldest", "3"] for p in examples.values())):
+    commands: list[list[str | Path]] = [[*TAIL, "x", "--json", "--from", "oldest", "--count", "3"]]
+    commands += [[program, "x", "oldest", "3"] for program in examples.values()]
+    for command in commands:
         out, _ = run(*command)
         assert [json.loads(line)["trade_id"] for line in out.splitlines()] == [13, 14, 15]
     assert run(*TAIL, "x", "--json", "--count", "0")[0] == ""
