@@ -143,9 +143,7 @@ def decode(
     """Show the records that recorded frames give."""
     from . import decode as work
 
-    _exit(
-        work.run(exchange, product, files, symbol=symbol, reference=reference, json_output=json_output, strict=strict, spec=spec or [])
-    )
+    _exit(work.run(exchange, product, files, symbol=symbol, reference=reference, json_output=json_output, strict=strict, spec=spec or []))
 
 
 @app.command()
@@ -186,9 +184,7 @@ def shm_ls(json_output: Json = False) -> None:
 
 
 @shm_app.command("inspect")
-def shm_inspect(
-    name: Annotated[str, typer.Argument(metavar="SEGMENT", help="Name of the segment.")], json_output: Json = False
-) -> None:
+def shm_inspect(name: Annotated[str, typer.Argument(metavar="SEGMENT", help="Name of the segment.")], json_output: Json = False) -> None:
     """Show a segment's header, symbols and sources."""
     from . import shm
 

@@ -381,5 +381,3 @@ class Connection:
 def _sample(frame: bytes, most: int = 300) -> str:
     text = frame[:most].decode(errors="backslashreplace")
     return text if len(frame) <= most else f"{text}… ({len(frame)} bytes)"
-
-

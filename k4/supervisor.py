@@ -105,7 +105,7 @@ class Supervisor:
             self._failed = True
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
-        elif ended.result() != 0:
+        elif ended.result() not in (0, -signal.SIGTERM):  # by the signal itself: it had not begun to work yet
             self._log.error("worker ended", group=job.group, how=_how(ended.result()))
             self._failed = True
 

@@ -19,7 +19,6 @@ SILENT_S = 30.0
 # So many streams are looked at in one tick, to keep the thread free for the feed.
 SLICE = 256
 _SILENT_NS = int(SILENT_S * 1e9)
-_NEVER = -(1 << 63)
 
 
 class Carrier(Protocol):
@@ -49,7 +48,8 @@ class Watch:
         self._log = log
         self._streams: list[_Stream] = []
         self._next = 0
-        self._health: dict[int, int] = {}
+        self._carriers: dict[int, Carrier] = {}  # by id()
+        self._health: dict[int, int] = {}  # healthy_since_ns of each, as last seen
         self._silent: list[str] = []
         self._resumed: list[str] = []
 
@@ -59,6 +59,7 @@ class Watch:
         # What a former writer left is no sign of life.
         recv_ns = self._lib.k4_feed_last_recv_ns(self._feed, record, instrument)
         self._streams.append(_Stream(record, instrument, label, tuple(carriers), recv_ns))
+        self._carriers.update((id(carrier), carrier) for carrier in carriers)
 
     def tick(self, now_ns: int, wall_ns: int) -> None:
         """Looks at the next slice; at every stream of a connection that came up or went down, at once."""
@@ -80,10 +81,9 @@ class Watch:
         return {"live": live, "stale": len(self._streams) - live, "silent": sum(1 for stream in self._streams if not stream.changed_ns)}
 
     def _changed_carriers(self) -> set[int]:
-        carriers = {id(carrier): carrier for stream in self._streams for carrier in stream.carriers} if not self._health else self._carriers
-        self._carriers: dict[int, Carrier] = carriers
-        changed = {key for key, carrier in carriers.items() if self._health.get(key, 0) != carrier.healthy_since_ns}
-        self._health = {key: carrier.healthy_since_ns for key, carrier in carriers.items()}
+        changed = {key for key, carrier in self._carriers.items() if self._health.get(key, 0) != carrier.healthy_since_ns}
+        for key in changed:
+            self._health[key] = self._carriers[key].healthy_since_ns
         return changed
 
     def _look(self, stream: _Stream, now_ns: int, wall_ns: int) -> None:

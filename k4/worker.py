@@ -15,6 +15,7 @@ import signal
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import uvloop
 
@@ -59,6 +60,7 @@ async def _feed(job: Job, logger: log.Logger) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
         loop.add_reader(sys.stdin.fileno(), _stdin, stop)
+        loop.set_exception_handler(lambda _, context: _unexpected(logger, context))
         logger.info("started", segments=", ".join(group.segments.values()), connections=len(feed.connections), pid=os.getpid())
         # What has been made until now lives for ever; the collector need not look at it again.
         gc.collect()
@@ -66,6 +68,11 @@ async def _feed(job: Job, logger: log.Logger) -> None:
         await feed.run(stop)
     finally:
         feed.close()
+
+
+def _unexpected(logger: log.Logger, context: dict[str, Any]) -> None:
+    """An exception that nobody awaited: a fault of ours, which must be seen."""
+    logger.error("unexpected", what=context.get("message"), exc_info=context.get("exception"))
 
 
 def _stdin(stop: asyncio.Event) -> None:
@@ -79,6 +86,9 @@ def _stdin(stop: asyncio.Event) -> None:
 
 def main() -> int:
     """Runs the job given on standard input. Returns 0 when stopped, REFUSED when the group cannot run as it is."""
+    # Until the loop has its own handlers; an exit while a feed is being opened closes it again.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: sys.exit(0))
     line = bytearray()
     while not line.endswith(b"\n"):
         part = os.read(sys.stdin.fileno(), 1 << 16)
@@ -101,6 +111,9 @@ def main() -> int:
     except K4Error as error:
         logger.error("cannot run", reason=str(error), **({"hint": error.hint} if error.hint else {}))  # noqa: TRY400 (expected)
         return REFUSED
+    except Exception:
+        logger.exception("crashed")
+        return 1
     return 0
 
 

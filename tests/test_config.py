@@ -228,9 +228,7 @@ def test_paths_are_relative_to_the_file(tmp_path: Path, exchanges: dict[str, ir.
     file.write_text(json.dumps({"connections": [entry(tls={"ca_file": "ca.pem"})], "log": {"dir": "logs"}}, indent=1))
     with pytest.raises(FindingsError) as caught:
         config.load(file, exchanges)
-    assert str(caught.value) == (
-        f'{file}:14: connections[0].tls.ca_file: "{tmp_path}/ca.pem" is not a file; write the path of a PEM file'
-    )
+    assert str(caught.value) == (f'{file}:14: connections[0].tls.ca_file: "{tmp_path}/ca.pem" is not a file; write the path of a PEM file')
     (tmp_path / "ca.pem").write_text("")
     made = config.load(file, exchanges)
     assert (made.connections[0].tls.ca_file, made.log.dir) == (str(tmp_path / "ca.pem"), str(tmp_path / "logs"))

@@ -309,6 +309,14 @@ def remember_build(stage: Stage) -> None:
     (stage.folder / "cache" / "k4" / built.name).symlink_to(built)
 
 
+@pytest.mark.parametrize("seconds", ["0", "0.2", "0.5", "0.8"])
+def test_stopping_a_worker_that_is_still_starting(stage: Stage, seconds: str) -> None:
+    command = [sys.executable, "-m", "k4", "run", str(stage.config(1)), "--for", seconds]
+    done = subprocess.run(command, env=stage.env, capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_the_simulator_stands_for_every_endpoint(stage: Stage) -> None:
     cache = stage.folder / "cache" / "k4" / "sim"
     cache.mkdir(parents=True)

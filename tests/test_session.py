@@ -50,9 +50,7 @@ def test_one_stream_per_channel_and_symbol(binance: ir.Exchange) -> None:
 def test_a_url_that_lists_streams_subscribes_by_itself(binance: ir.Exchange) -> None:
     wanted = streams_of(binance, "spot", ["bbo", "trade"], ["FOOBAR", "BARBAZ"])
     (plan,) = session.plans(product_of(binance, "spot"), wanted)
-    assert plan.url == (
-        "wss://stream.binance.com:9443/stream?streams=foobar@bookTicker/barbaz@bookTicker/foobar@trade/barbaz@trade"
-    )
+    assert plan.url == ("wss://stream.binance.com:9443/stream?streams=foobar@bookTicker/barbaz@bookTicker/foobar@trade/barbaz@trade")
     assert (plan.by_url, plan.by_message, plan.symbol) == (wanted, (), "")
 
 

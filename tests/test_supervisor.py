@@ -28,10 +28,13 @@ note = lambda text: os.write(os.open(job["log_dir"], os.O_WRONLY | os.O_APPEND |
 note(f"start {os.getpid()} {job['group']}")
 starts = sum(line.startswith("start") for line in open(job["log_dir"]))
 """
-OBEDIENT = HEAD + """
+OBEDIENT = (
+    HEAD
+    + """
 signal.signal(signal.SIGTERM, lambda *_: (note("term"), sys.exit(0)))
 while True: time.sleep(0.05)
 """
+)
 
 
 @pytest.fixture
