@@ -9,7 +9,7 @@
  *
  *     instrument:  epoch, newest id | set of recent ids         connection x instrument:  epoch, last id, target, behind since
  *
- * Memory: per instrument 208 bytes, with ids of events 8 x window more, per connection and instrument 32; all of it mapped at
+ * Memory: per instrument 256 bytes, with ids of events 8 x window more, per connection and instrument 32; all of it mapped at
  * once and touched only by instruments that have records. Adding instruments may move it; deciding never allocates.
  */
 #ifndef K4_ARBITER_H
@@ -70,27 +70,28 @@ struct k4_arbiter_recent {
     uint8_t answered;
 };
 
+/* Whole cache lines, what every record touches in the first. */
 struct k4_arbiter_instrument {
     int64_t id;           /* state: newest published; events: that of the newest non-late one */
     int64_t engine_ns;    /* latest of this epoch */
     int64_t top_ns;       /* when last something at or above `id` (state) or over the floor (events) came */
+    uint32_t epoch;
+    uint8_t rule;         /* enum k4_rule */
+    uint8_t started;      /* something was published */
+    uint8_t soft;         /* this epoch was found by silence or engine time, so siblings did not see it begin */
+    uint8_t late_seed;    /* the set holds only late ids of an earlier writer */
+    struct k4_idset set;
+    struct k4_hashset hashes;
+    uint32_t leader_life; /* generation of the leader's connection */
+    uint16_t leader;      /* connection + 1; 0: none */
+    struct k4_arbiter_recent recent[K4_ARBITER_RECENT];
     int64_t first_id;     /* the epoch began with these */
     int64_t first_engine_ns;
     int64_t begun_ns;     /* when it did */
     int64_t old_id;       /* `id` at the end of the epoch before; INT64_MIN: none */
     int64_t leader_ns;    /* when the leader last brought something */
     int64_t waiting_ns;   /* since when a standby has records that the leader has not; INT64_MIN: it has not */
-    uint32_t epoch;
-    uint8_t rule;         /* enum k4_rule */
-    uint8_t started;      /* something was published */
-    uint8_t soft;         /* this epoch was found by silence or engine time, so siblings did not see it begin */
-    uint8_t late_seed;    /* the set holds only late ids of an earlier writer */
-    uint16_t leader;      /* connection + 1; 0: none */
-    uint32_t leader_life; /* generation of that connection */
-    struct k4_idset set;
-    struct k4_hashset hashes;
-    struct k4_arbiter_recent recent[K4_ARBITER_RECENT];
-};
+} __attribute__((aligned(64)));
 
 struct k4_arbiter_seen {
     int64_t id;        /* the last one */

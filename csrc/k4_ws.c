@@ -4,6 +4,9 @@
 #include <string.h>
 
 #include "k4_decode.h"
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
 enum { OP_CONTINUATION = 0, OP_TEXT = 1, OP_BINARY = 2, OP_CLOSE = 8, OP_PING = 9, OP_PONG = 10 };
 enum { HEADER_MAX = 14, READ_MIN = 16 * 1024 };
@@ -39,21 +42,32 @@ static unsigned sequence(uint8_t lead, uint8_t *low, uint8_t *high)
     return 0;
 }
 
+/* Where the run of ASCII that begins at `at` ends, same as: while (at < len && text[at] < 0x80) at++; */
 static size_t ascii_run(const uint8_t *text, size_t at, size_t len)
 {
     const uint64_t high = 0x8080808080808080u;
-    uint64_t word[4];
-    while (len - at >= sizeof word) {
-        memcpy(word, text + at, sizeof word);
-        if ((word[0] | word[1] | word[2] | word[3]) & high)
+    uint64_t word;
+#ifdef __SSE2__
+    for (; len - at >= 64; at += 64) {
+        const __m128i *p = (const __m128i *)(const void *)(text + at);
+        __m128i low = _mm_or_si128(_mm_loadu_si128(p), _mm_loadu_si128(p + 1));
+        if (_mm_movemask_epi8(_mm_or_si128(low, _mm_or_si128(_mm_loadu_si128(p + 2), _mm_loadu_si128(p + 3)))) != 0)
             break;
-        at += sizeof word;
     }
+    for (; len - at >= 16; at += 16)
+        if (_mm_movemask_epi8(_mm_loadu_si128((const __m128i *)(const void *)(text + at))) != 0)
+            break;
+#endif
     while (len - at >= 8) {
-        memcpy(word, text + at, 8);
-        if (word[0] & high)
+        memcpy(&word, text + at, 8);
+        if (word & high)
             break;
         at += 8;
+    }
+    if (len >= 8 && len - at < 8) { /* the rest at once, by a load that overlaps what is proven */
+        memcpy(&word, text + len - 8, 8);
+        if ((word & high) == 0)
+            return len;
     }
     while (at < len && text[at] < 0x80)
         at++;
@@ -375,6 +389,33 @@ static enum k4_ws_kind header(struct k4_ws *ws, struct k4_ws_frame *out)
     return K4_WS_TEXT;
 }
 
+/* The usual frame, whole text of at most 64 KiB outside any fragmented message, in few steps; anything else, also one that is
+ * not whole: false, and nothing has changed. Same as header() and what follows it. */
+static bool usual(struct k4_ws *ws, struct k4_ws_frame *out)
+{
+    size_t have = ws->end - ws->at;
+    const uint8_t *p = base(ws) + ws->at;
+    if (have < 4 || p[0] != (0x80 | OP_TEXT) || ws->opcode != 0)
+        return false;
+    size_t head = 2, len = p[1];
+    if (len == 126) {
+        head = 4;
+        len = (size_t)p[2] << 8 | p[3];
+        if (len < 126)
+            return false;
+    } else if (len > 126) {
+        return false;
+    }
+    if (have - head < len || len > ws->message_cap)
+        return false;
+    ws->at += head + len;
+    ws->frames++;
+    out->data = p + head;
+    out->len = len;
+    out->code = 0;
+    return true;
+}
+
 enum k4_ws_kind k4_ws_next(struct k4_ws *ws, struct k4_ws_frame *out)
 {
     for (;;) {
@@ -382,6 +423,8 @@ enum k4_ws_kind k4_ws_next(struct k4_ws *ws, struct k4_ws_frame *out)
             return K4_WS_FAILED;
         if (ws->closed)
             return K4_WS_MORE;
+        if (usual(ws, out))
+            return whole_utf8(out->data, out->len) ? K4_WS_TEXT : fail(ws, K4_WS_TEXT_UTF8);
         enum k4_ws_kind kind = header(ws, out);
         if (kind != K4_WS_TEXT)
             return kind;
