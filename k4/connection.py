@@ -16,6 +16,7 @@ from typing import Any
 
 from . import session
 from .backoff import Backoff, Budget
+from .clock import Clock
 from .errors import K4Error
 from .link import Event, Link, LinkError, Resolver, State, dial, target
 from .log import Logger
@@ -53,6 +54,7 @@ class Shared:
     resolver: Resolver
     dials: Budget
     log: Logger
+    clock: Clock
 
 
 @dataclass(slots=True, eq=False)
@@ -164,7 +166,7 @@ class Connection:
         if self._stopped.done():
             return None
         slot = self._slot()
-        link = Link(self, self._core.lib, self._core.ffi, self._slots[slot], target(self.plan.url))
+        link = Link(self, self._core.lib, self._core.ffi, self._slots[slot], target(self.plan.url), self._shared.clock)
         life = _Life(link, slot, Budget(self._venue.product.session.limits.requests), asyncio.get_running_loop().create_future())
         life.first_messages = life.messages = self._messages(life)
         life.messages_ns = life.duty_ns = time.monotonic_ns()

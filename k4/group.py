@@ -15,6 +15,7 @@ from typing import Any
 
 from . import session
 from .backoff import Budget
+from .clock import Clock
 from .config import Connection as Entry
 from .config import Group
 from .connection import DIAL_SHARE, Connection, Core, Shared
@@ -43,6 +44,7 @@ class Feed:
         self._sim = sim
         self._sim_ca = sim_ca
         self._resolver = Resolver()
+        self._clock = Clock()
         self._dials: dict[str, Budget] = {}
         self.connections: list[Connection] = []
         self._feed = native.lib.k4_feed_open()
@@ -127,7 +129,7 @@ class Feed:
             for part, plan in enumerate(plans):
                 name = f"{entry.name}#{index}" + (f".{part}" if len(plans) > 1 else "")
                 placed = self._placed(plan, entry)
-                shared = Shared(tls, self._resolver, self._budget(placed.url, venue), self._log)
+                shared = Shared(tls, self._resolver, self._budget(placed.url, venue), self._log, self._clock)
                 connection = Connection(core, venue, placed, shared, name=name, index=index, of=count)
                 self.connections.append(connection)
                 for stream in plan.streams:
@@ -183,7 +185,7 @@ class Feed:
         due = loop.time()
         counters = due + COUNTERS_S
         while True:
-            now_ns, wall_ns = time.monotonic_ns(), time.time_ns()
+            wall_ns, now_ns = self._clock.read()
             self._native.lib.k4_feed_heartbeat(self._feed, wall_ns, now_ns)
             for connection in self.connections:
                 connection.tick(now_ns)

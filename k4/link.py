@@ -5,7 +5,7 @@
 
 The handshake and outgoing frames are made by `websockets`' sans-I/O protocol; no extension is ever offered. After the
 handshake nothing but C reads what the peer sends. A link is used once; `k4.connection` decides when to dial the next.
-Imports websockets and aiofastnet, and nothing that knows an exchange.
+Imports websockets, aiofastnet and `k4.clock`, and nothing that knows an exchange.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ from websockets.client import ClientProtocol
 from websockets.exceptions import InvalidHandshake, InvalidMessage, InvalidStatus
 from websockets.protocol import State as WireState
 from websockets.uri import WebSocketURI, parse_uri
+
+from .clock import Clock
 
 # More than this waiting to be sent means that the peer does not read; pongs are then held back, the newest only.
 WRITE_LIMIT = 64 * 1024
@@ -69,7 +71,7 @@ class Owner(Protocol):
 class Link(asyncio.BufferedProtocol):
     """`conn`: a fresh or reset `k4_conn *`. `opened` and `lost` are futures; `lost` gives the reason as text, exactly once."""
 
-    def __init__(self, owner: Owner, lib: Any, ffi: Any, conn: Any, uri: WebSocketURI) -> None:
+    def __init__(self, owner: Owner, lib: Any, ffi: Any, conn: Any, uri: WebSocketURI, clock: Clock) -> None:
         loop = asyncio.get_running_loop()
         self.conn = conn
         self.state = State.HANDSHAKE
@@ -79,6 +81,7 @@ class Link(asyncio.BufferedProtocol):
         self.last_ns = time.monotonic_ns()  # monotonic, last bytes of any kind
         self.name = ""
         self._owner = owner
+        self._clock = clock
         self._lib = lib
         self._ffi = ffi
         self._out = ffi.new("uint8_t **")
@@ -114,9 +117,9 @@ class Link(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         if self._feeding:
-            now = time.monotonic_ns()
+            wall, now = self._clock.read()
             self.last_ns = now
-            bits = self._lib.k4_conn_recv(self.conn, nbytes, time.time_ns(), now)
+            bits = self._lib.k4_conn_recv(self.conn, nbytes, wall, now)
             if bits:
                 self._act(bits)
         elif self.state is State.HANDSHAKE:

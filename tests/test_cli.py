@@ -30,13 +30,16 @@ def test_every_command_has_help(command: str) -> None:
 
 
 def test_the_help_is_fast_and_imports_nothing_heavy() -> None:
-    times = []
-    for _ in range(5):
-        start = time.perf_counter()
-        k4("--help")
-        times.append(time.perf_counter() - start)
-    # The fastest of several: the machine may be busy with other things.
-    assert min(times) < 0.25, times
+    def fastest(*words: str) -> float:
+        times = []
+        for _ in range(5):
+            start = time.perf_counter()
+            subprocess.run([sys.executable, *words], capture_output=True, check=True)
+            times.append(time.perf_counter() - start)
+        return min(times)
+
+    # Compared with the bare toolkit, since the machine may be slow or busy; alone it is below 150 ms.
+    assert fastest("-m", "k4", "--help") < 2 * fastest("-c", "import typer")
     heavy = {"pydantic", "numpy", "cffi", "asyncio", "jinja2", "structlog"}
     code = f"import sys, k4.cli; print(*({heavy!r} & {{name.split('.')[0] for name in sys.modules}}))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "\n"

@@ -20,6 +20,7 @@ import uvloop
 from k4 import session
 from k4._codegen import ir
 from k4.backoff import Backoff, Budget
+from k4.clock import Clock
 from k4.connection import Connection, Core, Shared
 from k4.link import Link, LinkError, Resolver, State, dial, target
 from k4.native import Native
@@ -64,7 +65,7 @@ class Bench:
     def carrying(self, plan: Plan) -> Connection:
         lib, ffi = self.native.lib, self.native.ffi
         core = Core(lib, ffi, self.feed, lib.k4_product_find(b"binance", b"spot"))
-        made = Connection(core, self.venue, plan, Shared(self.tls, Resolver(), Budget([]), structlog.get_logger()), name="one#0")
+        made = Connection(core, self.venue, plan, Shared(self.tls, Resolver(), Budget([]), structlog.get_logger(), Clock()), name="one#0")
         made._backoff = Backoff(0.01, 0.05)
         return made
 
@@ -266,7 +267,7 @@ def test_tls_is_verified(bench: Bench, tls: Authority, tmp_path: Path, monkeypat
         async with serve(context, script, host=host) as server:
             core = bench.connection(server.port)
             url = f"wss://{host}:{server.port}/"
-            link = Link(core, bench.native.lib, bench.native.ffi, core._slots[0], target(url))
+            link = Link(core, bench.native.lib, bench.native.ffi, core._slots[0], target(url), Clock())
             with pytest.raises(LinkError) as caught:
                 await dial(link, url, client, Resolver())
             assert link.state is State.LOST

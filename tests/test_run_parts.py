@@ -15,6 +15,7 @@ import structlog
 
 from k4 import log
 from k4.backoff import Backoff, Budget
+from k4.clock import NEAR_NS, TRIES, Clock
 from k4.errors import K4Error
 from k4.session import Request, Stream
 from k4.subscription import Rejected, Subscriptions, symbols
@@ -67,6 +68,81 @@ def test_a_reserve_is_left_for_others() -> None:
     assert [Budget([(10, 1.0)], share=0.25).take(0.0) for _ in range(2)] == [True, True]
     shared = Budget([(10, 1.0)], share=0.25)
     assert [shared.take(0.0) for _ in range(3)] == [True, True, False]
+
+
+# --------------------------------------------------------------------------- the clock
+
+
+class Machine:
+    """Two clocks that run together; `stalls` are how long the thread loses the CPU after each of the coming readings."""
+
+    def __init__(self) -> None:
+        self.now = 1_000 * SECOND
+        self.ahead = 1_700_000_000 * SECOND  # wall minus monotonic
+        self.stalls: list[int] = []
+        self.readings = 0
+
+    def _read(self, ahead: int) -> int:
+        self.readings += 1
+        self.now += 100
+        value = self.now + ahead
+        self.now += self.stalls.pop(0) if self.stalls else 0
+        return value
+
+    def wall(self) -> int:
+        return self._read(self.ahead)
+
+    def monotonic(self) -> int:
+        return self._read(0)
+
+    def clock(self) -> Clock:
+        return Clock(self.wall, self.monotonic)
+
+
+SECOND = 1_000_000_000
+
+
+def offset(clock: Clock) -> int:
+    wall, monotonic = clock.read()
+    return wall - monotonic
+
+
+def test_a_stall_between_the_two_clocks_is_not_a_step() -> None:
+    machine = Machine()
+    clock = machine.clock()
+    machine.readings = 0
+    assert abs(offset(clock) - machine.ahead) < 1000
+    assert machine.readings == 2, "one reading of each in the steady state"
+    for stalls in ([50_000_000], [50_000_000, 0, 30_000_000], [50_000_000, 0, 30_000_000, 0, 40_000_000, 0]):
+        machine.stalls = [*stalls]
+        assert abs(offset(clock) - machine.ahead) < 1000, stalls
+    # A machine that stalls at every reading costs a bounded number of tries, and the best of them counts.
+    machine.readings = 0
+    machine.stalls = [20_000_000] * 5 + [2 * NEAR_NS] + [20_000_000] * 100
+    assert abs(offset(clock) - machine.ahead) < 12_000_000
+    assert machine.readings == 2 + 3 * TRIES
+
+
+def test_a_real_step_is_seen_at_once_and_once() -> None:
+    machine = Machine()
+    clock = machine.clock()
+    for step in (-3600 * SECOND, 11_000_000):
+        machine.ahead += step
+        assert abs(offset(clock) - machine.ahead) < 1000
+        machine.readings = 0
+        assert abs(offset(clock) - machine.ahead) < 1000
+        assert machine.readings == 2
+
+
+def test_time_goes_forward_through_a_stall() -> None:
+    machine = Machine()
+    clock = machine.clock()
+    times = []
+    for _ in range(50):
+        machine.stalls = [7_000_000, 0, 9_000_000]
+        times.append(clock.read())
+    assert times == sorted(times)
+    assert Clock().read() < Clock().read()
 
 
 # --------------------------------------------------------------------------- answers to requests
@@ -138,9 +214,6 @@ class Shm:
 @dataclass
 class Carrier:
     healthy_since_ns: int = 0
-
-
-SECOND = 1_000_000_000
 
 
 @pytest.fixture
