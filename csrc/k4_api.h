@@ -162,7 +162,8 @@ const uint8_t *k4_view_ring(const k4_view *view, uint32_t *stride, uint32_t *slo
 /* Does a living writer hold the segment's lock: 1 yes, 0 no, -1 no such lock file. */
 int k4_segment_locked(const char *name);
 const char *k4_status_text(int status);
-/* Directory of the segments: /dev/shm, or what tests set. */
+/* Directory of the segments: what was set ("": nothing), else $K4_SHM_DIR, else /dev/shm. */
 void k4_shm_dir_set(const char *dir);
+const char *k4_shm_dir(void);
 
 #endif

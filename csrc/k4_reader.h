@@ -314,8 +314,10 @@ static inline int k4_reader_next(struct k4_reader *reader, void *out, uint64_t *
         uint32_t instrument;
         memcpy(&instrument, out, sizeof instrument);
         reader->next = n + 1;
-        reader->seen = n + 1;
-        reader->seen_instrument = instrument;
+        if (n >= reader->seen) { /* not so after seeking back */
+            reader->seen = n + 1;
+            reader->seen_instrument = instrument;
+        }
         reader->gone = 0;
         *sequence = n;
         return K4_READ_RECORD;

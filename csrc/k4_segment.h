@@ -62,7 +62,7 @@ void k4_segment_close(struct k4_segment *segment);
 
 /* A number for (exchange, product), to be used with k4_segment_find and k4_segment_symbol: >= 0, or -(k4_status). */
 int k4_segment_product(struct k4_segment *segment, const char *exchange, const char *product);
-/* Adds a symbol (1 to 48 bytes of UTF-8 without control characters), or finds it: its instrument >= 0, or -(k4_status). When the
+/* Adds a symbol (1 to 48 bytes without control characters; that they are UTF-8 is the caller's word), or finds it: its instrument >= 0, or -(k4_status). When the
  * table is full the segment is replaced by one of twice the capacity that carries everything on: all pointers into it move. */
 int k4_segment_symbol(struct k4_segment *segment, uint32_t product, const uint8_t *symbol, uint32_t symbol_len);
 /* The symbol's unit ("base", "quote", "contract", or "") and contract size (decimal text, or ""). */
@@ -77,9 +77,6 @@ void k4_segment_heartbeat(struct k4_segment *segment, int64_t wall_ns, int64_t m
  * record to its newest. `record` is valid during the call. */
 typedef void (*k4_segment_visit)(void *context, uint32_t instrument, uint64_t sequence, const void *record);
 void k4_segment_seed(const struct k4_segment *segment, k4_segment_visit visit, void *context);
-
-/* The directory of segments: what k4_shm_dir_set was given, else $K4_SHM_DIR, else /dev/shm. */
-const char *k4_shm_dir(void);
 
 /* ---------------------------------------------------------------- per record */
 

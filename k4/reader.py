@@ -17,6 +17,7 @@ import functools
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -31,7 +32,6 @@ from .segments import (
     Source,
     Symbol,
     WriterGoneError,
-    directory,
     info_of,
     no_segment,
     source_of,
@@ -79,9 +79,10 @@ class Reader:
         self.name = name
         self._native = native.load()
         ffi, lib = self._native.ffi, self._native.lib
-        path = directory() / f"k4.{name}"
+        folder = Path(text_of(ffi, lib.k4_shm_dir()))
+        path = folder / f"k4.{name}"
         if "/" in name or not (path.exists() or path.is_symlink()):
-            raise no_segment(name)
+            raise no_segment(name, folder)
         error = ffi.new("char[1024]")
         view = lib.k4_view_open(name.encode(), error, 1024)
         if view == ffi.NULL:

@@ -121,11 +121,12 @@ def names(folder: Path | None = None) -> list[str]:
     return found
 
 
-def no_segment(name: str) -> NoSegmentError:
+def no_segment(name: str, folder: Path | None = None) -> NoSegmentError:
     """What to say where `name` is not there: names those that are."""
-    there = names()
+    folder = folder or directory()
+    there = names(folder)
     listed = f"there are: {', '.join(there[:20])}" if there else "there is none: start a writer with k4 run"
-    return NoSegmentError(f"there is no segment {name} in {directory()}", hint=listed)
+    return NoSegmentError(f"there is no segment {name} in {folder}", hint=listed)
 
 
 # --------------------------------------------------------------------------- from the C structs

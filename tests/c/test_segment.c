@@ -179,6 +179,11 @@ static void test_latest_never_goes_back(void)
     EQUAL(got.trade_id, 2);
     EQUAL(n, 1);
     EQUAL(k4_reader_latest(&reader, 1, &got, &n), 0);
+    k4_reader_seek(&reader, 0); /* reading an old one again forgets nothing */
+    EQUAL(k4_reader_next(&reader, &got, &n, &first, &last), K4_READ_RECORD);
+    EQUAL(got.trade_id, 1);
+    EQUAL(k4_reader_latest(&reader, 0, &got, &n), 1);
+    EQUAL(got.trade_id, 2);
     latest[0] = 3; /* its writer died in the latest slot of record 1 */
     latest[5] = 12345;
     EQUAL(k4_reader_latest(&reader, 0, &got, &n), 1);
