@@ -310,7 +310,7 @@ def test_hashed_ids_are_a_set_of_the_last_n(lib: ctypes.CDLL, arrivals: list[tup
     st.lists(
         st.tuples(
             st.integers(0, 7),
-            st.integers(0, 50),
+            st.one_of(st.integers(0, 50), st.integers(10**6, 10**6 + 50)),
             st.integers(0, 3 * SECOND),
             st.sampled_from([0, 0, 0, RESET, BACKFILL]),
             st.sampled_from([ABSENT, 0, SECOND, 30 * SECOND]),

@@ -302,6 +302,31 @@ static void idset_like_its_twin(void)
     }
 }
 
+/* A set of hashes, by plain search over the last ones. */
+static void hashset_like_its_twin(void)
+{
+    enum { MASK = 31 };
+    static uint64_t memory[K4_HASHSET_BYTES(MASK) / 8];
+    struct k4_hashset set = {0};
+    int64_t twin[MASK + 1];
+    uint64_t random_state = 9;
+    int count = 0, oldest = 0;
+    for (int i = 0; i < 20000; i++) {
+        random_state = random_state * UINT64_C(6364136223846793005) + 1;
+        int64_t id = (int64_t)(random_state >> 58) * (i < 10000 ? 1 : INT64_C(0x123456789abcd));
+        int found = 0;
+        for (int k = 0; k < count; k++)
+            found += twin[k] == id;
+        EQUAL(k4_hashset_add(&set, memory, MASK, id), !found);
+        if (found)
+            continue;
+        if (count <= MASK)
+            twin[count++] = id;
+        else
+            twin[oldest++ & MASK] = id;
+    }
+}
+
 int main(void)
 {
     state_by_silence();
@@ -316,5 +341,6 @@ int main(void)
     lead_and_lag();
     growth();
     idset_like_its_twin();
+    hashset_like_its_twin();
     return check_failures != 0;
 }
