@@ -40,28 +40,29 @@ static inline int64_t k4_eight_digits(const uint8_t *p)
     return (int64_t)(((low & 0x000000ff000000ffu) * 0x000f424000000064u + ((low >> 16) & 0x000000ff000000ffu) * 0x0000271000000001u) >> 32);
 }
 
-/* Digits with at most one point, 18 at most, no exponent, from p on; stops at the first other byte, which it gives back. */
-static inline const uint8_t *k4_plain_digits(const uint8_t *p, int64_t *mantissa, int32_t *fraction, unsigned *count)
+/* Digits with at most one point, 18 at most, no exponent, in [p, end); stops at the first other byte, which it gives back. *count: how
+ * many digits; 0 where they are no number. */
+static inline const uint8_t *k4_plain_digits(const uint8_t *p, const uint8_t *end, int64_t *mantissa, int32_t *fraction, unsigned *count)
 {
     const uint8_t *start = p;
+    const uint8_t *limit = end - p < 18 ? end : p + 18;
     int64_t value = 0;
-    while ((uint8_t)(*p - '0') <= 9 && p - start < 19)
+    while (p < limit && (uint8_t)(*p - '0') <= 9)
         value = value * 10 + (*p++ - '0');
     *count = (unsigned)(p - start);
     *fraction = 0;
-    if (*p == '.' && *count > 0 && *count < 11) {
+    if (p < end && *p == '.' && *count > 0) {
         const uint8_t *point = p++;
-        int64_t eight = k4_eight_digits(p);
+        limit = end - start < 19 ? end : start + 19;
+        int64_t eight = limit - p >= 8 ? k4_eight_digits(p) : -1;
         if (eight >= 0) {
             value = value * 100000000 + eight;
             p += 8;
         }
-        while ((uint8_t)(*p - '0') <= 9 && p - start < 19)
+        while (p < limit && (uint8_t)(*p - '0') <= 9)
             value = value * 10 + (*p++ - '0');
         *fraction = (int32_t)(p - point - 1);
-        *count += (unsigned)*fraction;
-        if (*fraction == 0)
-            *count = 0;
+        *count = *fraction == 0 ? 0 : *count + (unsigned)*fraction;
     }
     *mantissa = value;
     return p;
@@ -75,8 +76,8 @@ static inline uint32_t k4_read_decimal(const struct k4_text *text, struct k4_dec
         bool negative = *p == '-';
         unsigned count;
         p += negative;
-        bool padded = *p == '0' && p[1] != '.' && p + 1 != end;
-        const uint8_t *stop = k4_plain_digits(p, &out->mantissa, &out->fraction, &count);
+        bool padded = end - p > 1 && p[0] == '0' && p[1] != '.';
+        const uint8_t *stop = k4_plain_digits(p, end, &out->mantissa, &out->fraction, &count);
         if (__builtin_expect(stop == end && count > 0 && count <= 18 && !padded, 1)) {
             if (negative)
                 out->mantissa = -out->mantissa;

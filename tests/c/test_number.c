@@ -1,0 +1,242 @@
+/* Decimals, ids and times: the quick ways against the slow ones, and alignment against its naive twin. */
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "k4_number.h"
+#include "k4_xxh64.h"
+
+__extension__ typedef __int128 wide;
+
+static uint32_t state = 1;
+
+static uint32_t draw(uint32_t below)
+{
+    state = state * 1664525u + 1013904223u;
+    return (state >> 8) % below;
+}
+
+static char buffer[4096];
+
+static struct k4_text string(const char *text)
+{
+    memset(buffer, '7', sizeof buffer); /* what stands behind a text must not matter */
+    memcpy(buffer + K4_SLACK, text, strlen(text));
+    return (struct k4_text){(const uint8_t *)buffer + K4_SLACK, (uint32_t)strlen(text), 0, K4_STRING, 0, 0};
+}
+
+static void test_decimal_texts(void)
+{
+    static const struct {
+        const char *text;
+        int64_t mantissa;
+        int32_t fraction;
+        int32_t zeros;
+    } good[] = {
+        {"0", 0, 0, 0},
+        {"-0", 0, 0, 0},
+        {"0.00", 0, 2, 0},
+        {"10.50", 1050, 2, 0},
+        {"-0.001", -1, 3, 0},
+        {"1.50e1", 150, 1, 0},
+        {"1e2", 100, 0, 0},
+        {"1.5e-3", 15, 4, 0},
+        {"0e999", 0, 0, 0},
+        {"95311.64000000", 9531164000000, 8, 0},
+        {"123456789012345678", 123456789012345678, 0, 0},
+        {"9223372036854775807", INT64_MAX, 0, 0},
+        {"1000000000000000000000", 1, 0, 21},
+        {"1.000000000000000000000", 1, 21, 21},
+        {"12345678.12345678", 1234567812345678, 8, 0},
+    };
+    static const char *const bad[] = {"", "-", "+1", "1.", ".5", "01", "-01", "1e", "1e+", "1 ", " 1", "NaN", "1x", "1.2.3", "0x1", "1e5.", "--1"};
+    struct k4_decimal value;
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+        struct k4_text text = string(good[i].text);
+        for (int slow = 0; slow < 2; slow++) {
+            assert((slow ? k4_read_decimal_slow(&text, 0, &value) : k4_read_decimal(&text, &value)) == 0);
+            assert(value.mantissa == good[i].mantissa && value.fraction == good[i].fraction && value.zeros == good[i].zeros);
+        }
+    }
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        struct k4_text text = string(bad[i]);
+        assert(k4_read_decimal(&text, &value) == K4_REFUSED_TYPE);
+        assert(k4_decimal_parse(text.at, text.at + text.len, &value) == K4_REFUSED_TYPE);
+    }
+    struct k4_text text = string("12345678901234567890.5");
+    assert(k4_read_decimal(&text, &value) == 0 && value.state == K4_DECIMAL_HUGE && value.fraction == 1);
+}
+
+static void test_quick_decimals(void)
+{
+    for (int round = 0; round < 200000; round++) {
+        char text[48];
+        int len = 0;
+        if (draw(4) == 0)
+            text[len++] = '-';
+        for (uint32_t n = draw(12); n > 0; n--)
+            text[len++] = (char)('0' + draw(draw(2) ? 10 : 2));
+        if (draw(3) != 0)
+            text[len++] = '.';
+        for (uint32_t n = draw(20); n > 0; n--)
+            text[len++] = (char)('0' + draw(draw(2) ? 10 : 1));
+        if (draw(20) == 0)
+            text[len++] = "e.-x"[draw(4)];
+        text[len] = 0;
+        struct k4_text one = string(text);
+        struct k4_decimal quick;
+        struct k4_decimal slow;
+        uint32_t refusal = k4_read_decimal(&one, &quick);
+        assert(refusal == k4_read_decimal_slow(&one, 0, &slow));
+        if (refusal == 0)
+            assert(quick.mantissa == slow.mantissa && quick.fraction == slow.fraction && quick.zeros == slow.zeros && quick.state == slow.state);
+    }
+}
+
+/* mantissa * 10^zeros * 10^(fraction wanted - fraction), if that is a whole number within int64; values kept small enough for 128 bits. */
+static bool naive_scale(const struct k4_decimal *value, int fraction, int64_t *out)
+{
+    int shift = fraction - value->fraction + value->zeros;
+    wide scaled = value->mantissa;
+    for (; shift > 0 && scaled != 0; shift--) {
+        scaled *= 10;
+        if (scaled > INT64_MAX || scaled < -INT64_MAX)
+            return false;
+    }
+    for (; shift < 0; shift++) {
+        assert(scaled % 10 == 0);
+        scaled /= 10;
+    }
+    *out = (int64_t)scaled;
+    return true;
+}
+
+static bool digit_is_zero(const struct k4_decimal *value, int fraction)
+{
+    if (value->mantissa == 0 || value->fraction - value->zeros < fraction)
+        return value->mantissa == 0 || value->fraction < fraction || value->zeros > 0 || value->mantissa % 10 == 0;
+    wide mantissa = value->mantissa;
+    for (int i = value->fraction - value->zeros; i > fraction; i--)
+        mantissa /= 10;
+    return mantissa % 10 == 0;
+}
+
+static int naive_align(const struct k4_decimal *values, int count, int64_t *out, int *exponent)
+{
+    int fraction = 0;
+    for (int i = 0; i < count; i++)
+        fraction = values[i].fraction > fraction ? values[i].fraction : fraction;
+    for (;; fraction--) {
+        int bad = -1;
+        bool stuck = fraction == 0;
+        for (int i = count - 1; i >= 0; i--) {
+            if (!naive_scale(&values[i], fraction, &out[i]))
+                bad = i;
+            stuck |= fraction > 0 && !digit_is_zero(&values[i], fraction);
+        }
+        *exponent = -fraction;
+        if (bad < 0 || stuck)
+            return bad;
+    }
+}
+
+static void test_align(void)
+{
+    for (int round = 0; round < 100000; round++) {
+        struct k4_decimal values[4];
+        struct k4_decimal copy[4];
+        int64_t expected[4];
+        int count = 1 + (int)draw(4);
+        for (int i = 0; i < count; i++) {
+            int64_t mantissa = (int64_t)draw(1000) * k4_power10[draw(16)];
+            values[i] = (struct k4_decimal){.mantissa = draw(2) ? mantissa : -mantissa, .fraction = (int32_t)draw(24)};
+            if (draw(4) == 0)
+                values[i].zeros = (int32_t)draw(6);
+        }
+        memcpy(copy, values, sizeof values);
+        int exponent;
+        int8_t aligned = 0;
+        int bad = naive_align(copy, count, expected, &exponent);
+        assert(k4_decimal_align(values, count, &aligned) == bad);
+        if (bad >= 0)
+            continue;
+        assert(aligned == exponent);
+        for (int i = 0; i < count; i++)
+            assert(values[i].mantissa == expected[i]);
+    }
+    struct k4_decimal none[2] = {{.state = K4_DECIMAL_ABSENT}, {.state = K4_DECIMAL_ABSENT}};
+    int8_t exponent = 9;
+    assert(k4_decimal_align(none, 2, &exponent) == -1 && exponent == 0 && none[0].mantissa == K4_DECIMAL_NONE);
+    struct k4_decimal deep[2] = {{.mantissa = 0, .fraction = 200}, {.mantissa = 0, .fraction = 3}};
+    assert(k4_decimal_align(deep, 2, &exponent) == -1 && exponent == -128);
+    struct k4_decimal finer[1] = {{.mantissa = 1, .fraction = 129}};
+    assert(k4_decimal_align(finer, 1, &exponent) == 0);
+}
+
+static void test_times(void)
+{
+    static const struct {
+        const char *text;
+        enum k4_unit unit;
+        uint32_t refusal;
+        int64_t ns;
+    } cases[] = {
+        {"1700000000", K4_UNIT_AUTO, 0, 1700000000000000000},
+        {"1700000000123", K4_UNIT_AUTO, 0, 1700000000123000000},
+        {"1700000000123456", K4_UNIT_AUTO, 0, 1700000000123456000},
+        {"1700000000123456789", K4_UNIT_AUTO, 0, 1700000000123456789},
+        {"17000000001", K4_UNIT_AUTO, K4_REFUSED_RANGE, 0},
+        {"1700000000.1234567899", K4_UNIT_S, 0, 1700000000123456789},
+        {"-1.5", K4_UNIT_MS, 0, -1500000},
+        {"9223372036854775808", K4_UNIT_NS, K4_REFUSED_RANGE, 0},
+        {"1970-01-01T00:00:00Z", K4_UNIT_ISO, 0, 0},
+        {"1969-12-31T23:59:59.999999999Z", K4_UNIT_ISO, 0, -1},
+        {"2024-02-29 12:00:00.5+02:30", K4_UNIT_ISO, 0, 1709199000500000000},
+        {"2023-02-29T12:00:00Z", K4_UNIT_ISO, K4_REFUSED_TYPE, 0},
+        {"2262-04-11T23:47:16.854775807Z", K4_UNIT_ISO, 0, INT64_MAX},
+        {"2262-04-11T23:47:16.854775808Z", K4_UNIT_ISO, K4_REFUSED_RANGE, 0},
+        {"1677-09-21T00:12:43.145224193Z", K4_UNIT_ISO, 0, -INT64_MAX},
+        {"1677-09-21T00:12:43.145224192Z", K4_UNIT_ISO, K4_REFUSED_RANGE, 0},
+        {"2024-01-01T00:00:00", K4_UNIT_ISO, K4_REFUSED_TYPE, 0},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct k4_text text = string(cases[i].text);
+        int64_t ns = 0;
+        uint32_t refusal = k4_read_time(&text, cases[i].unit, &ns);
+        if (refusal != cases[i].refusal || (refusal == 0 && ns != cases[i].ns)) {
+            printf("%s: %u %lld\n", cases[i].text, refusal, (long long)ns);
+            abort();
+        }
+    }
+}
+
+static void test_ids(void)
+{
+    int64_t id = 0;
+    unsigned hashed = 0;
+    struct k4_text text = string("9223372036854775807");
+    assert(k4_read_id(&text, &id, &hashed) == 0 && id == INT64_MAX && hashed == 0);
+    text = string("007");
+    assert(k4_read_id(&text, &id, &hashed) == 0 && hashed == 1);
+    text = string("abc"); /* the published vector of XXH64, seed 0 */
+    assert(k4_read_id(&text, &id, &hashed) == 0 && (uint64_t)id == (0x44bc2cf5ad770999u & INT64_MAX));
+    struct k4_text escaped = string("\\u0061bc");
+    int64_t same = 0;
+    escaped.escaped = 1;
+    assert(k4_read_id(&escaped, &same, &hashed) == 0 && same == id);
+    struct k4_xxh64 empty;
+    k4_xxh64_init(&empty);
+    assert(k4_xxh64_value(&empty) == 0xef46db3751d8e999u);
+}
+
+int main(void)
+{
+    test_decimal_texts();
+    test_quick_decimals();
+    test_align();
+    test_times();
+    test_ids();
+    puts("number: ok");
+    return 0;
+}
