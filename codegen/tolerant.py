@@ -349,7 +349,8 @@ class _Builder:
         following: int | None = None
         for hop in reversed(hops):
             name = names.index(hop.step.name) if isinstance(hop.step, ir.Members) else 0
-            same = next((h for h in self.hops if (h.step, h.tree, h.leaf, h.name, h.next) == (hop.step, hop.tree, hop.leaf, name, following)), None)
+            like = (hop.step, hop.tree, hop.leaf, name, following)
+            same = next((h for h in self.hops if (h.step, h.tree, h.leaf, h.name, h.next) == like), None)
             if same is None:
                 same = HopModel(len(self.hops), hop.step, hop.tree, hop.leaf, name, following)
                 self.hops.append(same)
@@ -396,7 +397,8 @@ class _Reader:
             return SourceModel("text", None, True, 0, source.text, kind, None, None, None)
         if isinstance(source, ir.FromName):
             known = source.name in self.names
-            return SourceModel("name" if known else "text", None, True, self.names.index(source.name) if known else 0, "", "K4_STRING", None, None, None)
+            index = self.names.index(source.name) if known else 0
+            return SourceModel("name" if known else "text", None, True, index, "", "K4_STRING", None, None, None)
         path = source.path
         if not path.element and not before:
             at, walk = (0, 0), "root"
@@ -414,8 +416,7 @@ class _Reader:
                 plans[f"{side}_{half}"] = self._column(f"{side}_{half}", kind, lists)
         columns: list[ColumnModel] = []
         for half, partner in (("price", "qty"), ("qty", "price")):
-            for side in _SIDES:
-                columns.append(self._column_model(plans, side, half, plans[f"{side}_{partner}"][1]))
+            columns += [self._column_model(plans, side, half, plans[f"{side}_{partner}"][1]) for side in _SIDES]
         columns.sort(key=lambda column: _SIDES.index(column.side))
         columns += [self._column_model(plans, side, "count", None) for side in _SIDES]
         return columns, lists

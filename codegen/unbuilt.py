@@ -1,6 +1,7 @@
 """Valid parts of the spec language that the generated parsers do not do yet.
 
-`k4 codegen` refuses to compile a spec that uses one: what is not built is said, never passed over. May import `ir`, `bind`, `errors`, `tree`.
+`k4 codegen` refuses to compile a spec that uses one: what is not built is said, never passed over.
+May import `ir`, `bind`, `errors`, `tree`.
 """
 
 from __future__ import annotations

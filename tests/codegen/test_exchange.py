@@ -1,4 +1,4 @@
-# ruff: noqa: E501, ISC004, Q000, Q003  cases are findings and TOML as they are written, one a line
+# ruff: noqa: Q003  cases are findings and TOML as they are written, one a line
 """Reading a spec: the IR that the worked example becomes, and what is said of a file of the wrong shape."""
 
 from __future__ import annotations
