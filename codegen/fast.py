@@ -36,9 +36,12 @@ _TYPES = {
     BOOL: "bool",
 }
 _C_WORDS = frozenset(
-    "auto bool break case char const continue default do double else enum extern false float for goto if inline int long register restrict"
-    " return short signed sizeof static struct switch true typedef union unsigned void volatile while".split()
-)
+    (
+        "auto", "bool", "break", "case", "char", "const", "continue", "default", "do", "double", "else", "enum", "extern", "false",
+        "float", "for", "goto", "if", "inline", "int", "long", "register", "restrict", "return", "short", "signed", "sizeof",
+        "static", "struct", "switch", "true", "typedef", "union", "unsigned", "void", "volatile", "while",
+    )
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +129,8 @@ def identifier(name: str) -> str:
 def c_text(data: bytes) -> str:
     """Bytes as the inside of a C string literal."""
     return "".join(
-        chr(byte) if 0x20 <= byte < 0x7F and byte not in b'"\\?' else "\\" + (chr(byte) if byte in b'"\\?' else f"{byte:03o}") for byte in data
+        chr(byte) if 0x20 <= byte < 0x7F and byte not in b'"\\?' else "\\" + (chr(byte) if byte in b'"\\?' else f"{byte:03o}")
+        for byte in data
     )
 
 
@@ -241,7 +245,7 @@ class _Product:
                 out.append(self._loop(token, layout))
                 at = At(1)
             else:
-                if not _in_sight(token, at):
+                if not _in_sight(tokens[i:], at):
                     need(SLACK)
                     at = At(0, _window(tokens[i:]))
                     out += [Step("look", at.window)] if at.window else []
@@ -249,7 +253,9 @@ class _Product:
                 need(_READS[token.kind] + 2 * either)
                 slot = "" if token.kind == SKIP else self._slot(token.path, token.kind, length)
                 out.append(Step(token.kind, at.window, slot=slot, either=either, place=_place(token.path)))
-                at = at.moved(_MOVES[token.kind] + 2 * either if _MOVES[token.kind] else 0, token.usual + (token.kind == TEXT), token.kind in _WINDOWS)
+                at = at.moved(
+                    _MOVES[token.kind] + 2 * either if _MOVES[token.kind] else 0, token.usual + (token.kind == TEXT), token.kind in _WINDOWS
+                )
         return out, at
 
     def _loop(self, token: Loop, layout: Layout) -> Step:
@@ -324,22 +330,38 @@ class _Product:
         """Pairs of arrays of one side that must have as many levels: told apart only where a side has two arrays."""
         out: list[tuple[str, str]] = []
         for side in ("bid", "ask"):
-            arrays = list(dict.fromkeys(_array(put.path) for put in puts if put.member.startswith(f"{side}_") and "*" in put.path and put.how != "symbol"))
+            arrays = list(
+                dict.fromkeys(
+                    _array(put.path) for put in puts if put.member.startswith(f"{side}_") and "*" in put.path and put.how != "symbol"
+                )
+            )
             counts = [self.names.slot(array, "count", 0) for array in arrays if array]
             out += [(counts[0], other) for other in counts[1:]]
         return out
 
 
-def _in_sight(value: Value, at: At) -> bool:
-    """Whether the window, if the value needs one, probably shows where it ends."""
-    if value.kind not in _WINDOWS:
-        return True
-    return at.window in _WINDOWS[value.kind] and at.seen + value.usual + _MARGIN < WINDOW
+def _windows(tokens: Sequence[Token]) -> tuple[str, ...]:
+    """The stops that show where the first of these ends. Those of words do not tell a closing bracket."""
+    value = tokens[0]
+    if not isinstance(value, Value) or value.kind not in _WINDOWS:
+        return ()
+    behind = tokens[1] if len(tokens) > 1 else Literal(b"]")
+    closed = isinstance(behind, Literal) and behind.data.startswith(b"]")
+    return ("numbers",) if value.kind == DIGITS and closed else _WINDOWS[value.kind]
+
+
+def _in_sight(tokens: Sequence[Token], at: At) -> bool:
+    """Whether the stops, if the first of these needs any, probably reach to its end."""
+    windows = _windows(tokens)
+    value = tokens[0]
+    return not windows or (at.window in windows and isinstance(value, Value) and at.seen + value.usual + _MARGIN < WINDOW)
 
 
 def _window(tokens: Sequence[Token]) -> str:
-    """The kind of window to make for the first of these: where it has the choice, what the next value needs."""
-    kinds = [_WINDOWS[token.kind] for token in tokens if isinstance(token, Value) and token.kind in _WINDOWS]
+    """The kind of stops to make for the first of these: where it has the choice, what the next value needs."""
+    kinds = [windows for i in range(len(tokens)) if (windows := _windows(tokens[i:]))]
+    if len(kinds[0]) == 1:
+        return kinds[0][0]
     return next((kind[0] for kind in kinds if len(kind) == 1), kinds[0][0])
 
 
@@ -350,7 +372,9 @@ def _array(path: Path) -> Path:
 
 
 def _place(path: Path) -> str:
-    return "".join(f"[{part}]" if isinstance(part, int) or part == "*" else f".{part}" for part in path).removeprefix(".").replace("*/", "* /")
+    return (
+        "".join(f"[{part}]" if isinstance(part, int) or part == "*" else f".{part}" for part in path).removeprefix(".").replace("*/", "* /")
+    )
 
 
 def _spelled(tokens: Iterable[Token]) -> tuple[Token, ...]:

@@ -23,7 +23,7 @@ from dataclasses import dataclass, field, replace
 from . import ir
 from .bind import bind
 from .layoutmatch import NOT_THERE, Kind, Path, Shape, could_take, fitting
-from .puts import BOOL, DECIMAL, DIGITS, SKIP, TEXT, Beyond, Capture, Put, Reads, puts_of
+from .puts import BOOL, DECIMAL, DIGITS, SKIP, TEXT, BeyondError, Capture, Put, Reads, puts_of
 from .refjson import ARRAY, LITERAL, NULL, OBJECT, STRING, FrameError, Node, parse
 from .refmatch import fits
 
@@ -106,12 +106,12 @@ def layouts(exchange: ir.Exchange, records: ir.Records, product: str) -> tuple[t
             foreign = message if example.product == product else _twin(exchange, example.product, message)
             try:
                 readers.append((number, _Reader(records, record, message, foreign, example, quotes)))
-            except Beyond as beyond:
+            except BeyondError as beyond:
                 left.append(LeftOut(index, number, str(beyond)))
         for number, reader in readers:
             try:
                 own.append(reader.layout(index, messages, readers))
-            except Beyond as beyond:
+            except BeyondError as beyond:
                 left.append(LeftOut(index, number, str(beyond)))
         resolved = [replace(layout, tokens=_resolve(layout.tokens, quotes)) for layout in own]
         found += tuple(dict.fromkeys(resolved))[:MOST]
@@ -166,7 +166,7 @@ class _Reader:
         try:
             self.root = parse(self.wire)
         except FrameError as error:
-            raise Beyond(f"the example is no JSON: {error}") from error
+            raise BeyondError(f"the example is no JSON: {error}") from error
         self.base, self.element = self._each()
         self._match()
         self.reads: Reads = puts_of(records, record, message, self._locate, self.captures, self.fixed)
@@ -181,14 +181,14 @@ class _Reader:
             if node is None:
                 continue
             if node.absent:
-                raise Beyond("`each` meets null in the example")
+                raise BeyondError("`each` meets null in the example")
             if not _every(path):
                 return place, node
             if node.kind != ARRAY or not node.items:
-                raise Beyond("`each` finds no element in the example")
+                raise BeyondError("`each` finds no element in the example")
             self.loops[place] = 0
             return (*place, "*"), node.items[0]
-        raise Beyond("`each` finds nothing in the example")
+        raise BeyondError("`each` finds nothing in the example")
 
     def _locate(self, path: ir.Path) -> tuple[Path, Node | None]:
         """The place of a path and what stands there in the example, None where nothing does."""
@@ -197,7 +197,7 @@ class _Reader:
     def _claim_loops(self) -> None:
         for place in self.reads.loops:
             if self.loops.get(place, 0) or place in self.loops:
-                raise Beyond("[*] twice at the same place")
+                raise BeyondError("[*] twice at the same place")
             self.loops[place] = self.reads.loops[place]
 
     # ----------------------------------------------------------------------- match
@@ -206,19 +206,19 @@ class _Reader:
         for own, theirs in zip(self.message.match, self.foreign.match, strict=True):
             place, node = self._locate(own.path)
             if not own.path.steps and not own.path.element:
-                raise Beyond("match on the whole frame")
+                raise BeyondError("match on the whole frame")
             if place in self.words or place in self.frames or place in self.present:
-                raise Beyond("two match entries at one place")
+                raise BeyondError("two match entries at one place")
             if node is None or node.absent:
                 if not any(pattern.absent for pattern in theirs.patterns):
-                    raise Beyond("the example does not match")
+                    raise BeyondError("the example does not match")
                 self.words[place] = Literal(b"")
                 continue
             self._pattern(own.patterns, theirs.patterns, place, node)
 
     def _pattern(self, own: tuple[ir.Text, ...], theirs: tuple[ir.Text, ...], place: Path, node: Node) -> None:
         if len(own) != len(theirs):
-            raise Beyond("products differ in their patterns")
+            raise BeyondError("products differ in their patterns")
         for i, pattern in enumerate(theirs):
             if pattern.any:
                 self._certain(own[:i], Shape(Kind.PRESENT))
@@ -234,15 +234,15 @@ class _Reader:
                 self._frame(place, node, parts)
                 self._certain(own[:i], Shape(Kind.FRAMED, prefix=self.frames[place][0], suffix=self.frames[place][1]))
             return
-        raise Beyond("the example does not match")
+        raise BeyondError("the example does not match")
 
     def _certain(self, earlier: Iterable[ir.Text], shape: Shape) -> None:
         if any(fitting(pattern, shape) is not False for pattern in earlier):
-            raise Beyond("an earlier pattern of the list may fit too")
+            raise BeyondError("an earlier pattern of the list may fit too")
 
     def _fix(self, place: Path, node: Node, text: str) -> None:
         if any(c in '"\\' or c < " " for c in text):
-            raise Beyond("a match word that JSON escapes")
+            raise BeyondError("a match word that JSON escapes")
         self.fixed[place] = text
         self.words[place] = Literal(f'"{text}"'.encode() if node.kind == STRING else text.encode())
 
@@ -250,7 +250,7 @@ class _Reader:
         names = [part for part in parts if not isinstance(part, ir.Lit)]
         name = names[0]
         if len(names) != 1 or not isinstance(name, ir.Ref) or node.kind != STRING or name.name in self.captures:
-            raise Beyond("a pattern with more than one open place")
+            raise BeyondError("a pattern with more than one open place")
         at = parts.index(name)
         prefix = "".join(part.text for part in parts[:at] if isinstance(part, ir.Lit))
         suffix = "".join(part.text for part in parts[at + 1 :] if isinstance(part, ir.Lit))
@@ -260,16 +260,16 @@ class _Reader:
     # ----------------------------------------------------------------------- the layout
 
     def layout(self, index: int, messages: tuple[ir.Message, ...], readers: list[tuple[int, _Reader]]) -> Layout:
-        """The layout, once all examples of the message were looked at. Raises Beyond with the reason where there is none."""
+        """The layout, once all examples of the message were looked at. Raises BeyondError with the reason where there is none."""
         self.readers = [reader for _, reader in readers]
         shape = self._walk(self.root, ())
         self._literal(len(self.wire))
         opening = next(token.data for token in self.tokens if isinstance(token, Literal)).decode()
         for other, message in enumerate(messages):
             if other != index and could_take(message, shape, opening):
-                raise Beyond(f'message "{message.record}" of line {message.line} may take such a frame too')
+                raise BeyondError(f'message "{message.record}" of line {message.line} may take such a frame too')
         if any(place not in self.seen_values() for place in self.reads.kinds):
-            raise Beyond("a value stands outside the layout")
+            raise BeyondError("a value stands outside the layout")
         return Layout(index, self.record.word, _joined(self.tokens), self.reads.puts)
 
     def seen_values(self) -> set[Path]:
@@ -284,10 +284,10 @@ class _Reader:
         if node.kind == OBJECT:
             names = [member.key for member in node.members]
             if len(set(names)) != len(names):
-                raise Beyond("a key is given twice in the example")
+                raise BeyondError("a key is given twice in the example")
             for member in node.members:
                 if not self.wire.startswith(f'"{member.key}"'.encode("utf-8", "surrogatepass"), member.start):
-                    raise Beyond("a key is escaped in the example")
+                    raise BeyondError("a key is escaped in the example")
             return Shape(Kind.OBJECT, members=tuple((m.key, self._walk(m.value, (*place, m.key))) for m in node.members))
         if node.kind == ARRAY and place in self.loops:
             return self._loop(node, place)
@@ -301,7 +301,7 @@ class _Reader:
         kind = self.reads.kinds.get(place)
         if place in self.words:
             if kind is not None:
-                raise Beyond("a field reads a match word")
+                raise BeyondError("a field reads a match word")
             word = self.words[place]
             self.tokens.append(word if word.data else Literal(self.wire[node.start : node.end]))
             return Shape(Kind.FIXED, text=self.fixed[place]) if word.data else NOT_THERE
@@ -313,8 +313,12 @@ class _Reader:
             kind = SKIP
             if place in self.frames or place in self.present:
                 kind = TEXT if string else BOOL if node.kind == LITERAL else DECIMAL
-        if (kind == TEXT) > string or (kind == BOOL and node.kind != LITERAL) or (node.kind in (NULL, LITERAL) and kind in (DIGITS, DECIMAL)):
-            raise Beyond(f"{kind} is wanted where the example has another type")
+        if (
+            (kind == TEXT) > string
+            or (kind == BOOL and node.kind != LITERAL)
+            or (node.kind in (NULL, LITERAL) and kind in (DIGITS, DECIMAL))
+        ):
+            raise BeyondError(f"{kind} is wanted where the example has another type")
         self.quotes.setdefault(place, set()).add(string)
         self.tokens.append(Value(kind, place, usual=node.end - node.start - 2 * string))
         if place in self.frames:
@@ -334,19 +338,19 @@ class _Reader:
         end = node.start + 1
         for item in node.items:
             if self.wire[end : item.start] != (b"," if bodies else b""):
-                raise Beyond("white space between the elements of an array")
+                raise BeyondError("white space between the elements of an array")
             self.tokens, self.cursor = [], item.start
             shape = self._walk(item, (*place, "*"))
             self._literal(item.end)
             bodies.append(_joined(self.tokens))
             end = item.end
         if self.wire[end : node.end] != b"]":
-            raise Beyond("white space between the elements of an array")
+            raise BeyondError("white space between the elements of an array")
         if not bodies:
             shape, body = self._borrow(place)
             bodies.append(body)
         if len(set(bodies)) != 1 or shape is None:
-            raise Beyond("the elements of an array differ in their layout")
+            raise BeyondError("the elements of an array differ in their layout")
         self.tokens, self.cursor = outer, node.end
         self.tokens.append(Loop(place, self.loops[place], bodies[0]))
         return Shape(Kind.LOOP, items=(shape,))
@@ -364,7 +368,7 @@ class _Reader:
             body = _joined(self.tokens)
             self.tokens, self.cursor, self.wire = tokens, cursor, wire
             return shape, body
-        raise Beyond("an array that is empty in every example")
+        raise BeyondError("an array that is empty in every example")
 
 
 def _every(path: ir.Path) -> bool:
@@ -379,7 +383,7 @@ def _follow(node: Node, place: Path, steps: tuple[ir.Step, ...]) -> tuple[Path, 
     found: Node | None = node
     for step in steps:
         if found is not None and (found.kind != OBJECT if isinstance(step, ir.Key) else found.kind != ARRAY):
-            raise Beyond("a path through a value that is no such container")
+            raise BeyondError("a path through a value that is no such container")
         if isinstance(step, ir.Key):
             place = (*place, step.name)
             found = None if found is None else next((member.value for member in found.members if member.key == step.name), None)
@@ -389,7 +393,7 @@ def _follow(node: Node, place: Path, steps: tuple[ir.Step, ...]) -> tuple[Path, 
             place = (*place, step.n % count if inside else step.n)
             found = found.items[step.n] if inside and found is not None else None
         else:
-            raise Beyond("a path with [key=text], .$name, or [*] where it cannot stand")
+            raise BeyondError("a path with [key=text], .$name, or [*] where it cannot stand")
     return place, found
 
 

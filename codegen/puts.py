@@ -1,6 +1,6 @@
 """How the fields of a market record are filled from the values of a layout, decided for one example of one message.
 
-Part of the fast tier: what it cannot read for certain raises `Beyond` with the reason, and the message is left to the tolerant
+Part of the fast tier: what it cannot read for certain raises `BeyondError` with the reason, and the message is left to the tolerant
 tier. May import `ir`, `refjson`.
 """
 
@@ -23,7 +23,7 @@ _FLAGS = ("backfill", "reset")
 _SIDES = ("bid", "ask")
 
 
-class Beyond(Exception):
+class BeyondError(Exception):
     """The fast tier does not read this; the text says why."""
 
 
@@ -75,7 +75,7 @@ def puts_of(
     captures: Mapping[str, Capture],
     fixed: Mapping[Path, str],
 ) -> Reads:
-    """All fields of the message's record. Raises Beyond where one cannot be read for certain."""
+    """All fields of the message's record. Raises BeyondError where one cannot be read for certain."""
     return _Filler(records, record, message, locate, captures, fixed).all()
 
 
@@ -99,11 +99,11 @@ class _Filler:
 
     def all(self) -> Reads:
         if len(self.message.records) > 1:
-            raise Beyond("several records from one message")
+            raise BeyondError("several records from one message")
         members = {f.name for f in self.record.fields if f.kind not in _FILLED_BY_FEED} - {"recv_ns"}
         for name in (*(f.name for f in self.message.fields), *(name for name in self.captures if self.record.field(name))):
             if name not in members and name != "symbol" and name not in _FLAGS:
-                raise Beyond(f"the field {name}")
+                raise BeyondError(f"the field {name}")
         puts = [self._symbol()]
         for f in self.record.fields:
             if f.name in members:
@@ -132,11 +132,17 @@ class _Filler:
             if node is None or node.absent:
                 self.reads.absent.add(place)
                 continue
-            if isinstance(source, ir.FromMap) and None in (*dict(source.entries).values(), *(source.default or ())) and i + 1 < len(sources):
-                raise Beyond(f"{name}: a map to absent with another source behind it")
+            if (
+                isinstance(source, ir.FromMap)
+                and None in (*dict(source.entries).values(), *(source.default or ()))
+                and i + 1 < len(sources)
+            ):
+                raise BeyondError(f"{name}: a map to absent with another source behind it")
             return source
-        if not all(isinstance(source, ir.FromText) or (isinstance(source, ir.FromPath | ir.FromMap) and source.path.optional) for source in sources):
-            raise Beyond(f"{name} is absent in the example, but not optional")
+        if not all(
+            isinstance(source, ir.FromText) or (isinstance(source, ir.FromPath | ir.FromMap) and source.path.optional) for source in sources
+        ):
+            raise BeyondError(f"{name} is absent in the example, but not optional")
         return None
 
     def _place(self, path: ir.Path, kind: str) -> Path:
@@ -146,7 +152,7 @@ class _Filler:
 
     def _claim(self, place: Path, kind: str) -> None:
         if self.reads.kinds.setdefault(place, kind) != kind:
-            raise Beyond("two fields read one value in different ways")
+            raise BeyondError("two fields read one value in different ways")
 
     # ----------------------------------------------------------------------- members
 
@@ -156,7 +162,7 @@ class _Filler:
             return Put("symbol", "symbol", capture=self.captures[source.name])
         if isinstance(source, ir.FromPath) and source.word is None:
             return Put("symbol", "symbol", capture=Capture(self._place(source.path, TEXT)))
-        raise Beyond("a symbol that is no text of the frame")
+        raise BeyondError("a symbol that is no text of the frame")
 
     def _member(self, name: str, kind: str, enum: str | None) -> Put | None:
         source = self._source(name)
@@ -167,7 +173,7 @@ class _Filler:
         if isinstance(source, ir.FromMap):
             return self._map(name, source, kind, enum)
         if isinstance(source, ir.FromName):
-            raise Beyond(f"{name} from a capture")
+            raise BeyondError(f"{name} from a capture")
         if kind in ("price", "qty") and source.word is None:
             return Put(name, kind, self._place(source.path, DECIMAL))
         if kind in ("time", "integer") and source.word in _NS:
@@ -176,7 +182,7 @@ class _Filler:
             return Put(name, "count" if kind == "count" else "integer", self._place(source.path, DIGITS))
         if kind == "bool" and source.word is None:
             return Put(name, "bool", self._place(source.path, BOOL))
-        raise Beyond(f"{name}: {kind} read as {source.word}")
+        raise BeyondError(f"{name}: {kind} read as {source.word}")
 
     def _map(self, name: str, source: ir.FromMap, kind: str, enum: str | None) -> Put:
         entries = tuple((text, None if result is None else self._result(result, kind, enum)) for text, result in source.entries)
@@ -186,7 +192,7 @@ class _Filler:
         if place in self.fixed:
             value = dict(entries).get(self.fixed[place], other)
             if value is None:
-                raise Beyond(f"{name}: the match word maps to nothing")
+                raise BeyondError(f"{name}: the match word maps to nothing")
             return Put(name, "const", value=value)
         return Put(name, "map", self._place(source.path, TEXT), entries=entries, default=other)
 
@@ -198,7 +204,7 @@ class _Filler:
             numbers = dict(self.records.enum(enum).values)
             if result in numbers:
                 return numbers[result]
-        raise Beyond(f"the constant {result!r}")
+        raise BeyondError(f"the constant {result!r}")
 
     def _levels(self, member: ir.RecordField) -> Put | None:
         """A member with one value per level."""
@@ -206,14 +212,14 @@ class _Filler:
         if source is None:
             return None
         if not isinstance(source, ir.FromPath) or source.word is not None or source.path.optional:
-            raise Beyond(f"{member.name}: levels that are more than a path")
+            raise BeyondError(f"{member.name}: levels that are more than a path")
         steps = source.path.steps
         at = next((i for i, step in enumerate(steps) if isinstance(step, ir.Every)), None)
         if at is None or steps[at] != ir.Every(False):
-            raise Beyond(f"{member.name}: levels without [*]")
+            raise BeyondError(f"{member.name}: levels without [*]")
         place, node = self.locate(ir.Path(source.path.element, steps[:at], False, source.path.source))
         if node is None or node.kind != ARRAY:
-            raise Beyond(f"{member.name}: the example has no array of levels")
+            raise BeyondError(f"{member.name}: the example has no array of levels")
         inside: list[str | int] = []
         for step in steps[at + 1 :]:
             if isinstance(step, ir.Key):
@@ -221,7 +227,7 @@ class _Filler:
             elif isinstance(step, ir.Index) and step.n >= 0:
                 inside.append(step.n)
             else:
-                raise Beyond(f"{member.name}: the path inside a level")
+                raise BeyondError(f"{member.name}: the path inside a level")
         path = (*place, "*", *inside)
         self._claim(path, DIGITS if member.kind == "count" else DECIMAL)
         self.reads.loops[place] = member.length
@@ -233,12 +239,16 @@ class _Filler:
         """The number of trades an aggregate sums, where nothing else gives it (rule 19)."""
         ends = [next((put for put in puts if put.member == name), None) for name in ("first_id", "last_id")]
         if self.record.field("count") is None or self.message.field("count") is not None or None in ends:
-            if self.record.field("count") is not None and self.message.field("count") is not None and not any(p.member == "count" for p in puts):
-                raise Beyond("a count that is absent on purpose")
+            if (
+                self.record.field("count") is not None
+                and self.message.field("count") is not None
+                and not any(p.member == "count" for p in puts)
+            ):
+                raise BeyondError("a count that is absent on purpose")
             return
         first, last = ends
         if first is None or last is None or first.how != "integer" or last.how != "integer":
-            raise Beyond("a count of ids that are more than digits")
+            raise BeyondError("a count of ids that are more than digits")
         puts.append(Put("count", "spanned", first.path, last=last.path))
 
     def _complete(self, puts: list[Put]) -> None:
@@ -252,4 +262,4 @@ class _Filler:
                 have |= pair
         missing = [f.name for f in self.record.fields if f.needed and f.name not in have]
         if missing:
-            raise Beyond(f"{missing[0]} is absent in the example")
+            raise BeyondError(f"{missing[0]} is absent in the example")

@@ -1,0 +1,348 @@
+"""The fast tier against the reference: what it takes, it takes exactly right; what it should take, it takes; it never reads too far."""
+
+from __future__ import annotations
+
+import random
+import struct
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from k4._codegen import exchange, fast, fbs, generate, ir, places
+from k4._codegen.layouts import Check, Layout, Literal, Loop, Token, Value, layouts
+from tests.codegen.compiled import STRICT, Item, Reference
+
+ROOT = Path(__file__).resolve().parents[2]
+RECORDS = fbs.load(places.schema() / "records.fbs")
+SPECS = {"binance": places.schema() / "exchange/binance.toml", "quick": ROOT / "tests/cases/specs/quick.toml"}
+PRODUCTS = [("binance", "spot"), ("quick", "spot"), ("quick", "perp")]
+SLACK = 64
+
+
+class Fast:
+    """The fast tier of one product, compiled with both sanitizers, run over batches of frames."""
+
+    def __init__(self, folder: Path, spec: Path, product: str) -> None:
+        whole = exchange.load(spec, RECORDS)
+        self.reference = Reference(whole, product)
+        self.product = product
+        first = whole.product(product)
+        assert first is not None
+        alone = replace(whole, products=(first, *(p for p in whole.products if p.name != product)))
+        self.exchange = alone
+        (folder / "k4_records.h").write_text(generate.records_header(RECORDS))
+        (folder / "fast.c").write_text(fast.render_exchange(alone, RECORDS))
+        (folder / "products.c").write_text(_PRODUCTS.format(symbol=f"k4_fast_{alone.name}_{product}"))
+        self.program = folder / "runner"
+        sources = [folder / "fast.c", folder / "products.c", Path(__file__).with_name("fast_runner.c")]
+        checks = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-DK4_FAST_INLINE=static __attribute__((unused))"]
+        command = ["gcc", *STRICT, "-O1", "-g", *checks, f"-I{folder}", f"-I{places.csrc()}"]
+        result = subprocess.run([*command, *map(str, sources), "-o", str(self.program)], capture_output=True, text=True, check=False)
+        assert result.returncode == 0, result.stderr[:4000]
+
+    def __call__(self, frames: list[bytes], behind: list[bytes] | None = None) -> list[tuple[Item, ...] | None]:
+        """What each frame gave, None where it was declined. `behind`: what stands in the slack after each text."""
+        after = behind or [b""] * len(frames)
+        blocks = [
+            struct.pack("<I", len(frame)) + b"9" * SLACK + frame + rest[:SLACK].ljust(SLACK, b"9")
+            for frame, rest in zip(frames, after, strict=True)
+        ]
+        result = subprocess.run([str(self.program)], input=b"".join(blocks), capture_output=True, check=False)
+        assert result.returncode == 0, result.stderr.decode()[:4000]
+        lines = result.stdout.decode().splitlines()
+        assert len(lines) == len(frames)
+        return [None if line == "-" else _items(line) for line in lines]
+
+    def taken(self, frames: list[bytes], behind: list[bytes] | None = None) -> int:
+        """How many of the frames were taken. Each of those gave what the reference gives."""
+        count = 0
+        for frame, items in zip(frames, self(frames, behind), strict=True):
+            if items is None:
+                continue
+            expected = self.reference(frame)
+            assert items == expected.items, frame
+            assert expected.skip is None
+            count += 1
+        return count
+
+    @property
+    def layouts(self) -> tuple[Layout, ...]:
+        return layouts(self.exchange, RECORDS, self.product)[0]
+
+    def examples(self) -> list[bytes]:
+        """The wires of market messages, of this product."""
+        market = [m for m in self.exchange.messages if RECORDS.record(m.record) and self.product in m.products and m.url is None]
+        return [e.wire.encode() for m in market for e in m.examples if e.product == self.product]
+
+
+_PRODUCTS = """#include "k4_decode.h"
+bool {symbol}(const uint8_t *text, size_t len, struct k4_scratch *scratch);
+static const struct k4_product product = {{.fast = {symbol}}};
+const struct k4_product *const k4_products[] = {{&product, NULL}};
+"""
+
+
+def _items(line: str) -> tuple[Item, ...]:
+    words = iter(line.split(" ")[:-1])
+    return tuple(
+        ("record", RECORDS.records[int(record) - 1].word, int(message), bytes.fromhex(symbol).decode(), bytes.fromhex(data))
+        for record, message, symbol, data in zip(words, words, words, words, strict=True)
+    )
+
+
+@pytest.fixture(scope="module", params=PRODUCTS, ids=lambda one: f"{one[0]}-{one[1]}")
+def tier(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Fast:
+    name, product = request.param
+    return Fast(tmp_path_factory.mktemp("fast"), SPECS[name], product)
+
+
+# --------------------------------------------------------------------------- examples
+
+
+def test_every_market_example_is_taken(tier: Fast) -> None:
+    frames = tier.examples()
+    assert frames
+    assert tier.taken(frames) == len(frames)
+
+
+def test_no_market_example_is_left_out() -> None:
+    for name, product in PRODUCTS:
+        assert layouts(exchange.load(SPECS[name], RECORDS), RECORDS, product)[1] == ()
+
+
+def test_layouts_serve_every_product_with_its_own_match_words(tier: Fast) -> None:
+    if tier.exchange.name != "quick":
+        pytest.skip("a spec of one product")
+    market = tier.product.upper().encode()
+    other = {b"SPOT": b"PERP", b"PERP": b"SPOT"}[market]
+    wires = [e.wire.encode() for m in tier.exchange.messages for e in m.examples if b"mkt" in e.wire.encode()]
+    own = [wire.replace(other, market) for wire in wires]
+    assert tier.taken(own) == len(own)
+    assert tier([wire.replace(market, other) for wire in own]) == [None] * len(own)
+
+
+def test_control_messages_are_declined(tier: Fast) -> None:
+    wires = [e.wire.encode() for m in tier.exchange.messages for e in m.examples if RECORDS.record(m.record) is None]
+    assert tier(wires) == [None] * len(wires)
+
+
+# --------------------------------------------------------------------------- damaged frames
+
+
+def test_a_text_cut_anywhere_is_declined_whatever_stands_behind_it(tier: Fast) -> None:
+    for wire in tier.examples():
+        cuts = range(len(wire))
+        assert tier([wire[:i] for i in cuts], [wire[i:] for i in cuts]) == [None] * len(wire)
+        assert tier([wire[:i] for i in cuts]) == [None] * len(wire)
+
+
+def test_a_text_with_more_behind_it_is_declined(tier: Fast) -> None:
+    frames = [wire + tail for wire in tier.examples() for tail in (b"}", b" ", b",", wire, b"\0")]
+    assert tier.taken(frames) == 0
+
+
+def test_every_byte_changed(tier: Fast) -> None:
+    others = b'"\\,:{}[]0159-+.eEtfnxXZ@ \x00\x1f\x7f\x80\xc3\xff'
+    rng = random.Random(5)
+    for wire in tier.examples():
+        frames = [
+            wire[:i] + bytes([other]) + wire[i + 1 :] for i in range(len(wire)) for other in rng.choices(others, k=6) if wire[i] != other
+        ]
+        assert 0 < tier.taken(frames) < len(frames)
+
+
+def test_every_byte_left_out_or_given_twice(tier: Fast) -> None:
+    for wire in tier.examples():
+        frames = [wire[:i] + wire[i + 1 :] for i in range(len(wire))] + [wire[:i] + wire[i - 1 :] for i in range(1, len(wire))]
+        assert 0 < tier.taken(frames) < len(frames)
+
+
+# --------------------------------------------------------------------------- varied values
+
+_DECIMALS = [
+    "0", "0.0", "1", "25.35190000", "0.00000001", "95311.64000000", "123456789.12345678", "0.123456789", "12345678.12345678",
+    "999999999999999999", "9999999999999999.99", "1234567890123456789", "0.000000000000000001", "-1.5", "-0", "-0.00", "01", "1.",
+    ".5", "1e5", "1.5E-3", "-", "", "00.1", "1.2.3", "+1", "1 ", "NaN", "9223372036.854775807", "1e", "--1", "100000000",
+    "12345678", "0.10",
+]  # fmt: skip
+_DIGITS = [
+    "0", "1", "12345678", "123456789", "1700000000", "1700000000123", "1700000000123456", "1700000000123456789",
+    "9223372036854775807", "9223372036854775808", "9999999999999999999", "12345678901234567890", "9223372036854", "9999999999999",
+    "01", "-1", "-0", "1.0", "1e3", "", "null", "2147483647", "2147483648", "0000000000000", "00", "12345678901234567",
+]  # fmt: skip
+_TEXTS = [
+    "FOOBAR", "A", "", "a" * 48, "A" * 49, "x" * 70, "B\\u0041", 'B\\"', "caf\xe9", "\u6d4b\u8bd5USDT", "with space", "tab\t",
+    "del\x7f", "brace}", "comma,", "1700000000", "buy", "sell", "normal", "forced", "yes", "no", "SPOT", "PERP", "~|^`{",
+    "x" * 31, "x" * 32, "x" * 63, "trades.X", "top.x", "top.", "trades.", "book5.Q", "foobar@trade", "a@bookTicker", "@trade",
+    "x@depth5@100ms", "Zz@aggTrade",
+]  # fmt: skip
+_WORDS = {"side": ["buy", "sell"], "class": ["normal", "forced", "odd"], "late": ["yes", "no"]}
+_OTHERS = [
+    "true", "false", "null", "[]", "{}", '""', '"x"', "0", "-1.5", "1e3", "tru", "TRUE", '"\\n"', "-", "01", "1.", '{"a":1}',
+    "12345678901234567890123",
+]  # fmt: skip
+
+
+def _value(token: Value, rng: random.Random, odd: bool) -> str:
+    """A value for a place of a layout: an ordinary one, or, when `odd`, anything."""
+    if odd and rng.random() < 0.3:
+        return rng.choice(_OTHERS)
+    quote = '"' if (token.quoted if token.quoted is not None else rng.random() < 0.5) is not (odd and rng.random() < 0.2) else ""
+    if token.kind == "decimal":
+        text = rng.choice(_DECIMALS) if odd else f"{rng.choice((0, rng.randrange(1000), rng.randrange(10**8)))}.{rng.randrange(10**8):08d}"
+    elif token.kind == "digits":
+        text = (
+            rng.choice(_DIGITS)
+            if odd
+            else str(rng.randrange(10 ** rng.randint(1, 12)) if rng.random() < 0.5 else 1700000000123 + rng.randrange(99))
+        )
+    elif token.kind == "text":
+        text = rng.choice(_WORDS.get(token.path[-1], _TEXTS) if rng.random() < 0.9 else _TEXTS)
+    else:
+        return rng.choice(_OTHERS) if odd else rng.choice(("true", "false"))
+    return f"{quote}{text}{quote}"
+
+
+def _frame(tokens: tuple[Token, ...], rng: random.Random, odd: float) -> str:
+    out = []
+    for i, token in enumerate(tokens):
+        check = tokens[i + 1] if i + 1 < len(tokens) else None
+        if isinstance(token, Literal):
+            out.append(token.data.decode())
+        elif isinstance(check, Check) and rng.random() < 0.9:
+            out.append(f'"{check.prefix.decode()}{rng.choice(("foobar", "X", "b-2_usdt", "Ab"))}{check.suffix.decode()}"')
+        elif isinstance(token, Value):
+            out.append(_value(token, rng, rng.random() < odd))
+        elif isinstance(token, Loop):
+            count = rng.choice((0, 1, 2, 5, 6, 9)) if odd else rng.randint(1, 5)
+            out.append("[" + ",".join(_frame(token.tokens, rng, odd) for _ in range(count)) + "]")
+    return "".join(out)
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(seed=st.integers(0, 2**32), odd=st.sampled_from((0.0, 0.05, 0.3)))
+def test_what_is_taken_is_what_the_reference_gives(tier: Fast, seed: int, odd: float) -> None:
+    rng = random.Random(seed)
+    tier.taken([_frame(rng.choice(tier.layouts).tokens, rng, odd).encode() for _ in range(40)])
+
+
+def test_ordinary_values_are_taken(tier: Fast) -> None:
+    """The other way round: what the reference reads as records of ordinary values is not left to the tolerant tier."""
+    rng = random.Random(7)
+    frames = [_frame(rng.choice(tier.layouts).tokens, rng, 0).encode() for _ in range(600)]
+    plain = [f for f in frames if f.isascii() and b"\\" not in f and b"\x7f" not in f and b"\t" not in f]
+    good = [f for f in plain if (found := tier.reference(f)).items and all(item[0] == "record" for item in found.items)]
+    assert len(good) > 50
+    assert tier.taken(good) == len(good)
+
+
+def test_more_elements_than_the_scratch_holds_are_declined(tier: Fast) -> None:
+    loops = [layout for layout in tier.layouts if any(isinstance(token, Loop) and token.most == 0 for token in layout.tokens)]
+    for layout in loops:
+        market = tier.product.upper().encode()
+        wires = [e.wire.encode().replace(b"SPOT", market) for m in tier.exchange.messages for e in m.examples]
+        wire = next(wire for wire in wires if b'"rows"' in wire)
+        head, _, tail = wire.partition(b'"rows":[')
+        row = tail[: tail.index(b"}") + 1]
+        assert layout.record == "trade"
+        assert tier.taken([head + b'"rows":[' + b",".join([row] * count) + b"]}" for count in (1, 63, 64)]) == 3
+        assert tier([head + b'"rows":[' + b",".join([row] * count) + b"]}" for count in (0, 65)]) == [None, None]
+
+
+# --------------------------------------------------------------------------- no layout where it is not certain
+
+
+def _left_out(text: str, folder: Path) -> list[str]:
+    path = folder / "doubt.toml"
+    path.write_text(text)
+    spec = exchange.load(path, RECORDS)
+    return [one.reason for one in layouts(spec, RECORDS, "spot")[1]]
+
+
+_DOUBT = """name = "doubt"
+[product.spot]
+url = "wss://doubt.example/x"
+[session]
+ping = {{}}
+[[message]]
+record  = "trade"
+match   = {match}
+order   = "window"
+fields  = {{ symbol = "s", trade_id = "i", price = {price}, qty = "q", buyer_is_maker = "m" }}
+example = [{{ wire = '''{wire}''', expect = [{{ symbol = "X", trade_id = 1, price = "2", qty = "3", buyer_is_maker = true }}] }}]
+"""
+_PLAIN = '{"e":"t","s":"X","i":1,"p":"2","q":"3","m":true,"o":"z"}'
+
+
+@pytest.mark.parametrize(
+    ("match", "price", "wire", "extra", "reason"),
+    [
+        ('{ e = "t" }', '"p"', _PLAIN, "", None),
+        ('{ e = "t" }', '{ "p" = "abs" }', _PLAIN, "", "price: price read as abs"),
+        ('{ e = "t" }', '"p"', '{"e":"t","s":"X","i":1,"p":"2","q":"3","m":true,"o":1,"o":2}', "", "a key is given twice in the example"),
+        ('{ e = "t" }', '"p"', '{"e":"t","s":"X","i":1,"\\u0070":"2","q":"3","m":true}', "", "a key is escaped in the example"),
+        (
+            '{ e = "t" }', '"p"', _PLAIN,
+            "[[message]]\nrecord = \"notice\"\nmatch = { o = \"bye\" }\nexample = [{ wire = '{\"o\":\"bye\"}', expect = [{}] }]\n",
+            'message "notice" of line 12 may take such a frame too',
+        ),
+        (
+            '{ e = "t" }', '"p"', _PLAIN,
+            "[[message]]\nrecord = \"notice\"\nmatch = { o = \"bye\", e = \"\" }\nexample = [{ wire = '{\"o\":\"bye\"}', expect = [{}] }]\n",
+            None,
+        ),
+    ],
+)  # fmt: skip
+def test_doubt_leaves_a_message_to_the_tolerant_tier(
+    match: str, price: str, wire: str, extra: str, reason: str | None, tmp_path: Path
+) -> None:
+    assert _left_out(_DOUBT.format(match=match, price=price, wire=wire) + extra, tmp_path) == ([] if reason is None else [reason])
+
+
+# --------------------------------------------------------------------------- the text
+
+
+def test_the_same_spec_gives_the_same_text_whatever_was_rendered_before() -> None:
+    spec = exchange.load(SPECS["binance"], RECORDS)
+    first = fast.render_exchange(spec, RECORDS)
+    fast.render_exchange(exchange.load(SPECS["quick"], RECORDS), RECORDS)
+    assert fast.render_exchange(spec, RECORDS) == first
+
+
+@pytest.mark.parametrize("compiler", ["gcc", "clang"])
+@pytest.mark.parametrize("flags", [(), ("-march=x86-64-v3",)], ids=["baseline", "v3"])
+def test_it_compiles_without_a_warning(compiler: str, flags: tuple[str, ...], tmp_path: Path) -> None:
+    (tmp_path / "k4_records.h").write_text(generate.records_header(RECORDS))
+    for name, path in SPECS.items():
+        (tmp_path / f"{name}.c").write_text(fast.render_exchange(exchange.load(path, RECORDS), RECORDS))
+        command = [
+            compiler,
+            *STRICT,
+            "-O2",
+            *flags,
+            f"-I{tmp_path}",
+            f"-I{places.csrc()}",
+            "-c",
+            str(tmp_path / f"{name}.c"),
+            "-o",
+            "/dev/null",
+        ]
+        try:
+            result = subprocess.run(command, capture_output=True, text=True, check=False)
+        except FileNotFoundError:
+            pytest.skip(f"{compiler} is not installed")
+        assert result.returncode == 0, result.stderr[:4000]
+
+
+def test_a_product_without_layouts_declines(tmp_path: Path) -> None:
+    text = _DOUBT.format(match='{ e = "t" }', price='{ "p" = "abs" }', wire=_PLAIN)
+    path = tmp_path / "doubt.toml"
+    path.write_text(text)
+    spec: ir.Exchange = exchange.load(path, RECORDS)
+    tier = Fast(tmp_path, path, "spot")
+    assert [e.wire for m in spec.messages for e in m.examples] == [_PLAIN]
+    assert tier([_PLAIN.encode()]) == [None]
