@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import enum
 import struct
-from decimal import Decimal
+from decimal import Context, Decimal
 from typing import TYPE_CHECKING, Protocol
 
 from . import record as text
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _FORMATS = {"byte": "b", "ubyte": "B", "bool": "?", "short": "h", "ushort": "H", "int": "i", "uint": "I", "long": "q", "ulong": "Q"}
 _INT64_MIN = -(1 << 63)
 _DECIMAL = frozenset({"price", "qty"})
+_EXACT = Context(prec=64)  # room for every int64, whatever precision the program works with
 
 Value = int | bool | str | Decimal | enum.IntFlag | tuple[int | Decimal | None, ...] | None
 
@@ -125,7 +126,8 @@ class Record:
             return None
         if member.exponent < 0:
             return value
-        return Decimal(text.decimal_text(value, _signed(self.data[member.exponent])))
+        exponent = _signed(self.data[member.exponent])
+        return _EXACT.scaleb(Decimal(value), exponent) if exponent <= 0 else Decimal(value * 10**exponent)
 
     def mantissa(self, name: str) -> int | tuple[int | None, ...] | None:
         """A price's or quantity's integer: the value is mantissa * 10 ** price_exp (qty_exp). Levels as a tuple; absent is None."""
