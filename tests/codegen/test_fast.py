@@ -201,7 +201,7 @@ def _value(token: Value, rng: random.Random, odd: bool) -> str:
             else str(rng.randrange(10 ** rng.randint(1, 12)) if rng.random() < 0.5 else 1700000000123 + rng.randrange(99))
         )
     elif token.kind == "text":
-        text = rng.choice(_WORDS.get(token.path[-1], _TEXTS) if rng.random() < 0.9 else _TEXTS)
+        text = rng.choice(_WORDS.get(str(token.path[-1]), _TEXTS) if rng.random() < 0.9 else _TEXTS)
     else:
         return rng.choice(_OTHERS) if odd else rng.choice(("true", "false"))
     return f"{quote}{text}{quote}"
