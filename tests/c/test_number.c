@@ -50,7 +50,9 @@ static void test_decimal_texts(void)
         {"1.000000000000000000000", 1, 21, 21},
         {"12345678.12345678", 1234567812345678, 8, 0},
     };
-    static const char *const bad[] = {"", "-", "+1", "1.", ".5", "01", "-01", "1e", "1e+", "1 ", " 1", "NaN", "1x", "1.2.3", "0x1", "1e5.", "--1"};
+    static const char *const bad[] = {
+        "", "-", "+1", "1.", ".5", "01", "-01", "1e", "1e+", "1 ", " 1", "NaN", "1x", "1.2.3", "0x1", "1e5.", "--1",
+    };
     struct k4_decimal value;
     for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
         struct k4_text text = string(good[i].text);
@@ -90,7 +92,7 @@ static void test_quick_decimals(void)
         uint32_t refusal = k4_read_decimal(&one, &quick);
         assert(refusal == k4_read_decimal_slow(&one, 0, &slow));
         if (refusal == 0)
-            assert(quick.mantissa == slow.mantissa && quick.fraction == slow.fraction && quick.zeros == slow.zeros && quick.state == slow.state);
+            assert(quick.mantissa == slow.mantissa && quick.fraction == slow.fraction && quick.zeros == slow.zeros);
     }
 }
 

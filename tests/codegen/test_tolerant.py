@@ -128,10 +128,14 @@ match = { "rows[kind=note].text" = "*" }
 FRAMES = [
     '{"topic":"top.foobar","mkt":"SPOT","t":1700000000123,"d":{"bid":["10.50","3",4],"ask":["10.51","0.25"],"seq":881}}',
     '{"topic":"top.FOObar","mkt":"SPOT","late":"yes","d":{"bid":["10.50","3"],"ask":[],"alt":"1"}}',
-    '{"topic":"trades","mkt":"SPOT","t":1700000000,"d":{"FOOBAR":[{"id":"78","px":"105100","sz":"1.5","ts":"2023-11-14T22:13:20.25Z"},'
-    '{"id":"u-77","px":105000,"sz":-2,"class":"block","ts":"2023-11-14 22:13:20+01:30"},{"class":"none"},{"class":"x1y","id":3,"px":1,"sz":2}],"B":[]}}',
-    '{"topic":"agg.17.FOO","rows":[{"in":{"a":4,"f":"2023-11-14T22:13:20Z","l":7,"legs":[{"type":"Z"},{"v":"1.25","type":"PX"}],"q":["1.0","2"],"m":"s","ns":5}},'
-    '{"in":{"a":"x","legs":[{"type":"PX","v":1},{"type":"Q","v":[1,"2.50"]}],"m":7,"us":"1700000000123456.7"}}]}',
+    (
+        '{"topic":"trades","mkt":"SPOT","t":1700000000,"d":{"FOOBAR":[{"id":"78","px":"105100","sz":"1.5","ts":"2023-11-14T22:13:20.25Z"},'
+        '{"id":"u-77","px":105000,"sz":-2,"class":"block","ts":"2023-11-14 22:13:20+01:30"},{"class":"none"},{"class":"x1y","id":3,"px":1,"sz":2}],"B":[]}}'
+    ),
+    (
+        '{"topic":"agg.17.FOO","rows":[{"in":{"a":4,"f":"2023-11-14T22:13:20Z","l":7,"legs":[{"type":"Z"},{"v":"1.25","type":"PX"}],"q":["1.0","2"],"m":"s","ns":5}},'
+        '{"in":{"a":"x","legs":[{"type":"PX","v":1},{"type":"Q","v":[1,"2.50"]}],"m":7,"us":"1700000000123456.7"}}]}'
+    ),
     '{"topic":"agg.1.2.F","row":{"a":9,"legs":[{"type":"PX","v":"0.1"}],"q2":"3","m":"\\u00e9"}}',
     '{"kind":"agg2","list":[1,{"ok":1}],"s":"","t":"FOO","seq":"12","f":3,"l":9,"q":"4"}',
     '{"kind":"book12!","data":{"s":"FOO","u":"17.5","b":[["10.5","1",2],["10.4","2",3]],"ap":["10.6"],"aq":[{"x":[1,"2.0"]}],"n":[7]}}',
@@ -255,7 +259,8 @@ def replace(tree: object, way: tuple[object, ...], new: object) -> object:
     if not way:
         return new
     i = way[0]
-    assert isinstance(tree, list) and isinstance(i, int)
+    assert isinstance(tree, list)
+    assert isinstance(i, int)
     copy = tree[:] if not isinstance(tree, Pairs) else Pairs(tree)
     old = copy[i]
     copy[i] = (old[0], replace(old[1], way[1:], new)) if isinstance(tree, Pairs) else replace(old, way[1:], new)
@@ -271,7 +276,8 @@ def spoil_tree(tree: object, rng: random.Random) -> object:
         return replace(tree, way, Raw(rng.choice(HOSTILE)))
     part = tree
     for i in way:
-        assert isinstance(part, list) and isinstance(i, int)
+        assert isinstance(part, list)
+        assert isinstance(i, int)
         part = part[i][1] if isinstance(part, Pairs) else part[i]
     if not isinstance(part, list) or not part:
         return replace(tree, way, Raw(rng.choice(HOSTILE)))
@@ -445,11 +451,10 @@ PAIRS: dict[str, Pair] = {}
 def test_strict_flags(tmp_path: Path, compiler: str, text: str | None) -> None:
     if shutil.which(compiler) is None:
         pytest.skip(f"{compiler} is not installed")
-    if text is None:
-        spec = exchange.load(places.schema() / "exchange/binance.toml", compiled.RECORDS)
-    else:
-        spec = load(tmp_path, text, "probe")
-    for source in compiled.write_sources(tmp_path, spec):
+    path = places.schema() / "exchange/binance.toml"
+    spec = exchange.load(path, compiled.RECORDS) if text is None else load(tmp_path, text, "probe")
+    sources = compiled.write_sources(tmp_path, spec)
+    for source in sources if text is None else sources[:1]:
         compiled.compile_all(tmp_path, [source], tmp_path / "part.o", "-c", "-O2", compiler=compiler)
 
 

@@ -1,0 +1,164 @@
+"""What the templates of the tolerant parser see: the model of one product, built by `tolerant`. May import `ir`, `tree`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from . import ir
+from .tree import Tree
+
+
+@dataclass(frozen=True, slots=True)
+class HopModel:
+    number: int
+    step: ir.Every | ir.Members | ir.Index | ir.Find
+    tree: int
+    leaf: int
+    name: int
+    next: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceModel:
+    """Where a source looks: a node of the frame's tree or of the element's (`walk`), and hops behind it."""
+
+    walk: str  # "root" or "element"
+    node: int
+    hop: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class SourceModel:
+    """One source of a field. `how`: path, name, text. `odd`: the type that examples never have here."""
+
+    how: str
+    place: PlaceModel | None
+    optional: bool
+    name: int
+    text: str
+    text_type: str
+    map: int | None
+    word: str | None
+    odd: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class FieldModel:
+    """`kind` as in records.fbs. `out`: member of the record. `node`: where `@` is in the element's tree."""
+
+    name: str
+    kind: str
+    sources: tuple[SourceModel, ...]
+    node: int
+    enum: str | None
+    needed: bool
+    left_out: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnModel:
+    """One field of a depth record. `list`: the list of levels it is read from, None: the spec gives none. `sibling`: the list that must
+    not be longer."""
+
+    name: str
+    side: str
+    half: str
+    kind: str
+    field: FieldModel | None
+    list: int | None
+    optional: bool
+    sibling: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ListModel:
+    """A list of levels in an element: where it is and the tree over each level."""
+
+    number: int
+    place: PlaceModel
+    tree: int
+    stride: int
+
+
+@dataclass(frozen=True, slots=True)
+class MatchModel:
+    """One entry of `match`. `wants`: what shows at once that it cannot hold: "absent", "present", "" for neither; `tail`: what the only
+    pattern ends with."""
+
+    place: PlaceModel
+    patterns: int
+    count: int
+    wants: str
+    tail: str
+
+
+@dataclass(frozen=True, slots=True)
+class ElementModel:
+    """How elements of one path of `each` are read."""
+
+    number: int
+    node: int
+    each: PlaceModel
+    match: tuple[MatchModel, ...]
+    scalars: tuple[FieldModel, ...]
+    lists: tuple[ListModel, ...]
+    columns: tuple[ColumnModel, ...]
+
+    def field(self, name: str) -> FieldModel | None:
+        return next((one for one in self.scalars if one.name == name), None)
+
+
+@dataclass(frozen=True, slots=True)
+class MessageModel:
+    index: int
+    source: ir.Message
+    record: ir.RecordType | None  # of several: the one with the most levels
+    records: tuple[ir.RecordType, ...]
+    levels: int
+    needs_symbol: bool
+    match: tuple[MatchModel, ...]
+    elements: tuple[ElementModel, ...]
+    whole: bool
+    loose: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PartModel:
+    kind: str
+    name: int
+    lower: bool
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class PatternModel:
+    number: int
+    parts: tuple[PartModel, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class EntryModel:
+    text: str
+    result: str
+    type: str
+
+
+@dataclass(frozen=True, slots=True)
+class MapModel:
+    number: int
+    entries: tuple[EntryModel, ...]
+    other: EntryModel | None
+
+
+@dataclass(frozen=True, slots=True)
+class ProductModel:
+    name: str
+    ident: str
+    table: tuple[ir.Message, ...]
+    trees: list[Tree]
+    hops: list[HopModel]
+    patterns: list[PatternModel]
+    maps: list[MapModel]
+    messages: tuple[MessageModel, ...]
+    match_nodes: tuple[int, ...]
+    match_hops: tuple[PlaceModel, ...]
