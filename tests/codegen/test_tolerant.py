@@ -433,6 +433,25 @@ def test_more_elements_than_fit_at_once(spot: Pair) -> None:
     assert [i for i, item in enumerate(reversed(outcome.items)) if item[0] == "refused"] == list(range(0, 300, 7))
 
 
+def test_members_given_twice(spot: Pair) -> None:
+    head = '{"topic":"trades","mkt":"SPOT","d":{'
+    trade = '[{"id":1,"px":1,"sz":1}]'
+    for one, other, code in (
+        ("A", "A", "duplicate"),
+        ("AB", "\\u0041B", "duplicate"),
+        ("\\ud800", "\\ud800", "duplicate"),
+        ("\\ud800", "\\ud801", "utf8"),
+        ("A", "a", None),
+    ):
+        outcome = spot.agree(f'{head}"{one}":{trade},"C":{trade},"{other}":{trade}}}}}'.encode())
+        assert [item[1] for item in outcome.items] == [code or "trade", "trade", code or "trade"]
+    members = ",".join(f'"S{i % 290}":{trade}' for i in range(300))
+    outcome = spot.agree(f"{head}{members}}}}}".encode())
+    assert sum(item[1] == "duplicate" for item in outcome.items) == 20
+    many = ",".join(f'"S{i}":{trade}' for i in range(30_000))
+    assert len(spot.tolerant(f"{head}{many}}}}}".encode()).items) == 30_000
+
+
 def test_long_texts(spot: Pair) -> None:
     for n in (10, 18, 19, 20, 64, 400, 4000):
         for text in ("1" * n, "0." + "0" * n, "1" + "0" * n, "1." + "0" * n, "1." + "0" * n + "1", "\\u0031" * n, "é" * n, "-" * n, "1e" + "0" * n + "1"):
