@@ -93,6 +93,26 @@ def test_right_specs_pass(path: Path) -> None:
     assert [str(finding) for finding in exchange.read(path, RECORDS)[1]] == []
 
 
+def test_one_fault_hides_no_other_of_its_message(tmp_path: Path) -> None:
+    found = broken(
+        tmp_path,
+        ('order   = "increasing"', 'oder    = "increasing"'),
+        ('"d.bid[0]"', '"d.bit[0]"'),
+        ('bid_qty   = "d.bid[1]"\n', "\n"),
+        ('{ "t" = "ms" }', '"t"'),
+        ('ask_price = "20.52"', 'ask_price = "20.53"'),
+        ('ask_qty = ', 'ask_quantity = '),
+    )
+    assert [line.split(": ", 1)[1] for line in found] == [
+        'message "bbo": bid_qty is needed; if the venue does not give it, write bid_qty = "="',
+        'message "bbo": unknown key "oder"; did you mean "order"?',
+        'message "bbo": bid_price: no example has "d.bit[0]"; "d" has bid, ask, seq. If it may be absent, write "d.bit[0]?"',
+        f'message "bbo": event_ns = "t": a time needs its unit; write event_ns = {{ "t" = "ms" }} ({UNITS})',
+        'message "bbo", example 1: expect: unknown field "ask_quantity"; did you mean "ask_qty"?',
+        'message "bbo", example 1: ask_price is "20.52", expect says "20.53"',
+    ]
+
+
 # --------------------------------------------------------------------------- names
 
 NAMES: list[tuple[Changes, str]] = [
@@ -159,6 +179,14 @@ def test_captures_that_are_of_use(tmp_path: Path) -> None:
     assert broken(tmp_path, ('match   = { hb = "$n" }', 'match   = { hb = ["a$n", "$n"] }')) == []
     symbol = ('update_id = "d.seq"\n', 'update_id = "d.seq"\nsymbol = "d.s"\n')
     assert broken(tmp_path, symbol, ('"seq":412}}', '"seq":412,"s":"QUXZOT"}}')) == []
+    dropped = """
+[[message]]
+record  = "dropped"
+match   = { topic = "trades", mkt = "$market", "@.class" = "test" }
+each    = "d.$any[*]"
+example = [{ wire = '{"topic":"trades","mkt":"SPOT","d":{"QUXZOT":[{"id":"1","class":"test"}]}}' }]
+"""
+    assert findings(NOVA.read_text() + dropped, tmp_path) == []  # `.$any` is the only way past members of any name
 
 
 # --------------------------------------------------------------------------- fields
