@@ -1,7 +1,8 @@
 """Tries a spec on its own examples: what the reference interpreter makes of each is what `expect` must say.
 
 Pushed frames are tried on all pushed messages of the product, fetched bodies on the message that is fetched. Messages that are
-not recognised rightly stay out, and so do fields with other findings, so that one fault is told once. May import `about`, `bind`, `check_paths`, `check_session`, `errors`,
+not recognised rightly stay out, and so do fields with other findings, so that one fault is told once and hides no other.
+May import `about`, `bind`, `check_paths`, `check_session`, `errors`,
 `expected`, `ir`, `reference` and the modules it stands on.
 """
 

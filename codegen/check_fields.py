@@ -71,7 +71,8 @@ def _many(path: ir.Path) -> list[ir.Step]:
 def _paths(about: About) -> None:
     for path in about.message.each:
         if path.element:
-            about.find(about.line("each"), f'each = "{path.source}": `each` says what @ is, so it starts at the root; write it without @', blocks=True)
+            what = f'each = "{path.source}": `each` says what @ is, so it starts at the root; write it without @'
+            about.find(about.line("each"), what, blocks=True)
     for match in about.message.match:
         if _many(match.path):
             what = f'match "{match.path.source}" needs one value; put the [*] or .$name into each, and write the path from @'
@@ -219,7 +220,7 @@ def _order(about: About) -> None:
     message, given = about.message, about.given()
     if "first_id" in about.rules and is_depth(message.record) and "first_id" in given and "update_id" not in given:
         field = message.field("first_id")
-        about.find(field.line if field else message.line, "first_id needs update_id beside it; give update_id as well")
+        about.find(field.line if field else message.line, "first_id needs update_id beside it; give update_id as well", "update_id")
     if not about.market or about.fetched:
         if message.order is not None:
             about.find(about.line("order"), "order is for market data that is pushed; take it out")
@@ -238,7 +239,7 @@ def _order(about: About) -> None:
     compared = {"trade": "trade_id", "aggtrade": "agg_id"}.get(message.record, "update_id")
     if message.order != "leader" and compared not in given and not ("trade" in message.record and "update_id" in given):
         what = f'compares {compared}, which is not given; give it, or write order = "leader"'
-        about.find(about.line("order"), f'order = "{message.order}" {what}')
+        about.find(about.line("order"), f'order = "{message.order}" {what}', compared)
 
 
 def _misspelt(order: str, allowed: tuple[str, ...]) -> str:

@@ -122,7 +122,8 @@ def _unmet(about: About, match: ir.Match, samples: list[Sample]) -> None:
         if not reached:
             return  # `each` itself finds nothing, which is told below
         start = reached[0].node
-    about.find(match.line, f"{spelled(match)}: no example meets it; in example {first.number}, {unmet(match, first.root, start)}", blocks=True)
+    what = f"no example meets it; in example {first.number}, {unmet(match, first.root, start)}"
+    about.find(match.line, f"{spelled(match)}: {what}", blocks=True)
 
 
 def _no_element(about: About, samples: list[Sample]) -> None:
