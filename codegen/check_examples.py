@@ -226,7 +226,8 @@ def _counted(n: int) -> str:
 
 def _symbol_from_outside(about: About) -> bool:
     field = about.message.field("symbol")
-    return field is not None and field.source == ir.FromName("symbol") and "symbol" not in about.captures()
+    sources = field.source.sources if field and isinstance(field.source, ir.FromFirst) else (field.source,) if field else ()
+    return ir.FromName("symbol") in sources and "symbol" not in about.captures()
 
 
 def fault(refusal: Refusal, place: bool = True) -> str:

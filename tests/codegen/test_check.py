@@ -113,6 +113,11 @@ def test_one_fault_hides_no_other_of_its_message(tmp_path: Path) -> None:
     ]
 
 
+def test_a_symbol_from_the_frame_or_else_from_the_connection(tmp_path: Path) -> None:
+    solo = (ROOT / "tests/cases/specs/solo.toml").read_text()
+    assert findings(solo.replace('symbol    = "$symbol"', 'symbol = ["s?", "$symbol"]'), tmp_path, "solo.toml") == []
+
+
 # --------------------------------------------------------------------------- names
 
 NAMES: list[tuple[Changes, str]] = [
