@@ -580,6 +580,14 @@ def test_expect_compares_numbers(tmp_path: Path) -> None:
     assert wrong[0].startswith('nova.toml:47: message "trade", example 1: trade_id is ')
 
 
+def test_counts_that_no_level_has_need_no_mention(tmp_path: Path) -> None:
+    counts = ('ask_qty = "d.asks[*].q"', 'ask_qty = "d.asks[*].q", ask_count = "d.asks[*].n?"')
+    assert broken(tmp_path, counts, ('"asks":[{"p":"20.52","q":"5"}]', '"asks":[{"p":"20.52","q":"5"}]')) == []
+    assert broken(tmp_path, counts, ('"asks":[{"p":"20.52","q":"5"}]', '"asks":[{"p":"20.52","q":"5","n":2}]')) == [
+        'nova.toml:59: message "depth5", example 1: expect is not complete: ask_count is [2]; write ask_count = [2]'
+    ]
+
+
 def test_hint_for_what_is_there_in_one_example_only(tmp_path: Path) -> None:
     found = broken(tmp_path, ('prev_id = "d.prev?"', 'prev_id = "d.prev"'))
     assert found == [
