@@ -1,8 +1,8 @@
 """Instructions per message, by kind and road, beside those last kept in instructions.json: figures that no load on the machine moves.
 
-callgrind counts a C driver: the fast parser, the tolerant parser, all the way from bytes to the ring, and the way of a duplicate. What costs
-over 3 % more than the kept figure fails, and the functions that grew are named. Other compilers make other code: then it is said that
-nothing was compared. May import `k4._codegen` and `bench.frames`.
+callgrind counts a C driver: the fast parser, the tolerant parser, all the way from bytes to the ring, and the way of a duplicate.
+What costs over 3 % more than the kept figure fails, and the functions that grew are named. Other compilers make other code: then it
+is said that nothing was compared. May import `k4._codegen` and `bench.frames`.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Count:
 def main(arguments: list[str]) -> int:
     """Counts and compares; 1 when something costs more, or cannot be counted."""
     parser = argparse.ArgumentParser("bench instructions", description=__doc__.partition("\n")[0])
-    parser.add_argument("--keep", action="store_true", help=f"write the counts into {KEPT.relative_to(ROOT)}: later runs are compared with them")
+    parser.add_argument("--keep", action="store_true", help=f"write the counts into {KEPT.name}; later runs are compared with them")
     parser.add_argument("--against", type=Path, default=KEPT, metavar="FILE", help="compare with these counts instead")
     options = parser.parse_args(arguments)
     try:
@@ -191,7 +191,8 @@ def growth(kept: dict[str, Any], counts: dict[str, dict[str, Count]]) -> list[st
             if before is None:
                 out.append(f"{kind} {road}: has no kept count; --keep makes one")
             elif now.total > before["total"] * (1 + TOLERATED):
-                out.append(f"{kind} {road}: {before['total']:.1f} to {now.total:.1f} instructions per message ({_change(before['total'], now.total)})")
+                change = _change(before["total"], now.total)
+                out.append(f"{kind} {road}: {before['total']:.1f} to {now.total:.1f} instructions per message ({change})")
                 out += grown_functions(before["functions"], now.functions)
     return out
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import instructions
+from bench import frames, instructions
 from bench.instructions import Count
 
 DUMP = """# callgrind format
@@ -70,7 +70,7 @@ def test_another_compiler_is_not_compared() -> None:
 
 
 def test_frames_come_in_the_order_of_their_ids() -> None:
-    wires = sorted(instructions.frames.frames("aggTrade", 64), key=instructions.identity)
+    wires = sorted(frames.frames("aggTrade", 64), key=instructions.identity)
     ids = [instructions.identity(wire) for wire in wires]
     assert ids == sorted(ids)
     assert min(ids) > 10**5
