@@ -279,43 +279,95 @@ static void one_element(
     frame->names.known = known;
 }
 
-/* The member whose key stands at `quote`, if its name agrees with what is known and is not given again. */
-static bool take_member(struct k4_frame *frame, const struct k4_hop *hop, const uint8_t *object, const uint8_t *quote)
+/* Which keys of an object may stand twice in it: a bit per hash, set when a key has it, and again when a second one has. Only such
+ * keys are looked for one by one. As many bits as the object may hold keys eight times over, within limits. */
+#define KEY_BITS_MIN 512u
+#define KEY_BITS_MAX (1u << 20)
+
+struct keys {
+    uint64_t once[KEY_BITS_MAX / 64];
+    uint64_t again[KEY_BITS_MAX / 64];
+    uint32_t shift; /* a hash's upper bits are its place */
+};
+
+static struct k4_text key_at(const struct k4_frame *frame, const uint8_t *quote)
 {
     const uint8_t *text = frame->json.text;
     const uint8_t *after = k4_json_over(quote);
-    struct k4_text name = k4_text_of(text, k4_json_type(quote, after), (uint32_t)(quote - text), (uint32_t)(after - text));
-    name.type = K4_STRING;
-    if ((frame->names.known >> hop->name & 1) != 0 && !k4_text_same(&name, &frame->names.of[hop->name], false))
-        return false;
-    unsigned seen = 0;
-    for (const uint8_t *p = k4_json_each(object + 1); p != NULL;) {
-        const uint8_t *behind = k4_json_over(p);
-        struct k4_text other = k4_text_of(text, k4_json_type(p, behind), (uint32_t)(p - text), (uint32_t)(behind - text));
-        if (k4_text_same(&name, &other, false) && ++seen == 2) {
-            refuse_in_each(frame, K4_REFUSED_DUPLICATE, (uint32_t)(p - text));
-            return false;
-        }
-        p = k4_json_each(k4_json_over(k4_json_blank(k4_json_blank(behind) + 1)));
-    }
-    if (!k4_text_sound(&name)) {
-        refuse_in_each(frame, K4_REFUSED_UTF8, name.offset);
-        return false;
-    }
-    k4_names_set(&frame->names, hop->name, name);
-    return true;
+    struct k4_text key = k4_text_of(text, k4_json_type(quote, after), (uint32_t)(quote - text), (uint32_t)(after - text));
+    key.type = K4_STRING;
+    return key;
 }
 
-static void each_member(
+/* From one key of a proven object to the next, NULL behind the last. */
+static const uint8_t *next_key(const uint8_t *quote)
+{
+    return k4_json_each(k4_json_over(k4_json_blank(k4_json_blank(k4_json_over(quote)) + 1)));
+}
+
+static void note_keys(const struct k4_frame *frame, const struct k4_text *object, struct keys *keys)
+{
+    uint32_t bits = KEY_BITS_MIN;
+    while (bits < KEY_BITS_MAX && bits < object->len)
+        bits *= 2;
+    keys->shift = 32 - (uint32_t)__builtin_ctz(bits);
+    memset(keys->once, 0, bits / 8);
+    memset(keys->again, 0, bits / 8);
+    for (const uint8_t *p = k4_json_each(object->at + 1); p != NULL; p = next_key(p)) {
+        struct k4_text key = key_at(frame, p);
+        uint32_t place = k4_text_hash(&key) >> keys->shift;
+        uint64_t bit = (uint64_t)1 << place % 64;
+        keys->again[place / 64] |= keys->once[place / 64] & bit;
+        keys->once[place / 64] |= bit;
+    }
+}
+
+/* Where the second of the keys like `key` stands, or NULL. */
+static const uint8_t *second_key(
+    const struct k4_frame *frame, const struct k4_text *object, const struct keys *keys, const struct k4_text *key)
+{
+    uint32_t place = k4_text_hash(key) >> keys->shift;
+    unsigned seen = 0;
+    if ((keys->again[place / 64] >> place % 64 & 1) == 0)
+        return NULL;
+    for (const uint8_t *p = k4_json_each(object->at + 1); p != NULL; p = next_key(p)) {
+        struct k4_text other = key_at(frame, p);
+        if (k4_text_same(key, &other, false) && ++seen == 2)
+            return p;
+    }
+    return NULL;
+}
+
+/* The member whose key stands at `quote`, if its name agrees with what is known and is not given again. */
+static bool take_member(
+    struct k4_frame *frame, const struct k4_hop *hop, const struct k4_text *object, const struct keys *keys, const uint8_t *quote)
+{
+    struct k4_text name = key_at(frame, quote);
+    if ((frame->names.known >> hop->name & 1) != 0 && !k4_text_same(&name, &frame->names.of[hop->name], false))
+        return false;
+    const uint8_t *second = second_key(frame, object, keys, &name);
+    if (second != NULL)
+        refuse_in_each(frame, K4_REFUSED_DUPLICATE, (uint32_t)(second - frame->json.text));
+    else if (!k4_text_sound(&name))
+        refuse_in_each(frame, K4_REFUSED_UTF8, name.offset);
+    else {
+        k4_names_set(&frame->names, hop->name, name);
+        return true;
+    }
+    return false;
+}
+
+/* Not inlined: only who has members shall pay for the stack. */
+__attribute__((noinline)) static void each_member(
     struct k4_frame *frame, const struct k4_hop *hop, const struct k4_text *object, k4_element *element, struct room *room)
 {
+    struct keys keys;
     uint32_t known = frame->names.known;
-    for (const uint8_t *p = k4_json_each(object->at + 1); p != NULL;) {
-        const uint8_t *value = k4_json_blank(k4_json_blank(k4_json_over(p)) + 1);
-        if (take_member(frame, hop, object->at, p))
-            one_element(frame, hop, value, object->offset, element, room);
+    note_keys(frame, object, &keys);
+    for (const uint8_t *p = k4_json_each(object->at + 1); p != NULL; p = next_key(p)) {
+        if (take_member(frame, hop, object, &keys, p))
+            one_element(frame, hop, k4_json_blank(k4_json_blank(k4_json_over(p)) + 1), object->offset, element, room);
         frame->names.known = known;
-        p = k4_json_each(k4_json_over(value));
     }
 }
 

@@ -39,6 +39,7 @@ static unsigned unescape(const uint8_t **p, const uint8_t *end, uint8_t out[4])
     }
     uint32_t c = hex4(*p);
     *p += 4;
+    (void)encode(c, out); /* also where it is a lone surrogate: two of them are told apart by it */
     if (c >= 0xdc00 && c <= 0xdfff)
         return 0;
     if (c >= 0xd800 && c <= 0xdbff) {
@@ -76,6 +77,18 @@ static unsigned next_char(const struct k4_text *text, const uint8_t **p, uint8_t
     if (len == 1 && text->upper)
         out[0] = to_upper(out[0]);
     return len;
+}
+
+uint32_t k4_text_hash(const struct k4_text *text)
+{
+    uint32_t hash = 2166136261u;
+    for (const uint8_t *p = text->at; p < text->at + text->len;) {
+        uint8_t out[4];
+        unsigned len = next_char(text, &p, out);
+        for (unsigned i = 0; i < (len == 0 ? 3 : len); i++)
+            hash = (hash ^ out[i]) * 16777619u;
+    }
+    return hash * 2654435769u;
 }
 
 bool k4_text_sound(const struct k4_text *text)
@@ -119,7 +132,7 @@ static bool begins(const struct k4_text *a, const uint8_t **p, const struct k4_t
             ca[0] = to_upper(ca[0]);
             cb[0] = to_upper(cb[0]);
         }
-        if (na == 0 || na != nb || memcmp(ca, cb, na) != 0)
+        if (na != nb || memcmp(ca, cb, na == 0 ? 3 : na) != 0)
             return false;
     }
     return true;

@@ -34,11 +34,14 @@ static inline struct k4_text k4_text_of(const uint8_t *frame, uint8_t type, uint
     return text;
 }
 
-/* One character at *p as UTF-8 in out[0..3]; its length, or 0 for an escaped lone surrogate, which no UTF-8 can hold. *p moves on. */
+/* One character at *p as UTF-8 in out[0..3]; its length, or 0 for an escaped lone surrogate, which no UTF-8 can hold (its three bytes
+ * would be in `out`). *p moves on. */
 unsigned k4_text_char(const uint8_t **p, const uint8_t *end, bool escaped, uint8_t out[4]);
 /* False if it holds an escaped lone surrogate. */
 bool k4_text_sound(const struct k4_text *text);
 bool k4_text_is_slow(const struct k4_text *text, const char *other, uint32_t len);
+/* The same for texts that k4_text_same() says are the same. */
+uint32_t k4_text_hash(const struct k4_text *text);
 bool k4_text_same(const struct k4_text *a, const struct k4_text *b, bool fold);
 /* The characters themselves, at most `room` bytes: their number, -1: more than that, -2: an escaped lone surrogate. */
 int k4_text_copy(const struct k4_text *text, uint8_t *out, int room);

@@ -1,4 +1,4 @@
-# ruff: noqa: E501, ISC004, Q000, Q003  cases are findings and TOML as they are written, one a line
+# ruff: noqa: ISC004, Q000, Q003  cases are findings and TOML as they are written, one a line
 """What the checker says of a spec that means something wrong, by file, line and wording; and that right specs pass."""
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -237,7 +238,9 @@ class Pairs(list[tuple[str, object]]):
 
 
 def write(tree: object, rng: random.Random, loose: bool) -> str:
-    space = (lambda: rng.choice(["", "", "", " ", "\n\t", "  "])) if loose else (lambda: "")
+    def space() -> str:
+        return rng.choice(["", "", "", " ", "\n\t", "  "]) if loose else ""
+
     if isinstance(tree, Raw):
         return str(tree)
     if isinstance(tree, Pairs):
@@ -261,7 +264,7 @@ def replace(tree: object, way: tuple[object, ...], new: object) -> object:
     i = way[0]
     assert isinstance(tree, list)
     assert isinstance(i, int)
-    copy = tree[:] if not isinstance(tree, Pairs) else Pairs(tree)
+    copy: list[Any] = tree[:] if not isinstance(tree, Pairs) else Pairs(tree)
     old = copy[i]
     copy[i] = (old[0], replace(old[1], way[1:], new)) if isinstance(tree, Pairs) else replace(old, way[1:], new)
     return copy
@@ -281,7 +284,7 @@ def spoil_tree(tree: object, rng: random.Random) -> object:
         part = part[i][1] if isinstance(part, Pairs) else part[i]
     if not isinstance(part, list) or not part:
         return replace(tree, way, Raw(rng.choice(HOSTILE)))
-    copy = Pairs(part) if isinstance(part, Pairs) else part[:]
+    copy: list[Any] = Pairs(part) if isinstance(part, Pairs) else part[:]
     at = rng.randrange(len(copy))
     if act == 2:
         copy.insert(rng.randrange(len(copy) + 1), copy[at])
@@ -431,6 +434,25 @@ def test_more_elements_than_fit_at_once(spot: Pair) -> None:
     outcome = spot.agree(frame.encode())
     assert len(outcome.items) == 300
     assert [i for i, item in enumerate(reversed(outcome.items)) if item[0] == "refused"] == list(range(0, 300, 7))
+
+
+def test_members_given_twice(spot: Pair) -> None:
+    head = '{"topic":"trades","mkt":"SPOT","d":{'
+    trade = '[{"id":1,"px":1,"sz":1}]'
+    for one, other, code in (
+        ("A", "A", "duplicate"),
+        ("AB", "\\u0041B", "duplicate"),
+        ("\\ud800", "\\ud800", "duplicate"),
+        ("\\ud800", "\\ud801", "utf8"),
+        ("A", "a", None),
+    ):
+        outcome = spot.agree(f'{head}"{one}":{trade},"C":{trade},"{other}":{trade}}}}}'.encode())
+        assert [item[1] for item in outcome.items] == [code or "trade", "trade", code or "trade"]
+    members = ",".join(f'"S{i % 290}":{trade}' for i in range(300))
+    outcome = spot.agree(f"{head}{members}}}}}".encode())
+    assert sum(item[1] == "duplicate" for item in outcome.items) == 20
+    many = ",".join(f'"S{i}":{trade}' for i in range(30_000))
+    assert len(spot.tolerant(f"{head}{many}}}}}".encode()).items) == 30_000
 
 
 def test_long_texts(spot: Pair) -> None:
