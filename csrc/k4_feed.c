@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "k4_rules.h"
+
 /* ---------------------------------------------------------------- rules and ids */
 
 static bool is_event(int record)
@@ -277,28 +279,45 @@ static void count_loss(k4_conn *conn, struct k4_segment *segment, struct k4_shm_
     }
 }
 
+void k4_feed_look(const struct k4_feed *feed, const k4_conn *conn, struct k4_item *item)
+{
+    const struct k4_berth *berth = &conn->berths[item->record];
+    struct k4_bbo *front = &item->as.bbo; /* every record begins alike */
+    front->instrument = K4_NO_INSTRUMENT;
+    if (berth->product < 0)
+        return;
+    const struct k4_lane *lane = &feed->lanes[item->record];
+    const uint32_t instrument = (uint32_t)k4_segment_find(&lane->segment, (uint32_t)berth->product, item->symbol, item->symbol_len);
+    if (instrument >= lane->arbiter.capacity) /* -1, too */
+        return;
+    front->instrument = instrument;
+    k4_arbiter_expect(&lane->arbiter, berth->number, instrument, id_of(item->record, &item->as));
+    k4_segment_expect(&lane->segment, instrument);
+}
+
 void k4_feed_take(struct k4_feed *feed, k4_conn *conn, struct k4_item *item)
 {
-    int record = item->record;
-    struct k4_berth *berth = &conn->berths[record];
+    const int record = item->record;
+    const struct k4_berth *berth = &conn->berths[record];
+    struct k4_bbo *front = &item->as.bbo;
+    const uint32_t instrument = front->instrument;
     conn->stats.records++;
-    if (berth->product < 0) {
-        conn->stats.no_segment++;
+    if (instrument == K4_NO_INSTRUMENT) {
+        if (berth->product < 0)
+            conn->stats.no_segment++;
+        else
+            conn->stats.unknown_symbol++;
         return;
     }
     struct k4_lane *lane = &feed->lanes[record];
     struct k4_segment *segment = &lane->segment;
-    int32_t instrument = k4_segment_find(segment, (uint32_t)berth->product, item->symbol, item->symbol_len);
-    if (instrument < 0 || (uint32_t)instrument >= lane->arbiter.capacity) {
-        conn->stats.unknown_symbol++;
-        return;
-    }
-    struct k4_bbo *front = &item->as.bbo; /* every record begins alike */
-    struct k4_verdict v = k4_arbitrate(&lane->arbiter, berth->number, (uint32_t)instrument, id_of(record, &item->as), front->engine_ns,
-                                       front->flags, conn->mono_ns);
+    const int64_t id = id_of(record, &item->as);
+    struct k4_verdict v;
+    if (!k4_rule_usual(&lane->arbiter, berth->number, instrument, id, front->engine_ns, front->flags, conn->mono_ns, &v))
+        v = k4_arbitrate(&lane->arbiter, berth->number, instrument, id, front->engine_ns, front->flags, conn->mono_ns);
     struct k4_shm_source *source = &segment->sources[berth->source];
     if (v.cause != K4_CAUSE_UNSET)
-        k4_segment_alive(segment, (uint32_t)instrument, conn->wall_ns);
+        k4_segment_alive(segment, instrument, conn->wall_ns);
     if (!v.publish) {
         count_loss(conn, segment, source, &v);
         return;
@@ -308,11 +327,10 @@ void k4_feed_take(struct k4_feed *feed, k4_conn *conn, struct k4_item *item)
         flags |= K4_FLAG_CLOCK_STEP;
         lane->stepped = false;
     }
-    front->instrument = (uint32_t)instrument;
     front->source = (uint16_t)berth->source;
     front->recv_ns = conn->wall_ns;
     front->flags = (uint16_t)flags;
-    k4_segment_publish(segment, (uint32_t)instrument, &item->as);
+    k4_segment_publish(segment, instrument, &item->as);
     lane->dirty = true;
     count_win(conn, source, &v);
 }

@@ -171,7 +171,11 @@ static void check(int connections, size_t messages)
         all.fast += one.fast;
     }
     if (all.wins != messages || all.duplicates != messages * (size_t)(connections - 1) || all.fast != messages * (size_t)connections)
+    {
+        fprintf(stderr, "%zu messages: %llu published, %llu duplicates, %llu by the fast tier\n", messages, (unsigned long long)all.wins,
+                (unsigned long long)all.duplicates, (unsigned long long)all.fast);
         die("messages were not published once each");
+    }
 }
 
 int main(int argc, char **argv)
