@@ -148,7 +148,6 @@ static inline bool take_fast(k4_conn *conn, const uint8_t *text, size_t len)
 {
     struct k4_scratch *scratch = &conn->scratch[conn->turn % K4_CONN_AHEAD];
     take_all(conn, scratch);
-    conn->stats.messages++;
     if (!conn->product->fast(text, len, scratch)) {
         scratch->count = 0;
         return false;
@@ -157,6 +156,9 @@ static inline bool take_fast(k4_conn *conn, const uint8_t *text, size_t len)
     conn->turn++;
     for (uint32_t i = 0; i < scratch->count; i++)
         k4_feed_look(conn->feed, conn, &scratch->items[i]);
+    scratch = &conn->scratch[(conn->turn + K4_CONN_AHEAD / 2) % K4_CONN_AHEAD];
+    for (uint32_t i = 0; i < scratch->count; i++)
+        k4_feed_look_again(conn->feed, &scratch->items[i]);
     return true;
 }
 
@@ -377,6 +379,7 @@ int k4_conn_failure(const k4_conn *conn, const char **reason)
 void k4_conn_stats_get(const k4_conn *conn, k4_conn_stats *out)
 {
     *out = conn->stats;
+    out->messages = conn->stats.fast + conn->stats.tolerant;
     out->frames = conn->ws.frames;
     out->unknown_keys = conn->scratch[0].unknown_keys;
     out->retyped = conn->scratch[0].retyped;

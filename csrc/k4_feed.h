@@ -15,6 +15,7 @@
 #include "k4_api.h"
 #include "k4_arbiter.h"
 #include "k4_decode.h"
+#include "k4_rules.h"
 #include "k4_segment.h"
 #include "k4_ws.h"
 
@@ -91,6 +92,14 @@ void k4_feed_clock(struct k4_feed *feed, int64_t wall_ns, int64_t mono_ns);
 
 /* A decoded record's instrument, written into the record; and fetches what taking it will touch. */
 void k4_feed_look(const struct k4_feed *feed, const k4_conn *conn, struct k4_item *item);
+
+/* A while later: fetches what only now can be told where it is. */
+static inline void k4_feed_look_again(const struct k4_feed *feed, const struct k4_item *item)
+{
+    const struct k4_lane *lane = &feed->lanes[item->record];
+    if (lane->arbiter.ids.memory != NULL && item->as.bbo.instrument != K4_NO_INSTRUMENT)
+        k4_arbiter_expect_id(&lane->arbiter, item->as.bbo.instrument);
+}
 
 /* Judges one record that was looked at and publishes it or not; counts into the connection and its source. */
 void k4_feed_take(struct k4_feed *feed, k4_conn *conn, struct k4_item *item);

@@ -89,6 +89,13 @@ static inline void k4_arbiter_expect(const struct k4_arbiter *arbiter, int conn,
     __builtin_prefetch(k4_arbiter_seen_at(arbiter, conn, instrument), 1);
 }
 
+/* The same for the ids of events, once what k4_arbiter_expect asked for is there. */
+static inline void k4_arbiter_expect_id(const struct k4_arbiter *arbiter, uint32_t instrument)
+{
+    const struct k4_arbiter_instrument *in = k4_arbiter_instrument_at(arbiter, instrument);
+    __builtin_prefetch(k4_idset_next(&in->set, k4_arbiter_ids_at(arbiter, instrument), arbiter->mask), 1);
+}
+
 /* Nearly every arrival of state: ids rise on a connection that is known to stand in the present epoch. True: *v is what
  * k4_rule_state would have answered, and everything is as it would have left it; else nothing has changed. */
 static inline bool k4_rule_usual(struct k4_arbiter *arbiter, int conn, uint32_t instrument, int64_t id, int64_t engine_ns, unsigned flags,

@@ -17,8 +17,7 @@
 struct k4_symtab_slot {
     uint64_t first;  /* bytes 0..7, zero behind a shorter symbol */
     uint64_t second; /* bytes 8..15, likewise */
-    uint32_t product;
-    uint32_t len; /* 0: free slot */
+    uint64_t kind;   /* k4_symtab_kind; 0: free slot */
     int32_t index;
     uint32_t text; /* where the whole symbol stands in `texts` */
 };
@@ -47,6 +46,12 @@ static inline void k4_symtab_words(const uint8_t *symbol, uint32_t len, uint64_t
     *second = b & keep_b;
 }
 
+/* Product and length as one word. */
+static inline uint64_t k4_symtab_kind(uint32_t product, uint32_t len)
+{
+    return (uint64_t)product << 32 | len;
+}
+
 /* Of a longer symbol its end counts, too: options of one underlying begin alike. */
 static inline uint32_t k4_symtab_hash(const uint8_t *symbol, uint32_t len, uint32_t product, uint64_t first, uint64_t second)
 {
@@ -64,16 +69,18 @@ static inline uint32_t k4_symtab_hash(const uint8_t *symbol, uint32_t len, uint3
 /* Index of the symbol, or -1. Reads `len` bytes, and K4_SYMTAB_SLACK if that is more. */
 static inline int32_t k4_symtab_find_slack(const struct k4_symtab *table, uint32_t product, const uint8_t *symbol, uint32_t len)
 {
-    uint64_t first, second;
+    uint64_t first, second, kind = k4_symtab_kind(product, len);
+    if (len == 0)
+        return -1;
     k4_symtab_words(symbol, len, &first, &second);
     uint32_t at = k4_symtab_hash(symbol, len, product, first, second) & table->mask;
     for (;; at = (at + 1) & table->mask) {
         const struct k4_symtab_slot *slot = &table->slots[at];
-        if (slot->len == 0)
-            return -1;
-        if (slot->first == first && slot->second == second && slot->len == len && slot->product == product
-            && (len <= 16 || memcmp(table->texts + slot->text, symbol, len) == 0))
+        if (slot->first == first && slot->second == second && slot->kind == kind
+            && (__builtin_expect(len <= 16, 1) || memcmp(table->texts + slot->text, symbol, len) == 0))
             return slot->index;
+        if (slot->kind == 0)
+            return -1;
     }
 }
 
