@@ -255,6 +255,15 @@ def test_other_instruction_sets_read_the_same(flags: tuple[str, ...], tmp_path: 
     assert tier.taken([_frame(rng.choice(tier.layouts).tokens, rng, 0.2).encode() for _ in range(300)]) > 20
 
 
+def test_an_empty_text_is_not_any_other_value_of_a_map(tier: Fast) -> None:
+    wires = [wire for wire in tier.examples() if b'"class":"normal"' in wire]
+    for wire in wires:
+        assert tier.taken([wire.replace(b'"normal"', b'"new"')]) == 1
+        assert tier([wire.replace(b'"normal"', b'""')]) == [None]
+        assert tier([wire.replace(b'"yes"', b'"perhaps"')]) == [None]
+    assert bool(wires) == ((tier.exchange.name, tier.product) == ("quick", "spot"))
+
+
 def test_more_elements_than_the_scratch_holds_are_declined(tier: Fast) -> None:
     loops = [layout for layout in tier.layouts if any(isinstance(token, Loop) and token.most == 0 for token in layout.tokens)]
     for layout in loops:
