@@ -154,6 +154,11 @@ static inline bool take_fast(k4_conn *conn, const uint8_t *text, size_t len)
     }
     conn->stats.fast++;
     conn->turn++;
+    if (scratch->count == 0) {
+        conn->text = text;
+        conn->text_len = len;
+        push_message(conn, scratch->skip, scratch->skip_message);
+    }
     for (uint32_t i = 0; i < scratch->count; i++)
         k4_feed_look(conn->feed, conn, &scratch->items[i]);
     scratch = &conn->scratch[(conn->turn + K4_CONN_AHEAD / 2) % K4_CONN_AHEAD];
