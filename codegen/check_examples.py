@@ -2,8 +2,8 @@
 
 Pushed frames are tried on all pushed messages of the product, fetched bodies on the message that is fetched. Messages that are
 not recognised rightly stay out, and so do fields with other findings, so that one fault is told once and hides no other.
-May import `about`, `bind`, `check_paths`, `check_session`, `errors`,
-`expected`, `ir`, `reference` and the modules it stands on.
+May import `about`, `bind`, `check_paths`, `check_session`, `errors`, `expected`, `ir`, `reference` and the `ref*` modules it
+stands on.
 """
 
 from __future__ import annotations
