@@ -15,7 +15,7 @@ import pytest
 from . import segments as s
 
 MODEL = s.ROOT / "tests" / "model"
-SCENARIOS = ("order", "latest", "snapshot", "head", "takeover", "wake", "close")
+SCENARIOS = ("order", "latest", "snapshot", "head", "takeover", "wake", "wake-again", "wake-both", "close")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +46,12 @@ FIRST, LOOSE = "    if (sequence != 2 * n + 2)\n", "    if (sequence == 0 || (se
 EXACT = "    return *before == 2 * n + 2;\n"
 REPAIR_HEAD = "        segment->head = n + 1;\n        __atomic_store_n(&segment->header->head, n + 1, __ATOMIC_RELEASE);\n"
 REPAIR_LATEST = "            k4_segment_put(segment->latest + (size_t)instrument * segment->stride, n, slot[1], slot + 1, segment->words);\n"
-BUMP = "    __atomic_store_n(&segment->header->wake, segment->header->wake + 1, __ATOMIC_RELAXED);\n"
 WAKE_FENCE = "    k4_fence_full();\n    if (__atomic_load_n(&segment->wait->sleepers, __ATOMIC_RELAXED) != 0)\n"
 WAIT_FENCE = "        k4_fence_full();\n        if (k4_reader_ready(reader))\n"
 COUNT = "        (void)__atomic_fetch_add(&reader->wait->sleepers, 1, __ATOMIC_RELAXED);\n"
+LOOK = "        if (k4_reader_ready(reader))\n            return 1;\n        pause"
+WORD = "    uint32_t wake = __atomic_load_n(&reader->header->wake, __ATOMIC_ACQUIRE);\n"
+BUMP = "    __atomic_store_n(&segment->header->wake, segment->header->wake + 1, __ATOMIC_RELAXED);\n    (void)syscall"
 CLOSED = "    uint32_t closed = __atomic_load_n(&reader->header->closed, __ATOMIC_ACQUIRE);\n    if (k4_reader_copy"
 TORN, BACK, ASLEEP = "torn", "went back", "sleeps and nobody will wake it"
 
@@ -70,8 +72,10 @@ MUTANTS = (
     Mutant("no odd sequence", WRITER, ODD, "    k4_fence_release();\n", "order", TORN),
     Mutant("latest before ring", WRITER, PUT_RING + PUT_LATEST, PUT_LATEST + PUT_RING, "takeover", ""),
     Mutant("head before the slots", WRITER, PUT_RING, HEAD.replace("    return n;\n", "") + PUT_RING, "snapshot", ""),
-    Mutant("sleepers looked at before the wake word", WRITER, BUMP, "", "wake", ASLEEP),
-    Mutant("sleeper counted after its second look", READER, COUNT, "", "wake", ASLEEP),
+    Mutant("sleeper not counted", READER, COUNT, "", "wake", ASLEEP),
+    Mutant("sleeper does not look again", READER, LOOK, "        pause", "wake", ASLEEP),
+    Mutant("wake word read late", READER, WORD + "&\n" + LOOK, "    uint32_t wake = 0;\n&\n" + LOOK.replace("        pause", WORD.replace("uint32_t wake =", "wake =") + "        pause"), "wake", ASLEEP),
+    Mutant("wake word left as it is when the count is taken", SEGMENT, BUMP, "    (void)syscall", "wake-again", ASLEEP),
     # the exact-sequence rule
     Mutant("any even pair is taken", READER, FIRST + "&\n" + EXACT, LOOSE + "&\n" + "    return *before == sequence;\n", "order", ""),
     Mutant("any even first look is taken", READER, FIRST, LOOSE, "order", TORN),

@@ -65,6 +65,7 @@ struct weak_thread {
     struct weak_view now;     /* what it has seen */
     struct weak_view pending; /* what an acquire fence would add: views of values read relaxed */
     struct weak_view given;   /* what its relaxed stores hand over: its view at the last release fence */
+    bool loaded; /* its last step was a load */
     int state;
     const void *asleep_on;
     char stack[WEAK_STACK];
@@ -221,11 +222,16 @@ static __attribute__((noinline)) void weak_resume(int thread)
         _longjmp(weak.threads[thread].at, 1);
 }
 
-/* A point at which another thread may go on. */
-static void weak_yield(void)
+/* A point at which another thread may go on: before a load or anything stronger. Not where the thread's last step was a load: that could as
+ * well have been made now, with the same value, which is then an old one. Nor before a store: made early it gives others more to
+ * read and takes nothing, as long as its place has no other writer (yield_stores). */
+static void weak_yield(bool is_load)
 {
-    if (weak.running < WEAK_THREADS && !weak.program->in_turn)
+    if (weak.running == WEAK_THREADS || weak.program->in_turn)
+        return;
+    if (!weak.threads[weak.running].loaded || weak.program->yield_stores)
         weak_leave();
+    weak.threads[weak.running].loaded = is_load;
 }
 
 static void weak_give_up(void)
@@ -285,7 +291,7 @@ static void weak_fence_now(int order)
 static void weak_fence(int order)
 {
     if (order == __ATOMIC_SEQ_CST)
-        weak_yield();
+        weak_yield(false);
     weak_fence_now(order);
 }
 
@@ -302,7 +308,7 @@ static void weak_take(int p, int index, int order)
 
 static uint64_t weak_load(const void *address, size_t size, int order)
 {
-    weak_yield();
+    weak_yield(true);
     if (++weak.loads > WEAK_LOADS) {
         weak_give_up(); /* a reader that retries for ever: counted */
         return 0;
@@ -347,7 +353,8 @@ static void weak_put(int p, void *address, size_t size, uint64_t value, int orde
 static void weak_store(void *address, size_t size, uint64_t value, int order)
 {
     if (weak.program->yield_stores)
-        weak_yield();
+        weak_yield(false);
+    weak.threads[weak.running].loaded = false;
     if (weak.running == weak.mortal && weak_choose(2) == 1) {
         weak.threads[weak.running].state = WEAK_KILLED;
         weak_log('k', -1, 0, 0);
@@ -363,7 +370,7 @@ static void weak_store(void *address, size_t size, uint64_t value, int order)
 
 static uint64_t weak_change(void *address, size_t size, uint64_t operand, bool add, int order)
 {
-    weak_yield();
+    weak_yield(false);
     int p = weak_place(address, size), last = weak.places[p].count - 1;
     if (order == __ATOMIC_SEQ_CST)
         weak_fence_now(order);
@@ -377,7 +384,7 @@ static uint64_t weak_change(void *address, size_t size, uint64_t operand, bool a
 
 static inline long weak_futex(const void *address, int operation, uint64_t value)
 {
-    weak_yield();
+    weak_yield(false);
     struct weak_thread *me = &weak.threads[weak.running];
     weak_join(&me->now, &weak.queue);
     weak_join(&me->pending, &me->now);
@@ -468,6 +475,7 @@ static void weak_run_once(const struct weak_program *program)
         memset(&thread->pending, 0, sizeof thread->pending);
         memset(&thread->given, 0, sizeof thread->given);
         thread->state = WEAK_RUNS;
+        thread->loaded = false;
     }
     weak.running = WEAK_THREADS;
     if (program->setup)

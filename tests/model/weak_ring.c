@@ -334,8 +334,10 @@ static const struct weak_program scenarios[] = {
     {.name = "snapshot", .setup = setup, .threads = {write_four, snapshot}, .count = 2, .in_turn = true, .stale = 20, .end = read_to_the_end},
     {.name = "head", .setup = setup, .threads = {write_four, believe_head}, .count = 2, .in_turn = true, .stale = 100},
     {.name = "takeover", .setup = setup, .threads = {write_and_die, take_over, read_twice}, .count = 3, .in_turn = true, .stale = 10, .end = read_to_the_end},
-    {.name = "wake", .setup = setup, .threads = {write_then_wake, sleep_until_all}, .count = 2, .stale = 24, .end = read_to_the_end},
-    {.name = "close", .setup = setup, .threads = {write_then_close, sleep_until_closed}, .count = 2, .stale = 30, .end = read_to_the_end},
+    {.name = "wake", .setup = setup, .threads = {write_then_wake, sleep_until_all}, .count = 2, .stale = 100, .end = read_to_the_end},
+    {.name = "wake-again", .setup = setup, .threads = {write_then_wake_twice, sleep_until_all}, .count = 2, .stale = 20, .end = read_to_the_end},
+    {.name = "wake-both", .setup = setup, .threads = {write_then_wake, sleep_until_all, sleep_until_all}, .count = 3, .stale = 10, .end = read_to_the_end},
+    {.name = "close", .setup = setup, .threads = {write_then_close, sleep_until_closed}, .count = 2, .stale = 100, .end = read_to_the_end},
 };
 
 int main(int argc, char **argv)
