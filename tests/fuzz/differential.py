@@ -24,11 +24,12 @@ SPACE = b" \t\n\r"
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """`judged`: how many texts the other JSON parsers gave an opinion on."""
+    """`given`: what each text gave, without a symbol. `judged`: how many texts the other JSON parsers were asked about."""
 
     frames: int
     judged: int
     differences: list[str]
+    given: list[compiled.Given]
 
 
 def _no_constant(text: str) -> object:
@@ -62,7 +63,7 @@ def is_json(frame: bytes) -> bool | None:
 def compare(exchange: ir.Exchange, product: str, frames: list[bytes], compiler: str = "gcc") -> Compared:
     """Compiles the exchange's parsers and puts all frames through everything. `differences`: a line for each."""
     differences: list[str] = []
-    judged = 0
+    given: list[compiled.Given] = []
     with tempfile.TemporaryDirectory(prefix="k4-differential-") as made:
         library = compiled.build(Path(made), exchange, compiler)
         for symbol in ("", "FOOBAR"):
@@ -74,12 +75,12 @@ def compare(exchange: ir.Exchange, product: str, frames: list[bytes], compiler: 
                     differences.append(f"{frame!r} with symbol {symbol!r}: compiled {ours}, reference {theirs}")
                 if symbol:
                     continue
-                judged += 1
+                given.append(ours)
                 wrong = _against_json(frame, ours)
                 if wrong:
                     differences.append(f"{frame!r}: {wrong}")
             tolerant.close()
-    return Compared(len(frames), judged, differences)
+    return Compared(len(frames), len(given), differences, given)
 
 
 def _against_json(frame: bytes, given: compiled.Given) -> str | None:
