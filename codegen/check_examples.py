@@ -2,7 +2,7 @@
 
 Pushed frames are tried on all pushed messages of the product, fetched bodies on the message that is fetched. Messages with other
 findings stay out, so that one fault is told once. May import `about`, `bind`, `check_paths`, `check_session`, `errors`,
-`expected`, `ir`, `reference` and the modules it stands on.
+`expected`, `ir`, `reference` and the `ref*` modules it stands on.
 """
 
 from __future__ import annotations
