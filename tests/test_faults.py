@@ -114,7 +114,8 @@ def test_fault(fault: Fault, client: Client, tls: Authority) -> None:
     assert closes == ([] if fault.close is None else [fault.close]) or (not fault.reason and closes == [1000])
     failures = {name: count for name, count in answer["counted"].items() if name.startswith("failed_") and count}
     assert failures == ({fault.counted: 1} if fault.counted else {})
-    assert answer["counted"]["events_lost"] == 0
+    # Beyond what one read may hand to Python the core counts and drops; only a link that is given up for it comes to that.
+    assert answer["counted"]["events_lost"] == 0 or fault.close == 1008
     if fault.check is not None:
         fault.check(wire)
     assert answer["grown_kb"] <= fault.memory_mb * 1024, f"memory grew by {answer['grown_kb']} KiB"
