@@ -35,6 +35,7 @@ class Mutant:
 
 
 WS = "csrc/k4_ws.c"
+USUAL = "csrc/k4_ws.h"
 FRAMING = "tests/test_framing.py::"
 FAST = "tests/codegen/test_fast.py::"
 FAULT = "tests/test_faults.py::test_fault"
@@ -45,10 +46,10 @@ MUTANTS = (
     Mutant("frame length without its cap", WS, "if ((p[0] & 0x08) == 0 && len > ws->message_cap - ws->joined)", "if ((p[0] & 0x08) == 0 && len >> 40 != 0)",
            FRAMING + "test_memory_of_endless_fragments_is_bounded"),
     Mutant("cap forgets what is joined", WS, "len > ws->message_cap - ws->joined", "len > ws->message_cap", FRAMING + "test_memory_of_endless_fragments_is_bounded"),
-    Mutant("usual frame not looked at for its end", WS, "if (have - head < len || len > ws->message_cap)", "if (len > ws->message_cap)", FRAMING + "test_case"),
+    Mutant("usual frame not looked at for its end", USUAL, "if (have - head < len || len > ws->message_cap)", "if (len > ws->message_cap)", FRAMING + "test_case"),
     Mutant("frame taken before it is whole", WS, "    if (have < ws->need)\n", "    if (have + 1 < ws->need)\n", FRAMING + "test_any_reads_give_the_same_messages"),
     Mutant("long length form for a short one", WS, "if (bytes == 2 ? len < 126 : (len < 65536 || len >> 63 != 0))", "if (bytes == 8 && len >> 63 != 0)", FRAMING + "test_case"),
-    Mutant("usual frame in a long form", WS, "        if (len < 126)\n            return false;\n", "", FRAMING + "test_case"),
+    Mutant("usual frame in a long form", USUAL, "        if (len < 126)\n            return false;\n", "", FRAMING + "test_case"),
     # Framing: what the first two bytes may say.
     Mutant("reserved bits not looked at", WS, "    if (first & 0x70)\n        return K4_WS_RESERVED_BITS;\n", "", FRAMING + "test_case"),
     Mutant("one reserved bit not looked at", WS, "first & 0x70", "first & 0x60", FRAMING + "test_case"),
@@ -70,7 +71,7 @@ MUTANTS = (
     Mutant("fast: a given symbol is read past", "templates/fast.c.j2", "    if (scratch->symbol != NULL)\n        return false;", "    if (scratch->symbol == (const uint8_t *)text)\n        return false;",
            "fuzz quick_perp", "does not hold: with a given symbol the fast tier declines"),
     # The fuzz targets find by themselves what the tests above were written for.
-    Mutant("fuzz: usual frame not looked at for its end", WS, "if (have - head < len || len > ws->message_cap)", "if (len > ws->message_cap)",
+    Mutant("fuzz: usual frame not looked at for its end", USUAL, "if (have - head < len || len > ws->message_cap)", "if (len > ws->message_cap)",
            "fuzz ws", "does not hold: any reads give|ERROR: AddressSanitizer"),
     Mutant("fuzz: fast tier, end not compared", "templates/fast_steps.j2", "    if (p != end || !{{ node.put }}(v, &scratch->items[0]))", "    if (!{{ node.put }}(v, &scratch->items[0]))",
            "fuzz quick_perp", "does not hold: as many items|does not hold: record"),
