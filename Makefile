@@ -6,15 +6,29 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/ready
 
-.PHONY: demo test lint ctest bench wheel clean check-tools
+.PHONY: demo test lint ctest fuzz fuzz-corpus mutants bench instructions wheel clean check-tools
 
 demo: $(READY)
 	$(BIN)/k4 codegen
 	$(BIN)/python examples/demo.py
 
-test: $(READY) lint ctest
+test: $(READY) lint ctest instructions
 	$(BIN)/k4 codegen
 	$(BIN)/python -m pytest
+	$(BIN)/python -m tests.fuzz.fuzz run --seconds 30
+
+# Looks for inputs that break framing or decoding, SECONDS in all; what it finds is kept in fuzz-found.
+SECONDS ?= 300
+fuzz: $(READY)
+	$(BIN)/python -m tests.fuzz.fuzz run --seconds $(SECONDS)
+
+# Writes the kept inputs of tests/fuzz/corpus anew.
+fuzz-corpus: $(READY)
+	$(BIN)/python -m tests.fuzz.fuzz corpus --seconds $(SECONDS)
+
+# Takes one guard away at a time and expects the test named for it to fail; half an hour.
+mutants: $(READY)
+	$(BIN)/python -m tests.mutants
 
 lint: $(READY)
 	$(BIN)/ruff check
@@ -26,6 +40,10 @@ ctest: $(READY)
 bench: $(READY)
 	$(BIN)/k4 codegen
 	$(BIN)/python bench/decode.py
+
+# Instructions per message against bench/instructions.json; what costs over 3 % more fails.
+instructions: $(READY)
+	$(BIN)/python bench/instructions.py
 
 wheel: $(READY)
 	$(BIN)/python -m build --wheel --no-isolation
@@ -39,6 +57,7 @@ check-tools:
 		|| { echo "missing: Python.h; apt-get install python3-dev" >&2; exit 1; }
 	@command -v gcc >/dev/null || { echo "missing: gcc; apt-get install gcc" >&2; exit 1; }
 	@command -v g++ >/dev/null || { echo "missing: g++; apt-get install g++" >&2; exit 1; }
+	@command -v valgrind >/dev/null || { echo "missing: valgrind; apt-get install valgrind" >&2; exit 1; }
 
 $(READY): requirements.lock pyproject.toml setup.py | check-tools
 	$(PYTHON) -m venv $(VENV)

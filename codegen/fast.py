@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path as File
 
 from . import ir
 from .layouts import Check, Layout, Literal, Loop, Token, Value, layouts
@@ -19,7 +18,9 @@ from .render import render
 
 SLACK = 64  # K4_SLACK of csrc/k4_decode.h
 WINDOW = 64  # bytes that stops are made for
+LEVELS = 20  # K4_FAST_LEVELS of csrc/k4_fast.h
 _PIECE = 32  # longest literal compared at once
+_EDGE = 24  # most of an element's first and last literal that is compared together with its neighbour's
 
 # How far a reader looks where it needs no new stops (those are only made at or before the end), and how far it moves; a text and
 # what is skipped never lead behind the end.
@@ -55,6 +56,11 @@ class Step:
     shifts: bool = False  # literal: stops are taken along
     slot: str = ""  # where the value goes, index included
     either: bool = False  # quotes may stand around it
+    level: bool = False  # decimal: one of a side's levels
+    between: str = ""  # loop: what stands between two elements; `text` is what begins it, `suffix` what ends it
+    counts: tuple[int, int, int] = (0, 0, 0)  # loop: bytes of text, between, suffix
+    levels: tuple[str, ...] = ()  # loop: the slots of its decimals
+    put: str = ""  # loop: what fills a record from an element
     most: int = 0  # loop: levels kept, 0: one record per element
     steps: tuple[Step, ...] = ()
     place: str = ""  # for the reader of the C
@@ -115,7 +121,7 @@ def render_exchange(exchange: ir.Exchange, records: ir.Records) -> str:
     """The text of `k4_<exchange>_fast.c`: one function per product, and what it calls."""
     return render(
         "fast.c.j2",
-        sources=[File(records.file).name, File(exchange.file).name],
+        sources=[records.file, exchange.file],
         exchange=exchange.name,
         products=[_Product(exchange, records, product.name).model() for product in exchange.products],
     )
@@ -151,7 +157,9 @@ class _Names:
             while known in self.slots or known in _C_WORDS:
                 known += "_"
             self.taken[path, kind] = known
-            self.slots[known] = Slot(known, "uint32_t" if kind == "count" else _TYPES[kind], length)
+            levels = length > 0 and kind == DECIMAL
+            type_ = "uint32_t" if kind == "count" else "struct k4_fast_levels" if levels else _TYPES[kind]
+            self.slots[known] = Slot(known, type_, 0 if levels else length)
         return known
 
 
@@ -241,9 +249,9 @@ class _Product:
             elif isinstance(token, Check):
                 out.append(Step("framed", c_text(token.prefix), c_text(token.suffix), slot=self._slot(token.path, TEXT, length)))
             elif isinstance(token, Loop):
-                need(1)
-                out.append(self._loop(token, layout))
-                at = At(1)
+                need(SLACK // 2)
+                step, at = self._loop(token, at, layout)
+                out.append(step)
             else:
                 if not _in_sight(tokens[i:], at):
                     need(SLACK)
@@ -252,22 +260,43 @@ class _Product:
                 either = token.kind in (DIGITS, DECIMAL) and token.quoted is None
                 need(_READS[token.kind] + 2 * either)
                 slot = "" if token.kind == SKIP else self._slot(token.path, token.kind, length)
-                out.append(Step(token.kind, at.window, slot=slot, either=either, place=_place(token.path)))
+                level = length > 0 and token.kind == DECIMAL
+                out.append(Step(token.kind, at.window, slot=slot, either=either, level=level, place=_place(token.path)))
                 at = at.moved(
                     _MOVES[token.kind] + 2 * either if _MOVES[token.kind] else 0, token.usual + (token.kind == TEXT), token.kind in _WINDOWS
                 )
         return out, at
 
-    def _loop(self, token: Loop, layout: Layout) -> Step:
-        steps, _ = self._steps(_spelled(token.tokens), At(0), token.most, layout)
-        if token.most:
-            return Step("loop", slot=self.names.slot(token.path, "count", 0), most=token.most, steps=tuple(steps), place=_place(token.path))
-        return Step("loop", text=self._put_name(layout), steps=tuple(steps), place=_place(token.path))
+    def _loop(self, token: Loop, at: At, layout: Layout) -> tuple[Step, At]:
+        """An array. What ends an element and begins the next one is compared at once, as far as it is short enough."""
+        if token.most > LEVELS:
+            raise ValueError(f"{_place(token.path)}: {token.most} levels, but only {LEVELS} have a place")
+        head, inner, tail = _turned(_spelled(token.tokens))
+        steps, inside = self._steps(inner, At(0), token.most, layout)
+        between = tail + b"," + head
+        if inside.past + max(len(between), 8) > SLACK:
+            steps.append(Step("end"))
+            inside = inside.checked()
+        values = _decimals(token.tokens) if token.most else []
+        step = Step(
+            "loop",
+            text=c_text(b"[" + head),
+            suffix=c_text(tail + b"]"),
+            between=c_text(between),
+            counts=(len(head) + 1, len(between), len(tail) + 1),
+            slot=self.names.slot(token.path, "count", 0) if token.most else "",
+            levels=tuple(self._slot(path, DECIMAL, token.most) for path in values),
+            put="" if token.most else self._put_name(layout),
+            most=token.most,
+            steps=tuple(steps),
+            place=_place(token.path),
+        )
+        return step, At(max(at.past + 2, inside.past + len(tail) + 1))
 
     def _slot(self, path: Path, kind: str, length: int = 0) -> str:
         """One more than the levels kept: those past them go there."""
         name = self.names.slot(path, kind, length + 1 if length else 0)
-        return f"{name}[n]" if length else name
+        return f"{name}[n]" if length and kind != DECIMAL else name
 
     # ----------------------------------------------------------------------- filling a record
 
@@ -286,7 +315,7 @@ class _Product:
             "message": message,
             "record": type_,
             "symbol": self._filled(by_member["symbol"]),
-            "members": [self._member(f, by_member, puts) for f in type_.fields if f.name != "recv_ns" and f.kind != "index"],
+            "members": [self._member(type_, f, by_member, puts) for f in type_.fields if f.name != "recv_ns" and f.kind != "index"],
             "exponents": {kind: self._kind(type_, by_member, kind) for kind in ("price", "qty")},
             "even": self._even(puts),
         }
@@ -304,7 +333,7 @@ class _Product:
             "entries": [(c_text(text.encode()), value) for text, value in put.entries],
         }
 
-    def _member(self, member: ir.RecordField, puts: dict[str, Put], every: tuple[Put, ...]) -> dict[str, object]:
+    def _member(self, record: ir.RecordType, member: ir.RecordField, puts: dict[str, Put], every: tuple[Put, ...]) -> dict[str, object]:
         """What the template writes into one member of a record."""
         out: dict[str, object] = {"name": member.name, "kind": member.kind, "length": member.length, "how": "absent", "put": None}
         if member.kind == "flags":
@@ -312,7 +341,8 @@ class _Product:
             return {**out, "how": "flags", "flags": words}
         if member.kind == "level_count":
             side = next(put for put in every if put.member == f"{member.name.removesuffix('_levels')}_price")
-            return {**out, "how": "levels", "count": self.names.slot(_array(side.path), "count", 0)}
+            most = next(f.length for f in record.fields if f.name == side.member)
+            return {**out, "how": "levels", "most": most, "count": self.names.slot(_array(side.path), "count", 0)}
         put = puts.get(member.name)
         if put is None:
             return out
@@ -324,7 +354,7 @@ class _Product:
 
     def _kind(self, record: ir.RecordType, puts: dict[str, Put], kind: str) -> list[dict[str, object]]:
         """All values of one kind, which share an exponent."""
-        return [self._member(f, puts, tuple(puts.values())) for f in record.fields if f.kind == kind and f.name in puts]
+        return [self._member(record, f, puts, tuple(puts.values())) for f in record.fields if f.kind == kind and f.name in puts]
 
     def _even(self, puts: tuple[Put, ...]) -> list[tuple[str, str]]:
         """Pairs of arrays of one side that must have as many levels: told apart only where a side has two arrays."""
@@ -363,6 +393,23 @@ def _window(tokens: Sequence[Token]) -> str:
     if len(kinds[0]) == 1:
         return kinds[0][0]
     return next((kind[0] for kind in kinds if len(kind) == 1), kinds[0][0])
+
+
+def _turned(tokens: Sequence[Token]) -> tuple[bytes, tuple[Token, ...], bytes]:
+    """The tokens of an element without the literals that begin and end it, and those; of long ones, what is nearest to its neighbour."""
+    inner = list(tokens)
+    head = tail = b""
+    if inner and isinstance(inner[0], Literal):
+        head, rest = inner[0].data[:_EDGE], inner[0].data[_EDGE:]
+        inner[:1] = [Literal(rest)] if rest else []
+    if inner and isinstance(inner[-1], Literal):
+        tail, rest = inner[-1].data[-_EDGE:], inner[-1].data[:-_EDGE]
+        inner[-1:] = [Literal(rest)] if rest else []
+    return head, tuple(inner), tail
+
+
+def _decimals(tokens: Iterable[Token]) -> list[Path]:
+    return [token.path for token in tokens if isinstance(token, Value) and token.kind == DECIMAL]
 
 
 def _array(path: Path) -> Path:

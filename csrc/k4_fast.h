@@ -24,6 +24,9 @@
 
 #include "k4_decode.h"
 
+/* Most levels a record keeps of a side. */
+#define K4_FAST_LEVELS 20
+
 /* Most digits read here: any so long fits an int64. */
 #define K4_FAST_DIGITS 18
 
@@ -69,6 +72,7 @@ K4_FAST_INLINE bool k4_fast_same(const uint8_t *p, const char *literal, size_t l
     uint64_t wanted;
     if (len == 0)
         return true;
+#pragma GCC unroll 4
     for (size_t i = 0; i + 8 <= len; i += 8) {
         memcpy(&there, p + i, sizeof there);
         memcpy(&wanted, literal + i, sizeof wanted);
@@ -130,6 +134,7 @@ K4_FAST_INLINE uint64_t k4_fast_numbers(const uint8_t *p)
     /* moved so that the digits are the 10 smallest signed bytes */
     const k4_fast_block moved = k4_fast_block_fill(128 - '0');
     const k4_fast_block nine = k4_fast_block_fill(-128 + 9);
+#pragma GCC unroll 4
     for (int i = 0; i < 64; i += K4_FAST_BLOCK)
         stops |= k4_fast_block_bits(k4_fast_block_above(k4_fast_block_add(k4_fast_block_load(p + i), moved), nine)) << i;
 #else
@@ -148,6 +153,7 @@ K4_FAST_INLINE uint64_t k4_fast_words(const uint8_t *p)
     const k4_fast_block moved = k4_fast_block_fill(128 - '-');
     const k4_fast_block last = k4_fast_block_fill(-128 + '|' - '-');
     const k4_fast_block backslash = k4_fast_block_fill('\\');
+#pragma GCC unroll 4
     for (int i = 0; i < 64; i += K4_FAST_BLOCK) {
         const k4_fast_block text = k4_fast_block_load(p + i);
         const k4_fast_block outside = k4_fast_block_above(k4_fast_block_add(text, moved), last);
@@ -378,6 +384,69 @@ K4_FAST_INLINE bool k4_fast_raise(struct k4_fast_decimal *value, uint32_t to)
 K4_FAST_INLINE uint32_t k4_fast_most(uint32_t a, uint32_t b)
 {
     return a > b ? a : b;
+}
+
+/* ---------------------------------------------------------------- levels */
+
+/* The prices or quantities of one side; those past the levels that a record has go to the last place, again and again. */
+struct k4_fast_levels {
+    uint32_t any; /* all fractions, or-ed */
+    uint32_t all; /* and and-ed: the same if they are even */
+    uint32_t fraction[K4_FAST_LEVELS + 1];
+    int64_t mantissa[K4_FAST_LEVELS + 1];
+};
+
+K4_FAST_INLINE void k4_fast_no_levels(struct k4_fast_levels *levels)
+{
+    levels->any = 0;
+    levels->all = UINT32_MAX;
+}
+
+K4_FAST_INLINE void k4_fast_level(struct k4_fast_levels *levels, uint32_t n, struct k4_fast_decimal value)
+{
+    levels->any |= value.fraction;
+    levels->all &= value.fraction;
+    levels->fraction[n] = value.fraction;
+    levels->mantissa[n] = value.mantissa;
+}
+
+K4_FAST_INLINE uint32_t k4_fast_kept(uint32_t count, uint32_t most)
+{
+    return count < most ? count : most;
+}
+
+K4_FAST_RARE bool k4_fast_raise_levels(struct k4_fast_levels *levels, uint32_t count, uint32_t to)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        struct k4_fast_decimal value = {levels->mantissa[i], levels->fraction[i]};
+        if (!k4_fast_raise(&value, to))
+            return false;
+        levels->mantissa[i] = value.mantissa;
+    }
+    return true;
+}
+
+K4_FAST_RARE bool
+k4_fast_align_uneven(struct k4_fast_levels *bids, uint32_t bid_count, struct k4_fast_levels *asks, uint32_t ask_count, uint32_t *fraction)
+{
+    uint32_t to = 0;
+    for (uint32_t i = 0; i < bid_count; i++)
+        to = k4_fast_most(to, bids->fraction[i]);
+    for (uint32_t i = 0; i < ask_count; i++)
+        to = k4_fast_most(to, asks->fraction[i]);
+    *fraction = to;
+    return k4_fast_raise_levels(bids, bid_count, to) && k4_fast_raise_levels(asks, ask_count, to);
+}
+
+/* Gives both sides as many fraction digits as the value with most of them has. `most`: levels that a record keeps; what was read
+ * behind them has no say. False: it does not fit. */
+K4_FAST_INLINE bool k4_fast_align(
+    struct k4_fast_levels *bids, uint32_t bid_count, struct k4_fast_levels *asks, uint32_t ask_count, uint32_t most, uint32_t *fraction)
+{
+    *fraction = bids->any | asks->any;
+    if (__builtin_expect(*fraction == (bids->all & asks->all) && bid_count <= most && ask_count <= most, 1))
+        return true;
+    return k4_fast_align_uneven(bids, k4_fast_kept(bid_count, most), asks, k4_fast_kept(ask_count, most), fraction);
 }
 
 /* ---------------------------------------------------------------- what digits mean */

@@ -1,9 +1,10 @@
 """K4: crypto market data from exchanges into lock-free shared memory, and out of it again.
 
-    with k4.open("binance_spot_bbo") as reader:
+    with k4.open("venue_spot_bbo") as reader:
         for record in reader: ...
 
-`open` and `Reader` are loaded at first use, so that importing k4 costs nothing.
+`open`, `Reader` and `Lost` are loaded at first use, so that importing k4 costs nothing. Imports `reader`, `errors` and
+`version`, each when it is asked for.
 """
 
 from __future__ import annotations
@@ -16,13 +17,13 @@ from .version import VERSION
 __version__ = VERSION
 
 if TYPE_CHECKING:
-    from .reader import Reader, open  # noqa: A004 (k4.open is the name users know)
+    from .reader import Lost, Reader, open  # noqa: A004 (k4.open is the name users know)
 
-__all__ = ["K4Error", "Reader", "UsageError", "__version__", "open"]
+__all__ = ["K4Error", "Lost", "Reader", "UsageError", "__version__", "open"]
 
 
 def __getattr__(name: str) -> object:
-    if name in {"Reader", "open"}:
+    if name in {"Lost", "Reader", "open"}:
         from . import reader
 
         return getattr(reader, name)

@@ -246,8 +246,9 @@ def test_two_connections_publish_every_update_once(stage: Stage) -> None:
                 assert reader.info.record_size > 0
     for record, by_name in sources.items():
         assert sorted(by_name) == ["main#0", "main#1"], record
+        # Each led while the other was away, and the one that is behind brought what the other had brought already.
         assert all(source.wins > 0 for source in by_name.values()), (record, by_name)
-        assert all(source.duplicates > 0 for source in by_name.values()), (record, by_name)
+        assert by_name["main#1"].duplicates > 0, (record, by_name)
 
 
 def _word(event: Event) -> str:

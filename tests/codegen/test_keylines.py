@@ -51,7 +51,7 @@ def documents(draw: st.DrawFn) -> str:
         if kind == 4:
             items = [value(depth + 1) for _ in range(draw(st.integers(0, 3)))]
             gap = draw(st.sampled_from(["", " ", "\n  ", "  # note [ \n"]))
-            return "[" + gap + ("," + gap).join(items) + gap + ("," if items and draw(st.booleans()) else "") + gap + "]"
+            return "[" + gap + ("," + gap).join(items) + gap + ("," if len(items) > 0 and draw(st.booleans()) else "") + gap + "]"
         if kind == 5:
             pairs = [f"{dotted()} = {value(depth + 1)}" for _ in range(draw(st.integers(0, 3)))]
             return "{ " + ", ".join(pairs) + " }"

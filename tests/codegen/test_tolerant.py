@@ -8,6 +8,7 @@ import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -237,7 +238,9 @@ class Pairs(list[tuple[str, object]]):
 
 
 def write(tree: object, rng: random.Random, loose: bool) -> str:
-    space = (lambda: rng.choice(["", "", "", " ", "\n\t", "  "])) if loose else (lambda: "")
+    def space() -> str:
+        return rng.choice(["", "", "", " ", "\n\t", "  "]) if loose else ""
+
     if isinstance(tree, Raw):
         return str(tree)
     if isinstance(tree, Pairs):
@@ -261,7 +264,7 @@ def replace(tree: object, way: tuple[object, ...], new: object) -> object:
     i = way[0]
     assert isinstance(tree, list)
     assert isinstance(i, int)
-    copy = tree[:] if not isinstance(tree, Pairs) else Pairs(tree)
+    copy: list[Any] = tree[:] if not isinstance(tree, Pairs) else Pairs(tree)
     old = copy[i]
     copy[i] = (old[0], replace(old[1], way[1:], new)) if isinstance(tree, Pairs) else replace(old, way[1:], new)
     return copy
@@ -281,7 +284,7 @@ def spoil_tree(tree: object, rng: random.Random) -> object:
         part = part[i][1] if isinstance(part, Pairs) else part[i]
     if not isinstance(part, list) or not part:
         return replace(tree, way, Raw(rng.choice(HOSTILE)))
-    copy = Pairs(part) if isinstance(part, Pairs) else part[:]
+    copy: list[Any] = Pairs(part) if isinstance(part, Pairs) else part[:]
     at = rng.randrange(len(copy))
     if act == 2:
         copy.insert(rng.randrange(len(copy) + 1), copy[at])
