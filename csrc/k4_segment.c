@@ -301,6 +301,8 @@ int k4_segment_open(struct k4_segment *segment, const char *name, int record, co
     if (wall_ns != 0)
         __atomic_store_n(&segment->header->heartbeat_ns, wall_ns, __ATOMIC_RELAXED);
     __atomic_store_n(&segment->header->closed, (uint32_t)K4_SHM_OPEN, __ATOMIC_RELEASE);
+    if (segment->taken_over)
+        k4_segment_wake(segment); /* a killed writer may have published and not come to waking */
     return K4_OK;
 }
 
@@ -488,7 +490,9 @@ uint64_t k4_segment_publish_restart(struct k4_segment *segment, uint32_t instrum
 
 void k4_segment_wake_sleepers(struct k4_segment *segment)
 {
-    /* The whole count is taken: sleepers that were killed or timed out are forgotten with it. */
+    /* The whole count is taken: sleepers that were killed or timed out are forgotten with it. Who was counted and has not gone to sleep
+     * yet is in no count from now on: the new wake word keeps it from sleeping, as it took the old one before it was counted. */
     (void)__atomic_exchange_n(&segment->wait->sleepers, 0, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&segment->header->wake, segment->header->wake + 1, __ATOMIC_RELAXED);
     (void)syscall(SYS_futex, &segment->header->wake, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
 }

@@ -160,7 +160,6 @@ void k4_segment_wake_sleepers(struct k4_segment *segment);
 /* Once per socket read, after the last publish. Costs a fence; a system call only when somebody sleeps. */
 static inline void k4_segment_wake(struct k4_segment *segment)
 {
-    __atomic_store_n(&segment->header->wake, segment->header->wake + 1, __ATOMIC_RELAXED);
     /* Pairs with the full fence in k4_reader_wait: of "sleeper counted" and "record published" at least one is seen by the other. */
     k4_fence_full();
     if (__atomic_load_n(&segment->wait->sleepers, __ATOMIC_RELAXED) != 0)
