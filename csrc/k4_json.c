@@ -96,22 +96,8 @@ const uint8_t *k4_json_string_slow(struct k4_json *json, const uint8_t *quote, c
     return p + 1;
 }
 
-const uint8_t *k4_json_literal(struct k4_json *json, const uint8_t *p, uint8_t *type)
+static const uint8_t *literal(struct k4_json *json, const uint8_t *p, const char *word)
 {
-    const char *word;
-    if (p >= json->end)
-        return k4_json_fail(json, p);
-    if (*p == 't') {
-        word = "true";
-        *type = K4_TRUE;
-    } else if (*p == 'f') {
-        word = "false";
-        *type = K4_FALSE;
-    } else if (*p == 'n') {
-        word = "null";
-        *type = K4_NULL;
-    } else
-        return k4_json_fail(json, p);
     for (; *word != 0; word++, p++) {
         if (p >= json->end || *p != (uint8_t)*word)
             return k4_json_fail(json, p);
@@ -129,7 +115,7 @@ static const uint8_t *digits(struct k4_json *json, const uint8_t *p)
     return p;
 }
 
-const uint8_t *k4_json_number(struct k4_json *json, const uint8_t *p)
+const uint8_t *k4_json_number_slow(struct k4_json *json, const uint8_t *p)
 {
     p += *p == '-';
     if (p < json->end && *p == '0')
@@ -144,6 +130,32 @@ const uint8_t *k4_json_number(struct k4_json *json, const uint8_t *p)
         p = digits(json, p);
     }
     return p;
+}
+
+const uint8_t *k4_json_other(struct k4_json *json, const uint8_t *p, unsigned open, uint8_t *type)
+{
+    switch (*p) {
+    case '{':
+        *type = K4_OBJECT;
+        return k4_json_container(json, p, open);
+    case '[':
+        *type = K4_ARRAY;
+        return k4_json_container(json, p, open);
+    case 't':
+        *type = K4_TRUE;
+        return literal(json, p, "true");
+    case 'f':
+        *type = K4_FALSE;
+        return literal(json, p, "false");
+    case 'n':
+        *type = K4_NULL;
+        return literal(json, p, "null");
+    case '-':
+        *type = K4_NUMBER;
+        return k4_json_number_slow(json, p);
+    default:
+        return k4_json_fail(json, p);
+    }
 }
 
 /* ---- containers that nobody named: a bit per open container instead of recursion */
