@@ -95,13 +95,15 @@ class KeptModel:
 @dataclass(frozen=True, slots=True)
 class MatchModel:
     """One entry of `match`. `wants`: what shows at once that it cannot hold: "absent", "present", "" for neither; `tail`: what the only
-    pattern ends with."""
+    pattern ends with; `head`: the name that is all in front of it; `whole`: nothing is."""
 
     place: PlaceModel
     patterns: int
     count: int
     wants: str
     tail: str
+    head: PartModel | None
+    whole: bool
 
 
 @dataclass(frozen=True, slots=True)

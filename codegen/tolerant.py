@@ -62,6 +62,7 @@ def render_exchange(exchange: ir.Exchange, records: ir.Records) -> str:
         products=products,
         quote=quote,
         by_length=by_length,
+        letters_of=letters_of,
         walked=walked,
         skip=skip_name,
         shift=_shift,
@@ -87,6 +88,11 @@ def by_length(keys: dict[str, int]) -> list[tuple[int, list[tuple[str, int]]]]:
     """Keys of an object by their length in bytes: what a lookup switches on."""
     lengths = sorted({size(key) for key in keys})
     return [(n, [(key, node) for key, node in keys.items() if size(key) == n]) for n in lengths]
+
+
+def letters_of(keys: dict[str, int]) -> list[tuple[str, int]]:
+    """Keys that are one plain character, which are told apart without a look at their end."""
+    return [(key, node) for key, node in keys.items() if len(key) == 1 and " " <= key < "\x7f" and key not in '"\\']
 
 
 def walked(product: ProductModel, tree: Tree, node: Node) -> list[Node]:
@@ -216,9 +222,11 @@ class _Builder:
             self.patterns.append(PatternModel(i, tuple(_part(part, names) for part in text.parts)))
         absent = [text.absent for text in match.patterns]
         wants = "absent" if all(absent) else "" if any(absent) else "present"
-        last = match.patterns[0].parts[-1] if len(match.patterns) == 1 and match.patterns[0].parts else None
-        tail = last.text if isinstance(last, ir.Lit) else ""
-        return MatchModel(self._place(walk, self.forest.spot(match.path.steps, start), names), first, len(match.patterns), wants, tail)
+        parts = self.patterns[first].parts if len(match.patterns) == 1 else ()
+        tail = parts[-1].text if parts and parts[-1].kind == "K4_PART_LITERAL" else ""
+        head = parts[0] if tail and len(parts) == 2 and parts[0].kind == "K4_PART_NAME" else None
+        place = self._place(walk, self.forest.spot(match.path.steps, start), names)
+        return MatchModel(place, first, len(match.patterns), wants, tail, head, tail != "" and len(parts) == 1)
 
     def _place(self, walk: str, spot: Spot, names: tuple[str, ...]) -> PlaceModel:
         return PlaceModel(walk, spot.node, self.chain(spot.hops, names))

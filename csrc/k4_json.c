@@ -96,13 +96,14 @@ const uint8_t *k4_json_string_slow(struct k4_json *json, const uint8_t *quote, c
     return p + 1;
 }
 
-static const uint8_t *literal(struct k4_json *json, const uint8_t *p, const char *word)
+/* Where a text leaves `word`. */
+static const uint8_t *no_literal(struct k4_json *json, const uint8_t *p, const char *word)
 {
-    for (; *word != 0; word++, p++) {
-        if (p >= json->end || *p != (uint8_t)*word)
-            return k4_json_fail(json, p);
+    while (p < json->end && *p == (uint8_t)*word) {
+        p++;
+        word++;
     }
-    return p;
+    return k4_json_fail(json, p);
 }
 
 static const uint8_t *digits(struct k4_json *json, const uint8_t *p)
@@ -143,13 +144,13 @@ const uint8_t *k4_json_other(struct k4_json *json, const uint8_t *p, unsigned op
         return k4_json_container(json, p, open);
     case 't':
         *type = K4_TRUE;
-        return literal(json, p, "true");
+        return json->end - p >= 4 && memcmp(p, "true", 4) == 0 ? p + 4 : no_literal(json, p, "true");
     case 'f':
         *type = K4_FALSE;
-        return literal(json, p, "false");
+        return json->end - p >= 5 && memcmp(p, "false", 5) == 0 ? p + 5 : no_literal(json, p, "false");
     case 'n':
         *type = K4_NULL;
-        return literal(json, p, "null");
+        return json->end - p >= 4 && memcmp(p, "null", 4) == 0 ? p + 4 : no_literal(json, p, "null");
     case '-':
         *type = K4_NUMBER;
         return k4_json_number_slow(json, p);

@@ -188,6 +188,15 @@ static inline const uint8_t *k4_json_number(struct k4_json *json, const uint8_t 
     return k4_json_number_slow(json, p);
 }
 
+/* The byte of a key that is one plain character, its colon directly behind it and no white space behind that: 0 where there is
+ * another key. The value is at p + 4. */
+static inline uint8_t k4_json_letter(const struct k4_json *json, const uint8_t *p)
+{
+    uint8_t letter = p[1];
+    bool framed = ((p[0] ^ '"') | (p[2] ^ '"') | (p[3] ^ ':')) == 0 && json->end - p > 4 && p[4] > ' ';
+    return framed && letter >= ' ' && letter < 0x80 && letter != '"' && letter != '\\' ? letter : 0;
+}
+
 /* Any value, proven by grammar and typed. */
 static inline const uint8_t *k4_json_value(struct k4_json *json, const uint8_t *p, unsigned open, uint8_t *type)
 {

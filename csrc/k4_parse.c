@@ -522,12 +522,9 @@ void k4_levels_kept(struct k4_frame *frame, unsigned node, unsigned holder, unsi
 
 /* ---- exponents */
 
-bool k4_align(struct k4_decimal *price, struct k4_decimal *qty, int count, int bids, struct k4_common *common, struct k4_get *get)
+bool k4_misaligned(
+    const struct k4_decimal *price, const struct k4_decimal *qty, int bad_price, int bad_qty, int bids, struct k4_get *get)
 {
-    int bad_price = k4_decimal_align(price, count, &common->price_exp);
-    int bad_qty = k4_decimal_align(qty, count, &common->qty_exp);
-    if (bad_price < 0 && bad_qty < 0)
-        return true;
     bool price_first = bad_qty < 0 || (bad_price >= 0 && (bad_price < bids || bad_qty >= bids));
     get->refusal = K4_REFUSED_RANGE;
     get->offset = price_first ? price[bad_price].offset : qty[bad_qty].offset;

@@ -209,6 +209,31 @@ static inline bool k4_may_end(const struct k4_frame *frame, unsigned node, const
     return mark->end - mark->at >= len + 2 && memcmp(frame->json.text + mark->end - 1 - len, tail, len) == 0;
 }
 
+/* The same text, once it may end with a tail of `len`: is it a name and that tail, or all of that tail? False: not told here. */
+static inline bool k4_ends_name(struct k4_frame *frame, unsigned node, unsigned name, bool lower, uint32_t len)
+{
+    const struct k4_mark *mark = &frame->root.marks[node];
+    if (frame->root.types[node] != K4_STRING || frame->root.twice != 0 || (frame->names.known >> name & 1) != 0)
+        return false;
+    if (mark->end - mark->at <= len + 2)
+        return false;
+    k4_names_set(&frame->names, name,
+        (struct k4_text){frame->json.text + mark->at + 1, mark->end - mark->at - 2 - len, mark->at, K4_STRING, 0, lower});
+    return true;
+}
+
+/* Of a place that is not there: is the container there that lacks it? False: not told here. */
+static inline bool k4_lacks(const struct k4_frame *frame, unsigned parent, uint8_t container)
+{
+    return frame->root.types[parent] == container && frame->root.twice == 0;
+}
+
+static inline bool k4_ends_all(const struct k4_frame *frame, unsigned node, uint32_t len)
+{
+    const struct k4_mark *mark = &frame->root.marks[node];
+    return frame->root.types[node] == K4_STRING && frame->root.twice == 0 && mark->end - mark->at == len + 2;
+}
+
 /* ---- each */
 
 /* Called for every element: `@` is the node of the tree in `walk` that the element function knows. */
@@ -361,6 +386,15 @@ void k4_levels_kept(struct k4_frame *frame, unsigned node, unsigned holder, unsi
 
 /* Aligns prices and quantities, of which the first `bids` belong to the bid side; false with get->refusal, get->offset at the
  * first value in record order (bid price, bid qty, ask price, ask qty) that does not fit. */
-bool k4_align(struct k4_decimal *price, struct k4_decimal *qty, int count, int bids, struct k4_common *common, struct k4_get *get);
+bool k4_misaligned(
+    const struct k4_decimal *price, const struct k4_decimal *qty, int bad_price, int bad_qty, int bids, struct k4_get *get);
+
+static inline bool k4_align(
+    struct k4_decimal *price, struct k4_decimal *qty, int count, int bids, struct k4_common *common, struct k4_get *get)
+{
+    int bad_price = k4_decimal_align(price, count, &common->price_exp);
+    int bad_qty = k4_decimal_align(qty, count, &common->qty_exp);
+    return __builtin_expect((bad_price & bad_qty) < 0, 1) || k4_misaligned(price, qty, bad_price, bad_qty, bids, get);
+}
 
 #endif
