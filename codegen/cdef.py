@@ -1,6 +1,6 @@
 """The bridge between Python and C: cffi's declarations, taken from the header that C itself includes.
 
-Imports `places` only.
+Imports `places` and `render` only.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from pathlib import Path
 import cffi
 
 from . import places
+from .render import render
 
 API = "k4_api.h"
 MODULE = "_k4"
@@ -27,7 +28,7 @@ def write_bridge(folder: Path) -> Path:
     """Writes cffi's C source of the extension into `folder` and returns it. It keeps to Python's stable ABI."""
     ffi = cffi.FFI()
     ffi.cdef(declarations())
-    ffi.set_source(MODULE, f'#define Py_LIMITED_API 0x030b0000\n#include "{API}"\n', py_limited_api=True, compiler_verbose=0)
+    ffi.set_source(MODULE, render("bridge.c.j2", api=API), py_limited_api=True, compiler_verbose=0)
     path = folder / f"{MODULE}_bridge.c"
     ffi.emit_c_code(str(path))
     return path

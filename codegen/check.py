@@ -2,7 +2,7 @@
 
 The shape of the file has been read by `exchange`; here its meaning is held against the records and against its own examples.
 The checks stand by noun in `check_names`, `check_fields`, `check_session` and `check_examples`; this module runs them in order.
-May import those, `about`, `errors`, `ir`, `spec`.
+May import `check_*`, `about`, `errors`, `ir`, `spec`.
 """
 
 from __future__ import annotations

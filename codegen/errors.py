@@ -1,6 +1,6 @@
 """Findings: what is wrong with a schema or a spec, where, and what to write instead.
 
-Everything that reads input files reports through these two types. This module imports nothing of the project.
+Everything that reads input files reports through these two types. Imports nothing of the project.
 """
 
 from __future__ import annotations

@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path as File
 
 from . import ir
 from .layouts import Check, Layout, Literal, Loop, Token, Value, layouts
@@ -122,7 +121,7 @@ def render_exchange(exchange: ir.Exchange, records: ir.Records) -> str:
     """The text of `k4_<exchange>_fast.c`: one function per product, and what it calls."""
     return render(
         "fast.c.j2",
-        sources=[File(records.file).name, File(exchange.file).name],
+        sources=[records.file, exchange.file],
         exchange=exchange.name,
         products=[_Product(exchange, records, product.name).model() for product in exchange.products],
     )

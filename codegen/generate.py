@@ -1,6 +1,6 @@
 """From the IR to the text of every generated file. Pure: no clock, no user's folder, so the same input gives the same bytes.
 
-Imports `cache`, the parser generators, `ir`, `layout`, `places`, `render`.
+Imports `cache`, the parser generators `fast` and `tolerant`, `ir`, `layout`, `places`, `render`.
 """
 
 from __future__ import annotations
@@ -79,6 +79,7 @@ def generate(records: ir.Records, exchanges: Sequence[ir.Exchange], digest: str 
         PRODUCTS: products_source(exchanges, digest),
         LITERAL: literal(records, exchanges),
     }
+    records = dataclasses.replace(records, file=_source(records.file))
     for exchange in exchanges:
         name = identifier(exchange.name)
         named = dataclasses.replace(exchange, file=_source(exchange.file))

@@ -1,7 +1,7 @@
 """The intermediate representation: what a schema or an exchange spec says, free of how it was written and of how it is spelled.
 
 Parsers (`fbs`, `exchange`) produce it, `bind` closes its names per product, `reference` interprets it, `render` spells it.
-This module imports nothing of the project: it is the waist that keeps parsers and emitters apart.
+Imports nothing of the project: it is the waist that keeps parsers and emitters apart.
 All classes are frozen; every sequence is a tuple, so that an IR can be hashed, compared and written as a literal.
 """
 

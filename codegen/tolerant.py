@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
 from . import fields, ir, refjson, refpath
 from .bind import bind
@@ -54,7 +53,7 @@ def render_exchange(exchange: ir.Exchange, records: ir.Records) -> str:
         "parser.c.j2",
         exchange=exchange.name,
         ident=ident(exchange.name),
-        sources=[Path(exchange.file).name, Path(records.file).name],
+        sources=[records.file, exchange.file],
         records=used,
         market=[record.word for record in records.records],
         enums=[e for e in records.enums if e.name in named],

@@ -1,9 +1,10 @@
 """K4: crypto market data from exchanges into lock-free shared memory, and out of it again.
 
-    with k4.open("binance_spot_bbo") as reader:
+    with k4.open("venue_spot_bbo") as reader:
         for record in reader: ...
 
-`open`, `Reader` and `Lost` are loaded at first use, so that importing k4 costs nothing.
+`open`, `Reader` and `Lost` are loaded at first use, so that importing k4 costs nothing. Imports `reader`, `errors` and
+`version`, each when it is asked for.
 """
 
 from __future__ import annotations

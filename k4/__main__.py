@@ -1,4 +1,4 @@
-"""`python -m k4` is `k4`. Imports k4.cli only."""
+"""`python -m k4` is `k4`. Imports `cli` only."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """The command line: what can be typed, and nothing of what is then done.
 
-Each command imports its module when it runs, so that `k4 --help` stays fast; at import time this module imports only typer and
-`k4.errors` and `k4.version`. Every command's work is a function that returns an exit code: 0 done, 1 failed or refused, 2 wrong usage.
+Each command imports its module when it runs, so that `k4 --help` stays fast; typer, `errors` and `version` are all that is loaded
+before. Every command's work is a function that returns an exit code: 0 done, 1 failed or refused, 2 wrong usage.
+Imports `config`, `decode`, `errors`, `generate`, `runner`, `shm`, `k4.sim.command`, `tail`, `version`.
 """
 
 from __future__ import annotations

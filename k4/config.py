@@ -2,7 +2,8 @@
 
 Two passes: pydantic checks shape, types and ranges; `k4.configcheck` checks what the models cannot know (the built specs, segments
 that several entries name). Every finding has file, line, key path, value and what is allowed.
-Imports pydantic, `k4.keypath` and `k4.configcheck`; the built specs are passed in, and loaded from `k4.native` by `check` only.
+The built specs are passed in; only the command `check` loads them.
+Imports pydantic, `configcheck`, `errors`, `keypath`, `log`, `native` and, of the generator, `errors` and `ir`.
 """
 
 from __future__ import annotations

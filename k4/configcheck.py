@@ -1,7 +1,7 @@
 """What can be wrong with configuration entries beyond their own shape: the built specs, and segments that entries share.
 
-Works on the raw JSON value as far as it can, so that one wrong entry does not hide what is wrong with the others. Imports the
-IR only; the models come in through `shape_of`.
+Works on the raw JSON value as far as it can, so that one wrong entry does not hide what is wrong with the others. The models come
+in through `shape_of`. May import `keypath` and, of the generator, `bind`, `errors` and `ir`.
 """
 
 from __future__ import annotations

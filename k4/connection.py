@@ -1,8 +1,9 @@
 """One configured connection: keeps a link to the venue up, subscribes, answers, watches, reconnects, and replaces it in time.
 
 A connection has one life at a time, two while it is being replaced: the new one is proven by data before the old one is closed.
-`tick` is called ten times a second and is all that measures time, on the monotonic clock. Imports no exchange's name: what is said
-comes from `k4.session`, what is understood from `k4.venue`. Market data passes below this module, in C.
+`tick` is called ten times a second and is all that measures time, on the monotonic clock. No exchange is known here: what is said
+comes from `session`, what is understood from `venue`. Market data passes below this module, in C.
+Imports `backoff`, `clock`, `errors`, `link`, `log`, `session`, `subscription`, `venue`.
 """
 
 from __future__ import annotations

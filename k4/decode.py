@@ -1,7 +1,8 @@
 """`k4 decode`: what recorded frames give, one line per record, refusal, or frame that gave nothing.
 
 The compiled parsers and the reference interpreter are two sources of the same lines; everything that is printed is made here, from
-what either says. May import `errors`, `native`, `record` and, of the generator, what reads and interprets specs.
+what either says. May import `errors`, `native`, `record` and, of the generator, what finds, reads and interprets specs
+(`bind`, `cache`, `compiler`, `digest`, `errors`, `exchange`, `fbs`, `ir`, `places`, `reference`).
 """
 
 from __future__ import annotations

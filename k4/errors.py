@@ -5,7 +5,7 @@
         └── UsageError   the command line is wrong: exit code 2
 
 An expected error is raised as one of these, caught once in `k4.cli`, and printed as `k4: error: MESSAGE` (with the hint below it),
-never as a traceback. This module imports nothing.
+never as a traceback. Imports nothing.
 """
 
 from __future__ import annotations

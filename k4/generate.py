@@ -1,4 +1,5 @@
-"""The commands `k4 codegen` and `k4 headers`. May import `errors` and the generator."""
+"""The commands `k4 codegen` and `k4 headers`. May import `errors` and, of the generator, `build`, `cache`, `compiler`, `digest`,
+`errors`, `fbs`, `generate` and `places`."""
 
 from __future__ import annotations
 

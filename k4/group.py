@@ -1,7 +1,8 @@
 """One group at work: its segments, symbols and connections, opened together and closed together.
 
-Runs on the event loop of a worker process; `k4.worker` owns the process, this module the feed. Imports no aiohttp and no
-cryptography, and nothing that is not needed to feed.
+Runs on the event loop of a worker process; `k4.worker` owns the process, this module the feed. It loads no aiohttp and no
+cryptography, and nothing that is not needed to feed. Imports `backoff`, `clock`, `config`, `connection`, `errors`, `link`, `log`,
+`native`, `session`, `venue`, `watch`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The log: readable lines on stderr, JSON lines in one file per day, and repeats held back.
 
-Imports structlog only. Times are UTC. Every process of a run appends to the same file; a line is one write, so lines stay whole.
+Imports structlog and `errors`. Times are UTC. Every process of a run appends to the same file; a line is one write, so lines stay whole.
 """
 
 from __future__ import annotations

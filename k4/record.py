@@ -1,6 +1,6 @@
 """Records as Python values and as JSON: one road for bytes (from shared memory or the compiled parsers) and for what the reference gives.
 
-Numbers stay exact: a mantissa and its exponent become the digits they are. May import the IR and nothing else of the project.
+Numbers stay exact: a mantissa and its exponent become the digits they are. May import, of the generator, `ir`, and nothing else.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""`k4 run`: from a configuration file to running workers. Imports everything but the workers' own modules' work."""
+"""`k4 run`: from a configuration file to running workers. Nothing of what a worker does is loaded here.
+
+Imports `config`, `errors`, `log`, `native`, `supervisor`, `worker`."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """What K4 says to a venue, rendered from its spec: streams, URLs, subscribe requests, pings and answers.
 
-Pure functions over the IR; imports only `k4._codegen.ir` and `bind`. Nothing here knows a socket, a clock or an exchange.
+Pure functions over the IR: nothing here knows a socket, a clock or an exchange. Imports, of the generator, `ir` and `bind`.
 Where the pieces come from: a stream is a (channel, symbol); the product's `url` decides which streams share a connection;
 `session.subscribe` turns the streams that the URL does not name into requests.
 """

@@ -1,7 +1,8 @@
 """Keeps one worker process per group alive, and ends them all cleanly.
 
 A worker that crashes is started again after a growing, jittered wait; one that is refused at its first start (a segment that another
-writer holds, a CA file that cannot be read) ends the run, since only the user can help. Imports `k4.worker` for its job and codes.
+writer holds, a CA file that cannot be read) ends the run, since only the user can help.
+Imports `backoff`, `log` and, for its job and codes, `worker`.
 """
 
 from __future__ import annotations

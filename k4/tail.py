@@ -1,6 +1,6 @@
 """`k4 tail`: the records of a segment as they come.
 
-May import `errors`, `reader`, `segments`.
+May import `errors`, `reader`, `segments`, `values`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """One product of one exchange, as a connection speaks to it: bound messages, manners, and how its answers are read.
 
-Imports the IR and the reference interpreter, which reads acks, errors and the like: they are rare and small, and so C hands them
-over as bytes. Market data never comes here.
+Acks, errors and the like are rare and small, and so C hands them over as bytes and the reference interpreter reads them. Market data
+never comes here. Imports, of the generator, `bind`, `ir` and `reference`.
 """
 
 from __future__ import annotations

@@ -1,3 +1,3 @@
-"""The version, alone, so that packaging can read it without importing anything else."""
+"""The version, alone, so that packaging can read it without anything else. Imports nothing."""
 
 VERSION = "0.1.0"

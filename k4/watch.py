@@ -1,8 +1,8 @@
 """Which streams are alive: symbol states in shared memory, and streams that have been silent since they were subscribed.
 
 A stream is LIVE while a connection that carries it is up and it has had data since that connection came up; otherwise STALE. A quiet
-symbol on a healthy connection stays LIVE: that the link works is the connection's own watch. Time is an argument. Imports nothing of
-the project but the log's type.
+symbol on a healthy connection stays LIVE: that the link works is the connection's own watch. Time is an argument. Imports `log`
+for its type only.
 """
 
 from __future__ import annotations

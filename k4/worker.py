@@ -1,7 +1,8 @@
 """One worker process: one group, one thread, nothing but feeding.
 
 Started by `k4.supervisor` as `python -m k4.worker` with its job as one line of JSON on standard input, which then stays open: its end
-means that the supervisor is gone, and the worker stops. Imports neither aiohttp nor cryptography.
+means that the supervisor is gone, and the worker stops. It loads neither aiohttp nor cryptography.
+Imports `config`, `errors`, `group`, `log`, `native`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """`k4 sim`: serves what a config names on loopback, or replays a recording.
 
-Imports the config and the built specs; the network side is `server`.
+Imports `k4.config`, `k4.errors`, `k4.native` (for the built specs, not their parsers), `market`, `server`, `tls`, `venue`, `wire`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The simulator's network side: accepts clients over TLS, understands what they ask, and sends each stream to whoever asked.
 
 Redundant connections are fed from one source with a delay each, so that they carry the same updates at different times.
-Imports: `websockets`, the other modules of this package.
+Imports websockets, `market`, `tls`, `venue`, `wire`.
 """
 
 from __future__ import annotations

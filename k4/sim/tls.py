@@ -1,7 +1,7 @@
 """A throw-away certificate authority in the user's cache, and server certificates signed by it.
 
 The authority is made once per user and kept with mode 0600; readers of its certificate (`tls.ca_file`, `k4 run --sim`)
-trust nothing beyond servers that this user's own simulators run. Imports: cryptography only.
+trust nothing beyond servers that this user's own simulators run. Imports cryptography only.
 """
 
 from __future__ import annotations

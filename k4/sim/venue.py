@@ -1,7 +1,7 @@
 """Which streams a connection asked for: the spec's own texts, read backwards.
 
 A `Venue` is one product of one exchange. `k4.session` renders URLs and requests from the spec; this module undoes that with
-patterns of its own, so that a wrong rendering is not understood here. Imports: `k4._codegen` (IR and names bound).
+patterns of its own, so that a wrong rendering is not understood here. Imports, of the generator, `ir` and `bind`.
 """
 
 from __future__ import annotations

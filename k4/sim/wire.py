@@ -1,7 +1,8 @@
 """Frames as the venue writes them: each rendered from a message's example with new values put at the places of its fields.
 
 The example is cut once into pieces around the values that change; saying something fills them in. Everything else stays as
-the example has it, byte for byte. Imports: IR, `refjson` (where values stand), `market`'s events.
+the example has it, byte for byte. Imports `market` (its events), `k4.errors` and, of the generator, `bind`, `ir` and `refjson` (where
+values stand).
 """
 
 from __future__ import annotations
