@@ -77,19 +77,33 @@ class ListModel:
     number: int
     place: PlaceModel
     tree: int
+
+
+@dataclass(frozen=True, slots=True)
+class KeptModel:
+    """A list of levels in the frame's tree whose first `limit` elements are walked, and their marks kept, as the frame is proven. Behind
+    the marks of the tree: at `base` how many there are, then the marks of each, `stride` nodes of `tree`."""
+
+    node: int
+    tree: int
+    limit: int
     stride: int
+    base: int
+    holder: int | None
 
 
 @dataclass(frozen=True, slots=True)
 class MatchModel:
     """One entry of `match`. `wants`: what shows at once that it cannot hold: "absent", "present", "" for neither; `tail`: what the only
-    pattern ends with."""
+    pattern ends with; `head`: the name that is all in front of it; `whole`: nothing is."""
 
     place: PlaceModel
     patterns: int
     count: int
     wants: str
     tail: str
+    head: PartModel | None
+    whole: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,3 +176,21 @@ class ProductModel:
     messages: tuple[MessageModel, ...]
     match_nodes: tuple[int, ...]
     match_hops: tuple[PlaceModel, ...]
+    kept: tuple[KeptModel, ...]
+
+    @property
+    def marks(self) -> int:
+        """How many marks the frame's tree takes, those of kept levels included."""
+        return len(self.trees[0].nodes) + sum(1 + one.limit * one.stride for one in self.kept)
+
+    @property
+    def alone(self) -> set[int]:
+        """The trees that are walked over a value by itself: the frame's, and those that no pass over the frame walks along the way."""
+        lists = (one for message in self.messages for element in message.elements for one in element.lists)
+        return {0, *(hop.tree for hop in self.hops), *(one.tree for one in lists if not self.kept_at(one.place))}
+
+    def keeps(self, tree: int, node: int) -> KeptModel | None:
+        return next((one for one in self.kept if tree == 0 and one.node == node), None)
+
+    def kept_at(self, place: PlaceModel) -> KeptModel | None:
+        return self.keeps(0, place.node) if place.walk == "root" and place.hop is None else None

@@ -18,6 +18,7 @@ from .parsermodel import (
     EntryModel,
     FieldModel,
     HopModel,
+    KeptModel,
     ListModel,
     MapModel,
     MatchModel,
@@ -30,7 +31,7 @@ from .parsermodel import (
 )
 from .refvalue import Place
 from .render import render
-from .tree import Forest, Hop, Node, Spot, Tree
+from .tree import MAX_DEPTH, Forest, Hop, Node, Spot, Tree
 from .unbuilt import names_of
 
 _ROOT = ir.Path(False, (), False, ".")
@@ -60,6 +61,7 @@ def render_exchange(exchange: ir.Exchange, records: ir.Records) -> str:
         products=products,
         quote=quote,
         by_length=by_length,
+        letters_of=letters_of,
         walked=walked,
         skip=skip_name,
         shift=_shift,
@@ -87,9 +89,15 @@ def by_length(keys: dict[str, int]) -> list[tuple[int, list[tuple[str, int]]]]:
     return [(n, [(key, node) for key, node in keys.items() if size(key) == n]) for n in lengths]
 
 
-def walked(tree: Tree, node: Node) -> list[Node]:
+def letters_of(keys: dict[str, int]) -> list[tuple[str, int]]:
+    """Keys that are one plain character, which are told apart without a look at their end."""
+    return [(key, node) for key, node in keys.items() if len(key) == 1 and " " <= key < "\x7f" and key not in '"\\']
+
+
+def walked(product: ProductModel, tree: Tree, node: Node) -> list[Node]:
     """The members of an object that are gone into themselves."""
-    return [tree.nodes[child] for child in node.keys.values() if tree.nodes[child].walked]
+    members = [tree.nodes[child] for child in node.keys.values()]
+    return [member for member in members if member.walked or product.keeps(tree.number, member.index)]
 
 
 def skip_name(message: ir.Message) -> str:
@@ -143,7 +151,28 @@ class _Builder:
             messages,
             tuple(nodes),
             hopping,
+            self._kept(messages),
         )
+
+    def _kept(self, messages: tuple[MessageModel, ...]) -> tuple[KeptModel, ...]:
+        """The lists of levels that stand at a fixed place of the frame, and are members of objects."""
+        root = self.forest.trees[0]
+        limits: dict[tuple[int, int], int] = {}
+        for message in messages:
+            for element in message.elements:
+                for one in element.lists:
+                    if one.place.walk != "root" or one.place.hop is not None:
+                        continue
+                    node = root.nodes[one.place.node]
+                    if isinstance(node.step, ir.Key) and not node.walked and node.depth < MAX_DEPTH:
+                        limits[node.index, one.tree] = max(message.levels, limits.get((node.index, one.tree), 0))
+        kept: list[KeptModel] = []
+        base = len(root.nodes)
+        for (index, tree), limit in limits.items():
+            stride = len(self.forest.trees[tree].nodes)
+            kept.append(KeptModel(index, tree, limit, stride, base, root.holder(index)))
+            base += 1 + limit * stride
+        return tuple(kept)
 
     def _message(self, index: int, message: ir.Message) -> MessageModel:
         market = [record for word in message.records if (record := self.records.record(word)) is not None]
@@ -192,9 +221,11 @@ class _Builder:
             self.patterns.append(PatternModel(i, tuple(_part(part, names) for part in text.parts)))
         absent = [text.absent for text in match.patterns]
         wants = "absent" if all(absent) else "" if any(absent) else "present"
-        last = match.patterns[0].parts[-1] if len(match.patterns) == 1 and match.patterns[0].parts else None
-        tail = last.text if isinstance(last, ir.Lit) else ""
-        return MatchModel(self._place(walk, self.forest.spot(match.path.steps, start), names), first, len(match.patterns), wants, tail)
+        parts = self.patterns[first].parts if len(match.patterns) == 1 else ()
+        tail = parts[-1].text if parts and parts[-1].kind == "K4_PART_LITERAL" else ""
+        head = parts[0] if tail and len(parts) == 2 and parts[0].kind == "K4_PART_NAME" else None
+        place = self._place(walk, self.forest.spot(match.path.steps, start), names)
+        return MatchModel(place, first, len(match.patterns), wants, tail, head, tail != "" and len(parts) == 1)
 
     def _place(self, walk: str, spot: Spot, names: tuple[str, ...]) -> PlaceModel:
         return PlaceModel(walk, spot.node, self.chain(spot.hops, names))
@@ -293,11 +324,11 @@ class _Reader:
         spot = self.builder.forest.spot(before, start)
         # The last hop is the levels' own; what is in front of it leads to the list.
         front = spot.hops[:-1]
-        place = PlaceModel("element" if path.element else "root", spot.node, self.builder.chain(front, self.names))
+        place = PlaceModel("element" if path.element and self.at[0] else "root", spot.node, self.builder.chain(front, self.names))
         tree = spot.hops[-1].tree
         found = next((one for one in lists if one.place == place and one.tree == tree), None)
         if found is None:
-            found = ListModel(len(lists), place, tree, 0)
+            found = ListModel(len(lists), place, tree)
             lists.append(found)
         model = self.simple(source, (tree, 0), "element", before)
         return FieldModel(name, kind, (model,), 0, None, False, False), found.number, path.optional

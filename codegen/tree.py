@@ -16,7 +16,7 @@ MAX_NODES = 255
 
 @dataclass(slots=True)
 class Node:
-    """A place that a path names or passes. `depth`: containers around it, counted from the root of its tree."""
+    """A place that a path names or passes. `depth`: containers around it, counted from the frame."""
 
     index: int
     parent: int
@@ -57,9 +57,9 @@ class Spot:
 class Tree:
     """Paths from one kind of value. Children have higher indices than their parents; node 0 is the value itself."""
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, depth: int) -> None:
         self.number = number
-        self.nodes: list[Node] = [Node(0, 0, None, 0)]
+        self.nodes: list[Node] = [Node(0, 0, None, depth)]
 
     def child(self, parent: int, step: ir.Key | ir.Index) -> int:
         node = self.nodes[parent]
@@ -82,12 +82,20 @@ class Tree:
             node = self.nodes[node].parent
         return tuple(reversed(found))
 
+    def holder(self, node: int) -> int | None:
+        """The innermost object around `node` on the way to it, or None: there is none in this tree."""
+        while node:
+            if isinstance(self.nodes[node].step, ir.Key):
+                return self.nodes[node].parent
+            node = self.nodes[node].parent
+        return None
+
 
 class Forest:
     """The trees of one product. Tree 0 is the frame's."""
 
     def __init__(self) -> None:
-        self.trees: list[Tree] = [Tree(0)]
+        self.trees: list[Tree] = [Tree(0, 0)]
         self._hops: dict[tuple[int, int, object], int] = {}
 
     def over(self, tree: int, node: int, step: ir.Every | ir.Members | ir.Index | ir.Find) -> int:
@@ -96,7 +104,7 @@ class Forest:
         number = self._hops.get(key)
         if number is None:
             number = self._hops[key] = len(self.trees)
-            self.trees.append(Tree(number))
+            self.trees.append(Tree(number, self.trees[tree].nodes[node].depth + 1))
         return number
 
     def spot(self, steps: tuple[ir.Step, ...], start: tuple[int, int] = (0, 0)) -> Spot:

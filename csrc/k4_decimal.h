@@ -19,6 +19,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "k4_digits.h"
+
 enum { K4_DECIMAL_PRESENT = 0, K4_DECIMAL_ABSENT = 1, K4_DECIMAL_HUGE = 2 };
 
 struct k4_decimal {
@@ -30,28 +32,6 @@ struct k4_decimal {
 };
 
 #define K4_DECIMAL_NONE INT64_MIN /* the mantissa of an absent value in a record */
-
-static const int64_t k4_power10[19] = {
-    1,
-    10,
-    100,
-    1000,
-    10000,
-    100000,
-    1000000,
-    10000000,
-    100000000,
-    1000000000,
-    10000000000,
-    100000000000,
-    1000000000000,
-    10000000000000,
-    100000000000000,
-    1000000000000000,
-    10000000000000000,
-    100000000000000000,
-    1000000000000000000,
-};
 
 /* The same for every input, long digits and overflow included; in k4_number.c. */
 int k4_decimal_align_slow(struct k4_decimal *values, int count, int8_t *exponent);

@@ -18,11 +18,8 @@
 #include <stdint.h>
 #include <string.h>
 
-#if defined(__SSE2__)
-#include <immintrin.h>
-#endif
-
 #include "k4_decode.h"
+#include "k4_digits.h"
 
 /* Most levels a record keeps of a side. */
 #define K4_FAST_LEVELS 20
@@ -46,17 +43,6 @@ struct k4_fast_digits {
 struct k4_fast_text {
     const uint8_t *start;
     uint32_t len;
-};
-
-/* Builds that look for errors and not for speed may define it as `static`, which compiles sooner. */
-#ifndef K4_FAST_INLINE
-#define K4_FAST_INLINE static inline __attribute__((always_inline, unused))
-#endif
-#define K4_FAST_RARE static __attribute__((noinline, cold, unused))
-
-static const int64_t k4_fast_pow10[K4_FAST_DIGITS + 1] = {
-    1, 10, 100, 1000, 10000, 100000, 1000000, 10000000, 100000000, 1000000000, 10000000000, 100000000000, 1000000000000,
-    10000000000000, 100000000000000, 1000000000000000, 10000000000000000, 100000000000000000, 1000000000000000000,
 };
 
 /* ---------------------------------------------------------------- literals */
@@ -168,96 +154,6 @@ K4_FAST_INLINE uint64_t k4_fast_words(const uint8_t *p)
 
 /* ---------------------------------------------------------------- digits */
 
-/* Masks that keep the last n of 8 bytes (from 8 + n on) or the last n of 16 (from n on). */
-static const uint8_t k4_fast_tail[32] = {
-    0,    0,    0,    0,    0,    0,    0,    0,    0,    0,    0,    0,    0,    0,    0,    0,
-    0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
-};
-
-/* Two numbers of up to 8 digits each. */
-struct k4_fast_pair {
-    uint32_t first;
-    uint32_t second;
-};
-
-#if defined(__SSE2__)
-
-#define k4_fast_low8(p) _mm_loadl_epi64((const __m128i *)(const void *)(p))
-
-/* 16 values of digits to two numbers of 8 digits: pairs, fours, eights. */
-K4_FAST_INLINE struct k4_fast_pair k4_fast_eights(__m128i digits)
-{
-#if defined(__SSSE3__)
-    const __m128i pairs = _mm_maddubs_epi16(digits, _mm_set1_epi16(0x010a));
-#else
-    const __m128i tens = _mm_mullo_epi16(_mm_and_si128(digits, _mm_set1_epi16(0xff)), _mm_set1_epi16(10));
-    const __m128i pairs = _mm_add_epi16(tens, _mm_srli_epi16(digits, 8));
-#endif
-    const __m128i fours = _mm_madd_epi16(pairs, _mm_set1_epi32(0x00010064));
-    const __m128i eights = _mm_madd_epi16(_mm_packs_epi32(fours, fours), _mm_set1_epi32(0x00012710));
-    const uint64_t both = (uint64_t)_mm_cvtsi128_si64(eights);
-    return (struct k4_fast_pair){(uint32_t)both, (uint32_t)(both >> 32)};
-}
-
-#endif
-
-/* Same as: value = value * 10 + digit, for each. */
-K4_FAST_INLINE uint64_t k4_fast_plain(const uint8_t *p, uint32_t count)
-{
-    uint64_t value = 0;
-    for (uint32_t i = 0; i < count; i++)
-        value = value * 10 + (uint8_t)(p[i] - '0');
-    return value;
-}
-
-/* Two runs of 1 to 8 digits. They are read from their ends, together with what stands before them. */
-K4_FAST_INLINE struct k4_fast_pair k4_fast_two(const uint8_t *p, uint32_t p_len, const uint8_t *q, uint32_t q_len)
-{
-#if defined(__SSE2__)
-    const __m128i text = _mm_unpacklo_epi64(k4_fast_low8(p + p_len - 8), k4_fast_low8(q + q_len - 8));
-    const __m128i mask = _mm_unpacklo_epi64(k4_fast_low8(k4_fast_tail + 8 + p_len), k4_fast_low8(k4_fast_tail + 8 + q_len));
-    return k4_fast_eights(_mm_and_si128(_mm_sub_epi8(text, _mm_set1_epi8('0')), mask));
-#else
-    return (struct k4_fast_pair){(uint32_t)k4_fast_plain(p, p_len), (uint32_t)k4_fast_plain(q, q_len)};
-#endif
-}
-
-/* The number that 1 to 16 bytes stand for. False: not all are digits. */
-K4_FAST_INLINE bool k4_fast_upto16(const uint8_t *p, uint32_t count, uint64_t *out)
-{
-#if defined(__SSE2__)
-    const __m128i text = _mm_loadu_si128((const __m128i *)(const void *)(p + count - 16));
-    const __m128i mask = _mm_loadu_si128((const __m128i *)(const void *)(k4_fast_tail + count));
-    const __m128i digits = _mm_and_si128(_mm_sub_epi8(text, _mm_set1_epi8('0')), mask);
-    const __m128i above = _mm_subs_epu8(digits, _mm_set1_epi8(9));
-    const struct k4_fast_pair pair = k4_fast_eights(digits);
-    *out = (uint64_t)pair.first * 100000000u + pair.second;
-    return _mm_movemask_epi8(_mm_cmpeq_epi8(above, _mm_setzero_si128())) == 0xffff;
-#else
-    for (uint32_t i = 0; i < count; i++)
-        if ((uint8_t)(p[i] - '0') > 9)
-            return false;
-    *out = k4_fast_plain(p, count);
-    return true;
-#endif
-}
-
-/* The least number of so many digits without a leading zero; of one digit that is 0. */
-static const uint64_t k4_fast_least[20] = {
-    0, 0, 10, 100, 1000, 10000, 100000, 1000000, 10000000, 100000000, 1000000000, 10000000000, 100000000000, 1000000000000,
-    10000000000000, 100000000000000, 1000000000000000, 10000000000000000, 100000000000000000, 1000000000000000000,
-};
-
-/* 17 to 19 digits. */
-K4_FAST_RARE bool k4_fast_many(const uint8_t *p, uint32_t count, uint64_t *out)
-{
-    for (uint32_t i = 0; i < count; i++)
-        if ((uint8_t)(p[i] - '0') > 9)
-            return false;
-    *out = k4_fast_plain(p, count);
-    return *out <= INT64_MAX;
-}
-
 /* An integer without sign, up to 19 digits. `stops` begin at p, and may be those of words. Returns the count of digits, 0: none
  * that is read here. */
 K4_FAST_INLINE uint32_t k4_fast_digits_at(const uint8_t *p, uint64_t stops, struct k4_fast_digits *out)
@@ -266,9 +162,9 @@ K4_FAST_INLINE uint32_t k4_fast_digits_at(const uint8_t *p, uint64_t stops, stru
     if ((stops & 0xffffeu) == 0 || (stops & 1u) != 0)
         return 0; /* 20 digits or more, or none */
     const uint32_t count = (uint32_t)__builtin_ctzll(stops);
-    if (__builtin_expect(count > 16, 0) ? !k4_fast_many(p, count, &value) : !k4_fast_upto16(p, count, &value))
+    if (__builtin_expect(count > 16, 0) ? !k4_digits_many(p, count, &value) : !k4_digits_upto16(p, count, &value))
         return 0;
-    if (value < k4_fast_least[count])
+    if (value < k4_digits_least[count])
         return 0; /* begins with 0: told by the value, since the first byte cannot be foretold */
     out->value = (int64_t)value;
     out->count = count;
@@ -297,7 +193,7 @@ K4_FAST_RARE uint32_t k4_fast_odd_decimal(const uint8_t *p, uint64_t stops, stru
     }
     if (whole + fraction > K4_FAST_DIGITS || (*p == '0' && whole != 1))
         return 0;
-    out->mantissa = (int64_t)k4_fast_plain(p, whole) * k4_fast_pow10[fraction] + (int64_t)k4_fast_plain(p + len - fraction, fraction);
+    out->mantissa = (int64_t)k4_digits_plain(p, whole) * k4_power10[fraction] + (int64_t)k4_digits_plain(p + len - fraction, fraction);
     out->mantissa = sign ? -out->mantissa : out->mantissa;
     out->fraction = fraction;
     return sign + len;
@@ -313,10 +209,10 @@ K4_FAST_INLINE uint32_t k4_fast_decimal_at(const uint8_t *p, uint64_t stops, str
     const uint32_t fraction = len - whole - 1;
     if (__builtin_expect(((whole - 1) | (fraction - 1)) > 7 || p[whole] != '.', 0))
         return k4_fast_odd_decimal(p, stops, out);
-    const struct k4_fast_pair pair = k4_fast_two(p, whole, p + whole + 1, fraction);
-    if (pair.first < k4_fast_least[whole])
+    const struct k4_digits_pair pair = k4_digits_two(p, whole, p + whole + 1, fraction);
+    if (pair.first < k4_digits_least[whole])
         return 0;
-    out->mantissa = (int64_t)pair.first * k4_fast_pow10[fraction] + (int64_t)pair.second;
+    out->mantissa = (int64_t)pair.first * k4_power10[fraction] + (int64_t)pair.second;
     out->fraction = fraction;
     return len;
 }
@@ -378,7 +274,7 @@ K4_FAST_INLINE bool k4_fast_raise(struct k4_fast_decimal *value, uint32_t to)
     if (__builtin_expect(by == 0, 1))
         return true;
     value->fraction = to;
-    return !__builtin_mul_overflow(value->mantissa, k4_fast_pow10[by], &value->mantissa) && value->mantissa != INT64_MIN;
+    return !__builtin_mul_overflow(value->mantissa, k4_power10[by], &value->mantissa) && value->mantissa != INT64_MIN;
 }
 
 K4_FAST_INLINE uint32_t k4_fast_most(uint32_t a, uint32_t b)

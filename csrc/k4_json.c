@@ -96,27 +96,14 @@ const uint8_t *k4_json_string_slow(struct k4_json *json, const uint8_t *quote, c
     return p + 1;
 }
 
-const uint8_t *k4_json_literal(struct k4_json *json, const uint8_t *p, uint8_t *type)
+/* Where a text leaves `word`. */
+static const uint8_t *no_literal(struct k4_json *json, const uint8_t *p, const char *word)
 {
-    const char *word;
-    if (p >= json->end)
-        return k4_json_fail(json, p);
-    if (*p == 't') {
-        word = "true";
-        *type = K4_TRUE;
-    } else if (*p == 'f') {
-        word = "false";
-        *type = K4_FALSE;
-    } else if (*p == 'n') {
-        word = "null";
-        *type = K4_NULL;
-    } else
-        return k4_json_fail(json, p);
-    for (; *word != 0; word++, p++) {
-        if (p >= json->end || *p != (uint8_t)*word)
-            return k4_json_fail(json, p);
+    while (p < json->end && *p == (uint8_t)*word) {
+        p++;
+        word++;
     }
-    return p;
+    return k4_json_fail(json, p);
 }
 
 static const uint8_t *digits(struct k4_json *json, const uint8_t *p)
@@ -129,7 +116,7 @@ static const uint8_t *digits(struct k4_json *json, const uint8_t *p)
     return p;
 }
 
-const uint8_t *k4_json_number(struct k4_json *json, const uint8_t *p)
+const uint8_t *k4_json_number_slow(struct k4_json *json, const uint8_t *p)
 {
     p += *p == '-';
     if (p < json->end && *p == '0')
@@ -144,6 +131,32 @@ const uint8_t *k4_json_number(struct k4_json *json, const uint8_t *p)
         p = digits(json, p);
     }
     return p;
+}
+
+const uint8_t *k4_json_other(struct k4_json *json, const uint8_t *p, unsigned open, uint8_t *type)
+{
+    switch (*p) {
+    case '{':
+        *type = K4_OBJECT;
+        return k4_json_container(json, p, open);
+    case '[':
+        *type = K4_ARRAY;
+        return k4_json_container(json, p, open);
+    case 't':
+        *type = K4_TRUE;
+        return json->end - p >= 4 && memcmp(p, "true", 4) == 0 ? p + 4 : no_literal(json, p, "true");
+    case 'f':
+        *type = K4_FALSE;
+        return json->end - p >= 5 && memcmp(p, "false", 5) == 0 ? p + 5 : no_literal(json, p, "false");
+    case 'n':
+        *type = K4_NULL;
+        return json->end - p >= 4 && memcmp(p, "null", 4) == 0 ? p + 4 : no_literal(json, p, "null");
+    case '-':
+        *type = K4_NUMBER;
+        return k4_json_number_slow(json, p);
+    default:
+        return k4_json_fail(json, p);
+    }
 }
 
 /* ---- containers that nobody named: a bit per open container instead of recursion */

@@ -16,6 +16,10 @@
 #include <stdint.h>
 #include <string.h>
 
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
 /* What stands at a place. From K4_FALSE on it is present; K4_NULL and K4_EMPTY ("") are absent though a key is there. */
 enum k4_type {
     K4_NOTHING = 0,
@@ -48,6 +52,8 @@ struct k4_json {
     uint32_t finding_at;
     uint32_t twice; /* marked keys given again */
     uint64_t unknown; /* keys that no path names */
+    struct k4_mark nowhere; /* of values that need no mark; their type goes to nothing */
+    uint8_t nothing;
 };
 
 struct k4_key {
@@ -58,8 +64,9 @@ struct k4_key {
 
 /* Cold parts, in k4_json.c. All give the place behind, or NULL when the text is malformed. */
 const uint8_t *k4_json_string_slow(struct k4_json *json, const uint8_t *quote, const uint8_t *from, uint8_t *type);
-const uint8_t *k4_json_literal(struct k4_json *json, const uint8_t *p, uint8_t *type);
-const uint8_t *k4_json_number(struct k4_json *json, const uint8_t *p);
+const uint8_t *k4_json_number_slow(struct k4_json *json, const uint8_t *p);
+/* A value that begins with neither a quote nor a digit. */
+const uint8_t *k4_json_other(struct k4_json *json, const uint8_t *p, unsigned open, uint8_t *type);
 /* A container, proven by grammar; `open`: containers open around it. */
 const uint8_t *k4_json_container(struct k4_json *json, const uint8_t *p, unsigned open);
 
@@ -84,33 +91,69 @@ static inline const uint8_t *k4_json_space(const struct k4_json *json, const uin
     return p;
 }
 
-/* The bytes of a word that end plain ASCII text: quote, backslash, control character, or 0x80 and above. The lowest set bit is
- * exact; higher ones may be wrong. Same as testing each byte in turn. */
-static inline uint64_t k4_json_special(const uint8_t *p)
+/* Blocks of bytes are looked at together. Each has a naive twin in the tests: going through them one by one. */
+#if defined(__SSE2__)
+
+#define K4_JSON_BLOCK 16
+
+/* How many bytes from `p` on are plain ASCII text: no quote, backslash, control character, nor 0x80 and above. */
+static inline unsigned k4_json_plain(const uint8_t *p)
 {
-    const uint64_t ones = 0x0101010101010101u;
+    const __m128i text = _mm_loadu_si128((const __m128i *)(const void *)p);
+    const __m128i ends = _mm_or_si128(_mm_cmpeq_epi8(text, _mm_set1_epi8('"')), _mm_cmpeq_epi8(text, _mm_set1_epi8('\\')));
+    const __m128i special = _mm_or_si128(ends, _mm_cmplt_epi8(text, _mm_set1_epi8(' '))); /* signed: 0x80 and above are less */
+    return (unsigned)__builtin_ctz((unsigned)_mm_movemask_epi8(special) | 1u << K4_JSON_BLOCK);
+}
+
+/* How many bytes from `p` on are digits. */
+static inline unsigned k4_json_digits(const uint8_t *p)
+{
+    const __m128i moved = _mm_add_epi8(_mm_loadu_si128((const __m128i *)(const void *)p), _mm_set1_epi8(128 - '0'));
+    return (unsigned)__builtin_ctz((unsigned)_mm_movemask_epi8(_mm_cmpgt_epi8(moved, _mm_set1_epi8(-128 + 9))) | 1u << K4_JSON_BLOCK);
+}
+
+#else
+
+#define K4_JSON_BLOCK 8
+#define K4_JSON_ONES 0x0101010101010101u
+
+/* Of the bits in `found` at the top of bytes, the lowest is exact; higher ones may be wrong. */
+static inline unsigned k4_json_first(uint64_t found)
+{
+    found &= K4_JSON_ONES * 0x80;
+    return found == 0 ? K4_JSON_BLOCK : (unsigned)__builtin_ctzll(found) >> 3;
+}
+
+static inline unsigned k4_json_plain(const uint8_t *p)
+{
     uint64_t word;
     memcpy(&word, p, sizeof word);
-    uint64_t quote = word ^ (ones * '"');
-    uint64_t slash = word ^ (ones * '\\');
-    uint64_t found = ((quote - ones) & ~quote) | ((slash - ones) & ~slash) | ((word - ones * ' ') & ~word) | word;
-    return found & (ones * 0x80);
+    uint64_t quote = word ^ (K4_JSON_ONES * '"');
+    uint64_t slash = word ^ (K4_JSON_ONES * '\\');
+    return k4_json_first(
+        ((quote - K4_JSON_ONES) & ~quote) | ((slash - K4_JSON_ONES) & ~slash) | ((word - K4_JSON_ONES * ' ') & ~word) | word);
 }
+
+static inline unsigned k4_json_digits(const uint8_t *p)
+{
+    uint64_t word;
+    memcpy(&word, p, sizeof word);
+    return k4_json_first((word - K4_JSON_ONES * '0') | (word + K4_JSON_ONES * (0x7f - '9')) | word);
+}
+
+#endif
 
 /* `p` at the opening quote; *type becomes K4_STRING or K4_EMPTY, with K4_ESCAPED. */
 static inline const uint8_t *k4_json_string(struct k4_json *json, const uint8_t *p, uint8_t *type)
 {
     const uint8_t *s = p + 1;
-    for (;;) {
-        uint64_t special = k4_json_special(s);
-        if (special != 0) {
-            s += __builtin_ctzll(special) >> 3;
-            break;
-        }
-        s += 8;
+    unsigned plain;
+    while ((plain = k4_json_plain(s)) == K4_JSON_BLOCK) {
+        s += K4_JSON_BLOCK;
         if (s >= json->end)
             return k4_json_fail(json, s);
     }
+    s += plain;
     if (__builtin_expect(*s != '"', 0))
         return k4_json_string_slow(json, p, s, type);
     *type = s == p + 1 ? K4_EMPTY : K4_STRING;
@@ -135,34 +178,34 @@ static inline const uint8_t *k4_json_key(struct k4_json *json, const uint8_t *p,
     return k4_json_space(json, p + 1);
 }
 
+/* A number; short integers without sign at a glance. */
+static inline const uint8_t *k4_json_number(struct k4_json *json, const uint8_t *p)
+{
+    unsigned len = k4_json_digits(p);
+    const uint8_t *after = p + len;
+    if (len - 1 < K4_JSON_BLOCK - 1 && after <= json->end && *after != '.' && (*after | 0x20) != 'e' && (*p != '0' || len == 1))
+        return after;
+    return k4_json_number_slow(json, p);
+}
+
+/* The byte of a key that is one plain character, its colon directly behind it and no white space behind that: 0 where there is
+ * another key. The value is at p + 4. */
+static inline uint8_t k4_json_letter(const struct k4_json *json, const uint8_t *p)
+{
+    uint8_t letter = p[1];
+    bool framed = ((p[0] ^ '"') | (p[2] ^ '"') | (p[3] ^ ':')) == 0 && json->end - p > 4 && p[4] > ' ';
+    return framed && letter >= ' ' && letter < 0x80 && letter != '"' && letter != '\\' ? letter : 0;
+}
+
 /* Any value, proven by grammar and typed. */
 static inline const uint8_t *k4_json_value(struct k4_json *json, const uint8_t *p, unsigned open, uint8_t *type)
 {
-    switch (*p) {
-    case '"':
+    if (*p == '"')
         return k4_json_string(json, p, type);
-    case '{':
-        *type = K4_OBJECT;
-        return k4_json_container(json, p, open);
-    case '[':
-        *type = K4_ARRAY;
-        return k4_json_container(json, p, open);
-    case '-':
-    case '0':
-    case '1':
-    case '2':
-    case '3':
-    case '4':
-    case '5':
-    case '6':
-    case '7':
-    case '8':
-    case '9':
-        *type = K4_NUMBER;
-        return k4_json_number(json, p);
-    default:
-        return k4_json_literal(json, p, type);
-    }
+    if ((uint8_t)(*p - '0') > 9)
+        return k4_json_other(json, p, open, type);
+    *type = K4_NUMBER;
+    return k4_json_number(json, p);
 }
 
 static inline const uint8_t *k4_json_skip(struct k4_json *json, const uint8_t *p, unsigned open)
@@ -189,6 +232,18 @@ static inline void k4_json_again(struct k4_json *json, const struct k4_key *key,
         mark->second = (uint32_t)(key->at - 1 - json->text);
         json->twice++;
     }
+}
+
+/* A value that leaves no mark: of a key that no path names (`node` 0), or of a marked one that came again. */
+static inline void k4_json_unmarked(
+    struct k4_json *json, const struct k4_key *key, unsigned node, uint8_t **type, struct k4_mark **mark)
+{
+    if (node == 0)
+        json->unknown++;
+    else
+        k4_json_again(json, key, *type, *mark);
+    *type = &json->nothing;
+    *mark = &json->nowhere;
 }
 
 /* Behind a member or element: at the next one (`*more` true) or behind the container that `close` ends. */

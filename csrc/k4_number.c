@@ -430,15 +430,44 @@ uint32_t k4_read_time(const struct k4_text *text, enum k4_unit unit, int64_t *ou
 
 /* ---- symbols */
 
+#define ONES 0x0101010101010101u
+
+/* Nonzero if one of the 8 bytes at `p` is a control character. */
+static uint64_t controls(const uint8_t *p)
+{
+    uint64_t word;
+    memcpy(&word, p, sizeof word);
+    uint64_t del = word ^ (ONES * 0x7f);
+    return (((word - ONES * ' ') & ~word) | ((del - ONES) & ~del)) & (ONES * 0x80);
+}
+
 static bool is_symbol(const uint8_t *symbol, uint32_t len)
 {
     if (len < 1 || len > K4_SYMBOL_MAX)
         return false;
-    for (uint32_t i = 0; i < len; i++) {
-        if (symbol[i] < ' ' || symbol[i] == 0x7f)
-            return false;
+    if (len >= 8) { /* the last 8 may be looked at twice */
+        uint64_t found = controls(symbol + len - 8);
+        for (uint32_t i = 0; i + 8 <= len; i += 8)
+            found |= controls(symbol + i);
+        return found == 0;
     }
-    return true;
+    uint8_t word[8] = "AAAAAAAA";
+    for (uint32_t i = 0; i < len; i++)
+        word[i] = symbol[i];
+    return controls(word) == 0;
+}
+
+/* Makes the ASCII letters of 48 bytes upper case. */
+static void upper(uint8_t *text)
+{
+    for (int i = 0; i < K4_SYMBOL_MAX; i += 8) {
+        uint64_t word;
+        memcpy(&word, text + i, sizeof word);
+        uint64_t low = word & (ONES * 0x7f);
+        uint64_t small = (low + ONES * (0x80 - 'a')) & ~(low + ONES * (0x7f - 'z')) & ~word & (ONES * 0x80);
+        word ^= small >> 2;
+        memcpy(text + i, &word, sizeof word);
+    }
 }
 
 uint32_t k4_read_symbol(const struct k4_text *text, struct k4_item *item)
@@ -447,12 +476,18 @@ uint32_t k4_read_symbol(const struct k4_text *text, struct k4_item *item)
         return K4_REFUSED_TYPE;
     item->symbol = text->at;
     item->symbol_len = text->len;
-    if (text->escaped || text->upper) {
+    if (text->escaped) {
         int len = k4_text_copy(text, item->folded, K4_SYMBOL_MAX);
         if (len < 0)
             return len == -2 ? K4_REFUSED_UTF8 : K4_REFUSED_SYMBOL;
         item->symbol = item->folded;
         item->symbol_len = (uint32_t)len;
+    } else if (text->upper) {
+        if (text->len > K4_SYMBOL_MAX)
+            return K4_REFUSED_SYMBOL;
+        memcpy(item->folded, text->at, text->len);
+        upper(item->folded);
+        item->symbol = item->folded;
     }
     return is_symbol(item->symbol, item->symbol_len) ? 0 : K4_REFUSED_SYMBOL;
 }

@@ -485,6 +485,8 @@ void k4_levels_walk(struct k4_frame *frame, enum k4_status_of_place status, stru
 {
     out->count = 0;
     out->twice = 0;
+    out->types = types;
+    out->marks = marks;
     if (status == K4_FOUND && get->text.type != K4_ARRAY)
         status = wrong(get, K4_REFUSED_TYPE, get->text.offset);
     out->status = status;
@@ -499,14 +501,30 @@ void k4_levels_walk(struct k4_frame *frame, enum k4_status_of_place status, stru
     }
 }
 
+void k4_levels_kept(struct k4_frame *frame, unsigned node, unsigned holder, unsigned base, uint32_t limit, struct k4_levels *out)
+{
+    const struct k4_walk *root = &frame->root;
+    out->types = root->types + base + 1;
+    out->marks = root->marks + base + 1;
+    out->twice = root->twice;
+    out->count = 0;
+    if (__builtin_expect(root->types[node] == K4_ARRAY && root->twice == 0, 1)) {
+        out->status = K4_FOUND;
+        out->get.offset = root->marks[holder].at;
+    } else {
+        out->status = k4_place_slow(frame, root, node, &out->get);
+        if (out->status == K4_FOUND && out->get.text.type != K4_ARRAY)
+            out->status = wrong(&out->get, K4_REFUSED_TYPE, out->get.text.offset);
+    }
+    if (out->status == K4_FOUND)
+        out->count = root->marks[base].at < limit ? root->marks[base].at : limit;
+}
+
 /* ---- exponents */
 
-bool k4_align(struct k4_decimal *price, struct k4_decimal *qty, int count, int bids, struct k4_common *common, struct k4_get *get)
+bool k4_misaligned(
+    const struct k4_decimal *price, const struct k4_decimal *qty, int bad_price, int bad_qty, int bids, struct k4_get *get)
 {
-    int bad_price = k4_decimal_align(price, count, &common->price_exp);
-    int bad_qty = k4_decimal_align(qty, count, &common->qty_exp);
-    if (bad_price < 0 && bad_qty < 0)
-        return true;
     bool price_first = bad_qty < 0 || (bad_price >= 0 && (bad_price < bids || bad_qty >= bids));
     get->refusal = K4_REFUSED_RANGE;
     get->offset = price_first ? price[bad_price].offset : qty[bad_qty].offset;

@@ -17,6 +17,9 @@
 
 #define K4_TREE_MAX 255 /* nodes of a tree */
 
+/* A function for what is rare, kept out of those that call it. */
+#define K4_SLOW __attribute__((noinline, unused))
+
 /* How a node is reached from its parent: step is K4_OBJECT for a key, K4_ARRAY for an index. The root has step 0. */
 struct k4_node {
     uint8_t parent;
@@ -206,6 +209,31 @@ static inline bool k4_may_end(const struct k4_frame *frame, unsigned node, const
     return mark->end - mark->at >= len + 2 && memcmp(frame->json.text + mark->end - 1 - len, tail, len) == 0;
 }
 
+/* The same text, once it may end with a tail of `len`: is it a name and that tail, or all of that tail? False: not told here. */
+static inline bool k4_ends_name(struct k4_frame *frame, unsigned node, unsigned name, bool lower, uint32_t len)
+{
+    const struct k4_mark *mark = &frame->root.marks[node];
+    if (frame->root.types[node] != K4_STRING || frame->root.twice != 0 || (frame->names.known >> name & 1) != 0)
+        return false;
+    if (mark->end - mark->at <= len + 2)
+        return false;
+    k4_names_set(&frame->names, name,
+        (struct k4_text){frame->json.text + mark->at + 1, mark->end - mark->at - 2 - len, mark->at, K4_STRING, 0, lower});
+    return true;
+}
+
+/* Of a place that is not there: is the container there that lacks it? False: not told here. */
+static inline bool k4_lacks(const struct k4_frame *frame, unsigned parent, uint8_t container)
+{
+    return frame->root.types[parent] == container && frame->root.twice == 0;
+}
+
+static inline bool k4_ends_all(const struct k4_frame *frame, unsigned node, uint32_t len)
+{
+    const struct k4_mark *mark = &frame->root.marks[node];
+    return frame->root.types[node] == K4_STRING && frame->root.twice == 0 && mark->end - mark->at == len + 2;
+}
+
 /* ---- each */
 
 /* Called for every element: `@` is the node of the tree in `walk` that the element function knows. */
@@ -336,10 +364,12 @@ static inline bool k4_refuses(enum k4_status_of_place status, struct k4_get *get
 
 /* ---- levels */
 
-/* A list of levels, up to a limit of them, each walked. `status` FOUND: `count` of them are there. */
+/* A list of levels, up to a limit of them, each walked. `status` FOUND: `count` of them are there, one behind the other. */
 struct k4_levels {
     enum k4_status_of_place status;
     uint32_t count;
+    const uint8_t *types;
+    const struct k4_mark *marks;
     struct k4_get get; /* GONE, WRONG: as of the list; `offset` is its trail also where it is found */
     uint32_t twice;
 };
@@ -348,10 +378,23 @@ struct k4_levels {
 void k4_levels_walk(struct k4_frame *frame, enum k4_status_of_place status, struct k4_get *get, uint32_t limit, k4_walker *walk,
     uint32_t stride, uint8_t *types, struct k4_mark *marks, struct k4_levels *out);
 
+/* A list at the root's `node`, whose levels were walked as the frame was proven: their marks begin behind that at `base`, which holds
+ * how many there are. `holder`: the node of the innermost object around it. */
+void k4_levels_kept(struct k4_frame *frame, unsigned node, unsigned holder, unsigned base, uint32_t limit, struct k4_levels *out);
+
 /* ---- exponents */
 
 /* Aligns prices and quantities, of which the first `bids` belong to the bid side; false with get->refusal, get->offset at the
  * first value in record order (bid price, bid qty, ask price, ask qty) that does not fit. */
-bool k4_align(struct k4_decimal *price, struct k4_decimal *qty, int count, int bids, struct k4_common *common, struct k4_get *get);
+bool k4_misaligned(
+    const struct k4_decimal *price, const struct k4_decimal *qty, int bad_price, int bad_qty, int bids, struct k4_get *get);
+
+static inline bool k4_align(
+    struct k4_decimal *price, struct k4_decimal *qty, int count, int bids, struct k4_common *common, struct k4_get *get)
+{
+    int bad_price = k4_decimal_align(price, count, &common->price_exp);
+    int bad_qty = k4_decimal_align(qty, count, &common->qty_exp);
+    return __builtin_expect((bad_price & bad_qty) < 0, 1) || k4_misaligned(price, qty, bad_price, bad_qty, bids, get);
+}
 
 #endif

@@ -104,29 +104,36 @@ static void test_depth(void)
     }
 }
 
-/* The naive twin of k4_json_special. */
-static unsigned first_special(const uint8_t *p)
+/* The naive twins of k4_json_plain and k4_json_digits. */
+static unsigned plain_bytes(const uint8_t *p)
 {
-    for (unsigned i = 0; i < 8; i++) {
-        if (p[i] == '"' || p[i] == '\\' || p[i] < 0x20 || p[i] >= 0x80)
-            return i;
-    }
-    return 8;
+    unsigned i = 0;
+    while (i < K4_JSON_BLOCK && p[i] != '"' && p[i] != '\\' && p[i] >= 0x20 && p[i] < 0x80)
+        i++;
+    return i;
 }
 
-static void test_words(void)
+static unsigned digit_bytes(const uint8_t *p)
 {
+    unsigned i = 0;
+    while (i < K4_JSON_BLOCK && p[i] >= '0' && p[i] <= '9')
+        i++;
+    return i;
+}
+
+static void test_blocks(void)
+{
+    static const uint8_t odd[] = {'"', '\\', 0x1f, 0x20, 0x21, 0x23, 0x5b, 0x5d, 0x7f, 0x80, 0xff, 0x00, '0', '9', '/', ':'};
     uint32_t state = 1;
     for (int round = 0; round < 200000; round++) {
-        uint8_t word[8];
-        for (int i = 0; i < 8; i++) {
+        uint8_t block[K4_JSON_BLOCK];
+        for (int i = 0; i < K4_JSON_BLOCK; i++) {
             state = state * 1664525u + 1013904223u;
-            static const uint8_t odd[] = {'"', '\\', 0x1f, 0x20, 0x21, 0x23, 0x5b, 0x5d, 0x7f, 0x80, 0xff, 0x00, 'a', 'b', 'c', 'd'};
-            word[i] = (round & 1) != 0 ? odd[state >> 28] : (uint8_t)(state >> 24);
+            bool digit = (round & 2) != 0 && (state >> 16 & 7) != 0;
+            block[i] = digit ? (uint8_t)('0' + state % 10) : (round & 1) != 0 ? odd[state >> 28] : (uint8_t)(state >> 24);
         }
-        uint64_t special = k4_json_special(word);
-        unsigned found = special == 0 ? 8 : (unsigned)__builtin_ctzll(special) >> 3;
-        assert(found == first_special(word));
+        assert(k4_json_plain(block) == plain_bytes(block));
+        assert(k4_json_digits(block) == digit_bytes(block));
     }
 }
 
@@ -170,7 +177,7 @@ int main(void)
 {
     test_grammar();
     test_depth();
-    test_words();
+    test_blocks();
     test_backwards();
     test_find();
     puts("json: ok");
