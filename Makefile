@@ -6,13 +6,13 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/ready
 
-.PHONY: demo test lint ctest bench wheel clean check-tools
+.PHONY: demo test lint ctest bench instructions wheel clean check-tools
 
 demo: $(READY)
 	$(BIN)/k4 codegen
 	$(BIN)/python examples/demo.py
 
-test: $(READY) lint ctest
+test: $(READY) lint ctest instructions
 	$(BIN)/k4 codegen
 	$(BIN)/python -m pytest
 
@@ -27,6 +27,10 @@ bench: $(READY)
 	$(BIN)/k4 codegen
 	$(BIN)/python bench/decode.py
 
+# Instructions per message against bench/instructions.json; what costs over 3 % more fails.
+instructions: $(READY)
+	$(BIN)/python bench/instructions.py
+
 wheel: $(READY)
 	$(BIN)/python -m build --wheel --no-isolation
 
@@ -39,6 +43,7 @@ check-tools:
 		|| { echo "missing: Python.h; apt-get install python3-dev" >&2; exit 1; }
 	@command -v gcc >/dev/null || { echo "missing: gcc; apt-get install gcc" >&2; exit 1; }
 	@command -v g++ >/dev/null || { echo "missing: g++; apt-get install g++" >&2; exit 1; }
+	@command -v valgrind >/dev/null || { echo "missing: valgrind; apt-get install valgrind" >&2; exit 1; }
 
 $(READY): requirements.lock pyproject.toml setup.py | check-tools
 	$(PYTHON) -m venv $(VENV)

@@ -1,12 +1,12 @@
-"""`python -m bench decode [--json FILE] [--rounds N]`: every measurement is one command."""
+"""`python -m bench decode [--json FILE] [--rounds N]`, `python -m bench instructions [--keep]`: every measurement is one command."""
 
 from __future__ import annotations
 
 import sys
 
-from . import decode
+from . import decode, instructions
 
-COMMANDS = {"decode": decode.main}
+COMMANDS = {"decode": decode.main, "instructions": instructions.main}
 
 
 def main(arguments: list[str]) -> int:
