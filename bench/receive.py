@@ -18,7 +18,7 @@ from pathlib import Path
 if __name__ == "__main__":  # run by its path: what it imports stands beside its folder
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from bench.tools import ROOT, BenchError, Figure, command, spread  # noqa: E402
+from bench.tools import ROOT, BenchError, Figure, command, spread
 
 PEERS = ("picows", "aiohttp", "websockets")
 FACTOR = {False: 20.0, True: 3.0}  # how many times picows' processor time in bulk
@@ -63,17 +63,17 @@ def one(client: str, mode: str, count: int, secure: bool) -> dict[str, object]:
     try:
         assert server.stdout is not None
         port = server.stdout.readline().strip()
-        words = [sys.executable, ROOT / "bench/clients.py", client, mode, str(count), port, *tls]
+        words = [sys.executable, str(ROOT / "bench/clients.py"), client, mode, str(count), port, *tls]
         done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=120)
         if done.returncode != 0:
             raise BenchError(f"{client} {mode}: {done.stderr.strip()[-1500:]}")
-        result: dict[str, object] = json.loads(done.stdout)
-        return result
     except subprocess.TimeoutExpired as error:
         raise BenchError(f"{client} {mode}: nothing after {error.timeout:.0f} s") from error
     finally:
         server.kill()
         server.wait()
+    result: dict[str, object] = json.loads(done.stdout)
+    return result
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from typing import Any
 if __name__ == "__main__":  # run by its path: what it imports stands beside its folder
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from bench.tools import Figure, command, compile_driver, generated, run, spread  # noqa: E402
+from bench.tools import Figure, command, compile_driver, generated, run, spread
 
 RECORDS = {"bbo": 1, "trade": 2, "depth5": 4, "depth20": 5}
 SHAPES = (("bbo", 0, 4096), ("bbo", 0, 65536), ("bbo", 1, 4096), ("trade", 0, 4096), ("depth5", 0, 4096), ("depth20", 0, 4096))

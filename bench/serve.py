@@ -1,6 +1,6 @@
 """A load server that is never the bottleneck: every byte is rendered, and for wss encrypted, before the first is sent.
 
-    python bench/serve.py MODE COUNT [TLS] CERTIFICATE_HOST
+    python bench/serve.py MODE COUNT [tls]
 
 Prints its port, serves one connection, ends with it. Frames are bookTickers whose update id is the sending time (monotonic ns) in the
 modes paced and burst, and rises by one in bulk. Imports nothing of the project but, for TLS, the simulator's certificate.
@@ -9,6 +9,7 @@ modes paced and burst, and rises by one in bulk. Imports nothing of the project 
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import re
 import socket
@@ -21,7 +22,7 @@ from pathlib import Path
 if __name__ == "__main__":  # run by its path: what it imports stands beside its folder
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from bench import frames  # noqa: E402
+from bench import frames
 
 FIRST_ID = 1_000_000_000_000_000_000
 PACE_S = 1 / 20000
@@ -128,7 +129,5 @@ def _timed(peer: Peer, rendered: list[bytes], burst: int, every_s: float) -> Non
 
 
 if __name__ == "__main__":
-    try:
-        serve(sys.argv[1], int(sys.argv[2]), sys.argv[3:] == ["tls"])
-    except OSError:
-        pass
+    with contextlib.suppress(OSError):  # the client has gone
+        serve(sys.argv[1], int(sys.argv[2]), tls=sys.argv[3:] == ["tls"])
