@@ -22,13 +22,17 @@ class _Instrument:
         return self.symbol.lower()
 
 
-def _instruments(rng: random.Random) -> list[_Instrument]:
-    """Two hundred, from fractions of a cent to a hundred thousand."""
-    out = []
-    for _ in range(200):
+def _instruments(rng: random.Random, count: int) -> list[_Instrument]:
+    """As many, no two of the same name, from fractions of a cent to a hundred thousand."""
+    out: list[_Instrument] = []
+    names: set[str] = set()
+    while len(out) < count:
         name = "".join(rng.choice("ABCDEFGHIJKLMNOPQRSTUVWXYZ") for _ in range(rng.randint(2, 6))) + rng.choice(
             ("USDT", "USDC", "BTC", "FDUSD")
         )
+        if name in names:
+            continue
+        names.add(name)
         magnitude = rng.randint(4, 12)
         price = rng.randint(10**magnitude, 10 ** (magnitude + 1))
         out.append(_Instrument(name, price, 10 ** max(0, magnitude - 5), 10 ** rng.randint(5, 12)))
@@ -102,8 +106,8 @@ KINDS: dict[str, Callable[[random.Random, _Instrument, int], str]] = {
 }
 
 
-def frames(kind: str, count: int, seed: int = 1) -> list[bytes]:
+def frames(kind: str, count: int, seed: int = 1, instruments_count: int = 200) -> list[bytes]:
     """`count` frames of one kind; the same seed gives the same frames."""
     rng = random.Random(seed)
-    instruments = _instruments(rng)
+    instruments = _instruments(rng, instruments_count)
     return [KINDS[kind](rng, rng.choice(instruments), n).encode() for n in range(count)]

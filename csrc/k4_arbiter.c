@@ -155,8 +155,11 @@ struct k4_verdict k4_arbitrate(struct k4_arbiter *arbiter, int conn, uint32_t in
                                int64_t now_ns)
 {
     struct k4_arbiter_instrument *in = k4_arbiter_instrument_at(arbiter, instrument);
+    struct k4_verdict usual;
+    if (k4_rule_usual(arbiter, conn, instrument, id, engine_ns, flags, now_ns, &usual))
+        return usual;
     struct k4_arrival arrival = {.conn = conn, .instrument = instrument, .id = id, .engine_ns = engine_ns, .flags = flags, .now_ns = now_ns};
-    arrival.seen = (struct k4_arbiter_seen *)arbiter->seen[conn].memory + instrument;
+    arrival.seen = k4_arbiter_seen_at(arbiter, conn, instrument);
     if (in->rule == K4_RULE_UNSET)
         return (struct k4_verdict){.cause = K4_CAUSE_UNSET, .lag_ns = -1};
     if (in->rule == K4_RULE_ALL)

@@ -113,36 +113,83 @@ static void push_refusal(k4_conn *conn, const struct k4_item *item)
 
 /* ---------------------------------------------------------------- messages */
 
+static void take_all(k4_conn *conn, struct k4_scratch *scratch)
+{
+    for (uint32_t i = 0; i < scratch->count; i++)
+        k4_feed_take(conn->feed, conn, &scratch->items[i]);
+    scratch->count = 0;
+}
+
+/* Takes what waits, the oldest frame first. */
+static void settle(k4_conn *conn)
+{
+    for (uint32_t i = 0; i < K4_CONN_AHEAD; i++)
+        take_all(conn, &conn->scratch[(conn->turn + i) % K4_CONN_AHEAD]);
+}
+
+/* What the tolerant tier found. */
 static void take_items(void *context, struct k4_scratch *scratch)
 {
     k4_conn *conn = context;
     for (uint32_t i = 0; i < scratch->count; i++) {
-        if (scratch->items[i].record != 0)
-            k4_feed_take(conn->feed, conn, &scratch->items[i]);
-        else
-            push_refusal(conn, &scratch->items[i]);
+        struct k4_item *item = &scratch->items[i];
+        if (item->record != 0) {
+            k4_feed_look(conn->feed, conn, item);
+            k4_feed_take(conn->feed, conn, item);
+        } else {
+            push_refusal(conn, item);
+        }
     }
     scratch->count = 0;
 }
 
-static void take_message(k4_conn *conn, const uint8_t *text, size_t len)
+/* The fast tier, in the scratch whose turn it is. Its records are looked up and wait there while the next frames are decoded. */
+static inline bool take_fast(k4_conn *conn, const uint8_t *text, size_t len)
 {
-    struct k4_scratch *scratch = &conn->scratch;
+    struct k4_scratch *scratch = &conn->scratch[conn->turn % K4_CONN_AHEAD];
+    take_all(conn, scratch);
+    if (!conn->product->fast(text, len, scratch)) {
+        scratch->count = 0;
+        return false;
+    }
+    conn->stats.fast++;
+    conn->turn++;
+    if (scratch->count == 0) {
+        conn->text = text;
+        conn->text_len = len;
+        push_message(conn, scratch->skip, scratch->skip_message);
+    }
+    for (uint32_t i = 0; i < scratch->count; i++)
+        k4_feed_look(conn->feed, conn, &scratch->items[i]);
+    scratch = &conn->scratch[(conn->turn + K4_CONN_AHEAD / 2) % K4_CONN_AHEAD];
+    for (uint32_t i = 0; i < scratch->count; i++)
+        k4_feed_look_again(conn->feed, &scratch->items[i]);
+    return true;
+}
+
+/* A message that the fast tier declined. */
+static void take_tolerant(k4_conn *conn, const uint8_t *text, size_t len)
+{
+    struct k4_scratch *scratch = &conn->scratch[0];
+    settle(conn);
     conn->text = text;
     conn->text_len = len;
-    conn->stats.messages++;
-    scratch->count = 0;
+    conn->stats.tolerant++;
     scratch->skip = K4_SKIP_NOT;
     scratch->skip_message = K4_NO_MESSAGE;
-    k4_decode(conn->product, text, len, scratch);
-    if (scratch->tier == K4_TIER_FAST)
-        conn->stats.fast++;
-    else
-        conn->stats.tolerant++;
-    if (scratch->skip != K4_SKIP_NOT)
+    conn->product->tolerant(text, len, scratch);
+    if (scratch->skip != K4_SKIP_NOT) {
+        scratch->count = 0;
         push_message(conn, scratch->skip, scratch->skip_message);
-    else
+    } else {
         take_items(conn, scratch);
+    }
+}
+
+static void take_message(k4_conn *conn, const uint8_t *text, size_t len)
+{
+    if (!take_fast(conn, text, len))
+        take_tolerant(conn, text, len);
 }
 
 /* ---------------------------------------------------------------- life */
@@ -182,10 +229,13 @@ k4_conn *k4_conn_open(k4_feed *feed, const k4_product *product, const char *name
     conn->product = product;
     snprintf(conn->name, sizeof conn->name, "%s", name);
     memcpy(conn->symbol, symbol, symbol_len);
-    conn->scratch.symbol = symbol_len == 0 ? NULL : conn->symbol;
-    conn->scratch.symbol_len = (uint32_t)symbol_len;
-    conn->scratch.flush = take_items;
-    conn->scratch.context = conn;
+    for (int i = 0; i < K4_CONN_AHEAD; i++) {
+        struct k4_scratch *scratch = &conn->scratch[i];
+        scratch->symbol = symbol_len == 0 ? NULL : conn->symbol;
+        scratch->symbol_len = (uint32_t)symbol_len;
+        scratch->flush = take_items;
+        scratch->context = conn;
+    }
     for (int record = 0; record <= K4_RECORD_COUNT; record++)
         conn->berths[record].product = -1;
     conn->next = feed->conns;
@@ -253,6 +303,7 @@ static void count_failure(k4_conn *conn)
 
 static int end_read(k4_conn *conn)
 {
+    settle(conn);
     k4_feed_wake(conn->feed);
     bool failed = conn->ws.cause != K4_WS_FINE;
     if (failed && !conn->failed)
@@ -274,6 +325,12 @@ int k4_conn_recv(k4_conn *conn, size_t count, int64_t wall_ns, int64_t mono_ns)
     conn->stats.bytes += count;
     k4_ws_landed(&conn->ws, count);
     for (;;) {
+        if (k4_ws_usual(&conn->ws, &frame)) {
+            /* What the fast tier takes is UTF-8 (k4_decode.h); all else has to be proven before anybody looks at it. */
+            if (!take_fast(conn, frame.data, frame.len) && k4_ws_prove(&conn->ws, &frame))
+                take_tolerant(conn, frame.data, frame.len);
+            continue;
+        }
         switch (k4_ws_next(&conn->ws, &frame)) {
         case K4_WS_TEXT:
         case K4_WS_BINARY:
@@ -327,7 +384,8 @@ int k4_conn_failure(const k4_conn *conn, const char **reason)
 void k4_conn_stats_get(const k4_conn *conn, k4_conn_stats *out)
 {
     *out = conn->stats;
+    out->messages = conn->stats.fast + conn->stats.tolerant;
     out->frames = conn->ws.frames;
-    out->unknown_keys = conn->scratch.unknown_keys;
-    out->retyped = conn->scratch.retyped;
+    out->unknown_keys = conn->scratch[0].unknown_keys;
+    out->retyped = conn->scratch[0].retyped;
 }

@@ -107,7 +107,8 @@ struct k4_product {
     const char *name;
     const struct k4_message *messages;
     uint16_t message_count;
-    /* text[-K4_SLACK .. len + K4_SLACK) must be readable; len <= 2^31 */
+    /* text[-K4_SLACK .. len + K4_SLACK) must be readable; len <= 2^31. `fast` may be given any bytes, and takes none that are
+     * not UTF-8; `tolerant` is given UTF-8 only, if they came in a text frame. */
     bool (*fast)(const uint8_t *text, size_t len, struct k4_scratch *scratch);
     void (*tolerant)(const uint8_t *text, size_t len, struct k4_scratch *scratch);
 };

@@ -54,23 +54,19 @@ static bool gives(const struct k4_product *product, int record)
     return false;
 }
 
-/* What the order of a record compares. */
+/* What the order of a record compares, by where it stands. */
 static int64_t id_of(int record, const union k4_record *as)
 {
-    switch (record) {
-    case K4_RECORD_BBO:
-        return as->bbo.update_id;
-    case K4_RECORD_TRADE:
-        return as->trade.trade_id;
-    case K4_RECORD_AGGTRADE:
-        return as->aggtrade.agg_id;
-    case K4_RECORD_DEPTH5:
-        return as->depth5.update_id;
-    case K4_RECORD_DEPTH20:
-        return as->depth20.update_id;
-    default:
-        return K4_ABSENT;
-    }
+    static const uint16_t place[K4_RECORD_COUNT + 1] = {
+        [K4_RECORD_BBO] = offsetof(struct k4_bbo, update_id),
+        [K4_RECORD_TRADE] = offsetof(struct k4_trade, trade_id),
+        [K4_RECORD_AGGTRADE] = offsetof(struct k4_aggtrade, agg_id),
+        [K4_RECORD_DEPTH5] = offsetof(struct k4_depth5, update_id),
+        [K4_RECORD_DEPTH20] = offsetof(struct k4_depth20, update_id),
+    };
+    int64_t id;
+    memcpy(&id, (const uint8_t *)as + place[record], sizeof id);
+    return id;
 }
 
 /* ---------------------------------------------------------------- feed and segments */
@@ -244,7 +240,7 @@ void k4_feed_wake(struct k4_feed *feed)
 
 /* ---------------------------------------------------------------- per record */
 
-static void count_win(k4_conn *conn, struct k4_shm_source *source, const struct k4_verdict *v)
+static inline void count_win(k4_conn *conn, struct k4_shm_source *source, const struct k4_verdict *v)
 {
     conn->stats.wins++;
     k4_segment_count(&source->wins, 1);
@@ -258,12 +254,8 @@ static void count_win(k4_conn *conn, struct k4_shm_source *source, const struct 
     }
 }
 
-static void count_loss(k4_conn *conn, struct k4_segment *segment, struct k4_shm_source *source, const struct k4_verdict *v)
+static inline void count_loss(k4_conn *conn, struct k4_segment *segment, struct k4_shm_source *source, const struct k4_verdict *v)
 {
-    if (v->cause == K4_CAUSE_UNSET) {
-        conn->stats.unknown_symbol++;
-        return;
-    }
     if (v->cause == K4_CAUSE_EPOCH || v->cause == K4_CAUSE_UNDER) {
         conn->stats.stale++;
         return;
@@ -277,42 +269,75 @@ static void count_loss(k4_conn *conn, struct k4_segment *segment, struct k4_shm_
     }
 }
 
-void k4_feed_take(struct k4_feed *feed, k4_conn *conn, struct k4_item *item)
+void k4_feed_look(const struct k4_feed *feed, const k4_conn *conn, struct k4_item *item)
 {
-    int record = item->record;
-    struct k4_berth *berth = &conn->berths[record];
-    conn->stats.records++;
-    if (berth->product < 0) {
-        conn->stats.no_segment++;
-        return;
-    }
-    struct k4_lane *lane = &feed->lanes[record];
-    struct k4_segment *segment = &lane->segment;
-    int32_t instrument = k4_segment_find(segment, (uint32_t)berth->product, item->symbol, item->symbol_len);
-    if (instrument < 0 || (uint32_t)instrument >= lane->arbiter.capacity) {
-        conn->stats.unknown_symbol++;
-        return;
-    }
+    const struct k4_berth *berth = &conn->berths[item->record];
     struct k4_bbo *front = &item->as.bbo; /* every record begins alike */
-    struct k4_verdict v = k4_arbitrate(&lane->arbiter, berth->number, (uint32_t)instrument, id_of(record, &item->as), front->engine_ns,
-                                       front->flags, conn->mono_ns);
+    front->instrument = K4_NO_INSTRUMENT;
+    if (berth->product < 0)
+        return;
+    const struct k4_lane *lane = &feed->lanes[item->record];
+    const uint32_t instrument = (uint32_t)k4_segment_find_slack(&lane->segment, (uint32_t)berth->product, item->symbol, item->symbol_len);
+    if (instrument >= lane->arbiter.capacity) /* -1, too */
+        return;
+    front->instrument = instrument;
+    k4_arbiter_expect(&lane->arbiter, berth->number, instrument, id_of(item->record, &item->as));
+    k4_segment_expect(&lane->segment, instrument);
+}
+
+/* Does what the verdict says. */
+static inline __attribute__((always_inline)) void carry_out(k4_conn *conn, struct k4_lane *lane, const struct k4_berth *berth, struct k4_bbo *front, const struct k4_verdict *v)
+{
+    struct k4_segment *segment = &lane->segment;
     struct k4_shm_source *source = &segment->sources[berth->source];
-    if (v.cause != K4_CAUSE_UNSET)
-        k4_segment_alive(segment, (uint32_t)instrument, conn->wall_ns);
-    if (!v.publish) {
-        count_loss(conn, segment, source, &v);
+    k4_segment_alive(segment, front->instrument, conn->wall_ns);
+    if (!v->publish) {
+        count_loss(conn, segment, source, v);
         return;
     }
-    unsigned flags = (front->flags & ~(unsigned)K4_FLAG_RESET) | v.flags;
+    unsigned flags = (front->flags & ~(unsigned)K4_FLAG_RESET) | v->flags;
     if (lane->stepped) {
         flags |= K4_FLAG_CLOCK_STEP;
         lane->stepped = false;
     }
-    front->instrument = (uint32_t)instrument;
     front->source = (uint16_t)berth->source;
     front->recv_ns = conn->wall_ns;
     front->flags = (uint16_t)flags;
-    k4_segment_publish(segment, (uint32_t)instrument, &item->as);
+    k4_segment_publish(segment, front->instrument, front);
     lane->dirty = true;
-    count_win(conn, source, &v);
+    count_win(conn, source, v);
+}
+
+/* Whatever k4_feed_take does not decide on the spot. Apart from it, so that the short road needs no stack. */
+static __attribute__((noinline)) void take_slowly(k4_conn *conn, struct k4_lane *lane, const struct k4_berth *berth, struct k4_bbo *front, int64_t id)
+{
+    if (front->instrument == K4_NO_INSTRUMENT) {
+        if (berth->product < 0)
+            conn->stats.no_segment++;
+        else
+            conn->stats.unknown_symbol++;
+        return;
+    }
+    const struct k4_verdict v =
+        k4_arbitrate(&lane->arbiter, berth->number, front->instrument, id, front->engine_ns, front->flags, conn->mono_ns);
+    if (v.cause == K4_CAUSE_UNSET)
+        conn->stats.unknown_symbol++;
+    else
+        carry_out(conn, lane, berth, front, &v);
+}
+
+void k4_feed_take(struct k4_feed *feed, k4_conn *conn, struct k4_item *item)
+{
+    const int record = item->record;
+    const struct k4_berth *berth = &conn->berths[record];
+    struct k4_lane *lane = &feed->lanes[record];
+    struct k4_bbo *front = &item->as.bbo;
+    const int64_t id = id_of(record, &item->as);
+    struct k4_verdict v;
+    conn->stats.records++;
+    if (front->instrument != K4_NO_INSTRUMENT
+        && k4_rule_usual(&lane->arbiter, berth->number, front->instrument, id, front->engine_ns, front->flags, conn->mono_ns, &v))
+        carry_out(conn, lane, berth, front, &v);
+    else
+        take_slowly(conn, lane, berth, front, id);
 }

@@ -15,6 +15,7 @@
 #include "k4_api.h"
 #include "k4_arbiter.h"
 #include "k4_decode.h"
+#include "k4_rules.h"
 #include "k4_segment.h"
 #include "k4_ws.h"
 
@@ -22,6 +23,10 @@
 #define K4_CLOCK_STEP_NS INT64_C(10000000)
 
 enum { K4_CONN_NAME_MAX = 63, K4_EVENTS_FIRST = 64, K4_EVENTS_MAX = 16384 };
+
+/* So many frames of a read are decoded before the records of the first are taken; a power of two. What an instrument's records
+ * touch is spread over memory, and is fetched meanwhile. */
+enum { K4_CONN_AHEAD = 4 };
 
 struct k4_lane {
     bool open;
@@ -45,7 +50,8 @@ struct k4_berth {
     int number;
 };
 
-/* About 330 KiB, and per lane 32 bytes for each instrument it has brought: the region of k4_ws, 64 items of scratch, events. */
+/* About 330 KiB, and per lane 32 bytes for each instrument it has brought: the region of k4_ws, 64 items of scratch, events. Of the
+ * other scratches usually only the first item is ever touched. */
 struct k4_conn {
     struct k4_feed *feed;
     const struct k4_product *product;
@@ -64,8 +70,9 @@ struct k4_conn {
     bool failed;       /* and counted */
     uint32_t sampled;  /* skip reasons of which a sample was given, as bits */
     k4_conn_stats stats;
-    struct k4_scratch scratch;
-    uint8_t symbol[K4_SYMBOL_MAX];
+    uint32_t turn;     /* the scratch of the next frame, without its upper bits */
+    struct k4_scratch scratch[K4_CONN_AHEAD]; /* the tolerant tier has the first, with nothing waiting in the others */
+    uint8_t symbol[K4_SYMBOL_MAX + K4_SYMTAB_SLACK];
     uint8_t ping[K4_WS_CONTROL_MAX];
     uint8_t pong[K4_WS_CONTROL_MAX];
     char name[K4_CONN_NAME_MAX + 1];
@@ -80,7 +87,21 @@ int k4_feed_berth(struct k4_feed *feed, k4_conn *conn, int record, char *error, 
 /* Looks at the clocks of a read. */
 void k4_feed_clock(struct k4_feed *feed, int64_t wall_ns, int64_t mono_ns);
 
-/* Judges one decoded record and publishes it or not; counts into the connection and its source. */
+/* What k4_feed_look writes as instrument of a record that goes nowhere. */
+#define K4_NO_INSTRUMENT UINT32_MAX
+
+/* A decoded record's instrument, written into the record; and fetches what taking it will touch. */
+void k4_feed_look(const struct k4_feed *feed, const k4_conn *conn, struct k4_item *item);
+
+/* A while later: fetches what only now can be told where it is. */
+static inline void k4_feed_look_again(const struct k4_feed *feed, const struct k4_item *item)
+{
+    const struct k4_lane *lane = &feed->lanes[item->record];
+    if (lane->arbiter.ids.memory != NULL && item->as.bbo.instrument != K4_NO_INSTRUMENT)
+        k4_arbiter_expect_id(&lane->arbiter, item->as.bbo.instrument);
+}
+
+/* Judges one record that was looked at and publishes it or not; counts into the connection and its source. */
 void k4_feed_take(struct k4_feed *feed, k4_conn *conn, struct k4_item *item);
 
 /* Wakes the readers of what was published since the last call. */

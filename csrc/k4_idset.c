@@ -4,9 +4,8 @@
 static uint32_t rank(const struct k4_idset *set, const int64_t *ring, uint32_t mask, int64_t id)
 {
     const int64_t *r = ring;
-    uint32_t end = set->first + set->count;
     /* Ids differ by at least one, so between id and the top there are at most top - id others. */
-    uint64_t apart = (uint64_t)r[(end - 1) & mask] - (uint64_t)id;
+    uint64_t apart = (uint64_t)set->top - (uint64_t)id;
     uint32_t low = 0, high = set->count - 1;
     if (apart < set->count) {
         low = set->count - 1 - (uint32_t)apart;
@@ -45,13 +44,13 @@ enum k4_idset_result k4_idset_add(struct k4_idset *set, int64_t *ring, uint32_t 
         set->floor = id == INT64_MIN ? id : id - 1;
         set->first = 0;
         set->count = 1;
-        ring[0] = id;
+        ring[0] = set->top = id;
         return K4_IDSET_TOP;
     }
-    if (id > k4_idset_top(set, ring, mask)) {
+    if (id > set->top) {
         if (set->count > mask)
             drop_smallest(set, ring, mask);
-        ring[(set->first + set->count) & mask] = id;
+        ring[(set->first + set->count) & mask] = set->top = id;
         set->count++;
         return K4_IDSET_TOP;
     }

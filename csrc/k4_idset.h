@@ -20,16 +20,18 @@ enum k4_idset_result {
 
 struct k4_idset {
     int64_t floor;
+    int64_t top;    /* the greatest */
     uint32_t first; /* place of the smallest */
     uint32_t count; /* 0: empty, floor means nothing */
 };
 
 /* `ring` has mask + 1 places, a power of two. An empty set takes any id and puts the floor just below it. */
 enum k4_idset_result k4_idset_add(struct k4_idset *set, int64_t *ring, uint32_t mask, int64_t id);
-/* The greatest id; the set must not be empty. */
-static inline int64_t k4_idset_top(const struct k4_idset *set, const int64_t *ring, uint32_t mask)
+
+/* Where the next greatest id will go, and near which a sibling's copies are looked up. */
+static inline const int64_t *k4_idset_next(const struct k4_idset *set, const int64_t *ring, uint32_t mask)
 {
-    return ring[(set->first + set->count - 1) & mask];
+    return &ring[(set->first + set->count) & mask];
 }
 
 struct k4_hashset {

@@ -1,7 +1,5 @@
 #include "k4_rules.h"
 
-#include "k4_records.h"
-
 #define NEVER INT64_MIN
 
 typedef struct k4_arbiter_instrument instrument_t;
@@ -43,20 +41,14 @@ static bool overdue(seen_t *seen, const instrument_t *in, int64_t patience, int6
 
 static void remember(const struct k4_arbiter *arbiter, instrument_t *in, const arrival_t *a)
 {
-    in->recent[(uint64_t)a->id % K4_ARBITER_RECENT] =
-        (struct k4_arbiter_recent){.id = a->id, .at_ns = a->now_ns, .source = arbiter->source[a->conn], .known = 1};
+    k4_arbiter_remember(arbiter, in, a->conn, a->id, a->now_ns);
 }
 
 static struct k4_verdict drop(instrument_t *in, enum k4_cause cause, const arrival_t *a)
 {
     struct k4_verdict v = {.cause = (uint8_t)cause, .lag_ns = -1};
-    struct k4_arbiter_recent *r = &in->recent[(uint64_t)a->id % K4_ARBITER_RECENT];
-    if ((cause == K4_CAUSE_DUPLICATE || cause == K4_CAUSE_BEHIND) && r->known && r->id == a->id) {
-        v.lag_ns = a->now_ns - r->at_ns;
-        v.winner = r->source;
-        v.runner_up = !r->answered;
-        r->answered = 1;
-    }
+    if (cause == K4_CAUSE_DUPLICATE || cause == K4_CAUSE_BEHIND)
+        k4_arbiter_lag(in, a->id, a->now_ns, &v);
     return v;
 }
 

@@ -1,8 +1,9 @@
-/* The rules of arbitration, one function each: what k4_arbitrate chooses from. For k4_arbiter.c only. */
+/* The rules of arbitration, one function each: what k4_arbitrate chooses from; and the usual arrival's short road for the feed. */
 #ifndef K4_RULES_H
 #define K4_RULES_H
 
 #include "k4_arbiter.h"
+#include "k4_records.h"
 
 /* One record on its way. */
 struct k4_arrival {
@@ -49,6 +50,87 @@ static inline void k4_arbiter_note_engine(struct k4_arbiter_instrument *in, int6
 {
     if (engine_ns > in->engine_ns) /* absent is smaller than every time */
         in->engine_ns = engine_ns;
+}
+
+static inline struct k4_arbiter_seen *k4_arbiter_seen_at(const struct k4_arbiter *arbiter, int conn, uint32_t instrument)
+{
+    return (struct k4_arbiter_seen *)arbiter->seen[conn].memory + instrument;
+}
+
+static inline struct k4_arbiter_recent *k4_arbiter_recent_at(struct k4_arbiter_instrument *in, int64_t id)
+{
+    return &in->recent[(uint64_t)id % K4_ARBITER_RECENT];
+}
+
+/* So that siblings can tell how far they are behind. */
+static inline void k4_arbiter_remember(const struct k4_arbiter *arbiter, struct k4_arbiter_instrument *in, int conn, int64_t id, int64_t now_ns)
+{
+    *k4_arbiter_recent_at(in, id) = (struct k4_arbiter_recent){.id = id, .at_ns = now_ns, .source = arbiter->source[conn], .known = 1};
+}
+
+/* How long after the winner, if that is still known. */
+static inline void k4_arbiter_lag(struct k4_arbiter_instrument *in, int64_t id, int64_t now_ns, struct k4_verdict *v)
+{
+    struct k4_arbiter_recent *r = k4_arbiter_recent_at(in, id);
+    if (!r->known || r->id != id)
+        return;
+    v->lag_ns = now_ns - r->at_ns;
+    v->winner = r->source;
+    v->runner_up = !r->answered;
+    r->answered = 1;
+}
+
+/* Fetches what a decision will look at. Changes nothing. */
+static inline void k4_arbiter_expect(const struct k4_arbiter *arbiter, int conn, uint32_t instrument, int64_t id)
+{
+    struct k4_arbiter_instrument *in = k4_arbiter_instrument_at(arbiter, instrument);
+    __builtin_prefetch(in, 1);
+    __builtin_prefetch(k4_arbiter_recent_at(in, id), 1);
+    __builtin_prefetch(k4_arbiter_seen_at(arbiter, conn, instrument), 1);
+}
+
+/* The same for the ids of events, once what k4_arbiter_expect asked for is there. */
+static inline void k4_arbiter_expect_id(const struct k4_arbiter *arbiter, uint32_t instrument)
+{
+    const struct k4_arbiter_instrument *in = k4_arbiter_instrument_at(arbiter, instrument);
+    __builtin_prefetch(k4_idset_next(&in->set, k4_arbiter_ids_at(arbiter, instrument), arbiter->mask), 1);
+}
+
+/* Nearly every arrival of state: ids rise on a connection that is known to stand in the present epoch. True: *v is what
+ * k4_rule_state would have answered, and everything is as it would have left it; else nothing has changed. */
+static inline bool k4_rule_usual(struct k4_arbiter *arbiter, int conn, uint32_t instrument, int64_t id, int64_t engine_ns, unsigned flags,
+                                 int64_t now_ns, struct k4_verdict *v)
+{
+    struct k4_arbiter_instrument *in = k4_arbiter_instrument_at(arbiter, instrument);
+    struct k4_arbiter_seen *seen = k4_arbiter_seen_at(arbiter, conn, instrument);
+    if (in->rule != K4_RULE_INCREASING || !in->started || seen->life != arbiter->life[conn] || seen->epoch != in->epoch || id <= seen->id
+        || (flags & (K4_FLAG_RESET | K4_FLAG_BACKFILL | K4_FLAG_HASHED_ID)) != 0 || seen->target != INT64_MIN)
+        return false;
+    *v = (struct k4_verdict){.lag_ns = -1};
+    if (id < in->id) {
+        /* Silence of the others would make it more than late: not the usual. */
+        if (now_ns - in->top_ns >= K4_ARBITER_SETTLE_NS || (engine_ns != K4_ABSENT && engine_ns > in->engine_ns))
+            return false;
+        seen->id = id;
+        if (seen->behind_ns == INT64_MIN)
+            seen->behind_ns = now_ns;
+        v->cause = K4_CAUSE_BEHIND;
+        k4_arbiter_lag(in, id, now_ns, v);
+        return true;
+    }
+    seen->id = id;
+    seen->behind_ns = INT64_MIN;
+    in->top_ns = now_ns;
+    k4_arbiter_note_engine(in, engine_ns);
+    if (id == in->id) {
+        v->cause = K4_CAUSE_DUPLICATE;
+        k4_arbiter_lag(in, id, now_ns, v);
+        return true;
+    }
+    v->publish = true;
+    in->id = id;
+    k4_arbiter_remember(arbiter, in, conn, id, now_ns);
+    return true;
 }
 
 #endif

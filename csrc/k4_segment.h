@@ -86,6 +86,21 @@ static inline int32_t k4_segment_find(const struct k4_segment *segment, uint32_t
     return k4_symtab_find(&segment->symtab, product, symbol, len);
 }
 
+/* The same in fewer steps; K4_SYMTAB_SLACK bytes are read at `symbol`, whatever its length. */
+static inline int32_t k4_segment_find_slack(const struct k4_segment *segment, uint32_t product, const uint8_t *symbol, uint32_t len)
+{
+    return k4_symtab_find_slack(&segment->symtab, product, symbol, len);
+}
+
+/* A record of the instrument will be published or counted soon: fetches what that writes to. Changes nothing. */
+static inline void k4_segment_expect(const struct k4_segment *segment, uint32_t instrument)
+{
+    const uint8_t *slot = segment->latest + (size_t)instrument * segment->stride;
+    __builtin_prefetch(&segment->symbols[instrument].last_recv_ns, 1);
+    __builtin_prefetch(slot, 1);
+    __builtin_prefetch(slot + 64, 1);
+}
+
 /* The slow road of publishing: an instrument's first record after a takeover. */
 uint64_t k4_segment_publish_restart(struct k4_segment *segment, uint32_t instrument, const void *record);
 
@@ -98,8 +113,16 @@ static inline void k4_segment_put(uint8_t *slot, uint64_t n, uint64_t word, cons
     __atomic_store_n(sequence, 2 * n + 1, __ATOMIC_RELAXED);
     k4_fence_release();
     __atomic_store_n(sequence + 1, word, __ATOMIC_RELAXED);
-    for (uint32_t i = 1; i < count; i++)
-        __atomic_store_n(sequence + 1 + i, words[i], __ATOMIC_RELAXED);
+    uint64_t *to = sequence + 2;
+    const uint64_t *end = sequence + 1 + count;
+    for (words++; end - to >= 4; to += 4, words += 4) { /* same as the loop below; compilers do not unroll atomics */
+        __atomic_store_n(to, words[0], __ATOMIC_RELAXED);
+        __atomic_store_n(to + 1, words[1], __ATOMIC_RELAXED);
+        __atomic_store_n(to + 2, words[2], __ATOMIC_RELAXED);
+        __atomic_store_n(to + 3, words[3], __ATOMIC_RELAXED);
+    }
+    for (; to != end; to++, words++)
+        __atomic_store_n(to, *words, __ATOMIC_RELAXED);
     /* Release: pairs with the reader's acquire of the word before its copy. */
     __atomic_store_n(sequence, 2 * n + 2, __ATOMIC_RELEASE);
 }

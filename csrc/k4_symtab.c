@@ -12,10 +12,10 @@ static uint32_t slots_for(uint32_t count)
     return slots;
 }
 
-static void place(struct k4_symtab_slot *slots, uint32_t mask, const struct k4_symtab_slot *entry)
+static void place(struct k4_symtab_slot *slots, uint32_t mask, const struct k4_symtab_slot *entry, const uint8_t *texts)
 {
-    uint32_t at = k4_symtab_hash(entry->first, entry->last, entry->product, entry->len) & mask;
-    while (slots[at].len != 0)
+    uint32_t at = k4_symtab_hash(texts + entry->text, (uint32_t)entry->kind, (uint32_t)(entry->kind >> 32), entry->first, entry->second) & mask;
+    while (slots[at].kind != 0)
         at = (at + 1) & mask;
     slots[at] = *entry;
 }
@@ -59,8 +59,8 @@ static int grow(struct k4_symtab *table)
     if (slots == NULL)
         return -1;
     for (uint32_t i = 0; i <= table->mask; i++)
-        if (table->slots[i].len != 0)
-            place(slots, count - 1, &table->slots[i]);
+        if (table->slots[i].kind != 0)
+            place(slots, count - 1, &table->slots[i], table->texts);
     free(table->slots);
     table->slots = slots;
     table->mask = count - 1;
@@ -69,15 +69,17 @@ static int grow(struct k4_symtab *table)
 
 int k4_symtab_add(struct k4_symtab *table, uint32_t product, const uint8_t *symbol, uint32_t len, int32_t index)
 {
-    struct k4_symtab_slot entry = {.product = product, .len = len, .index = index};
+    struct k4_symtab_slot entry = {.kind = k4_symtab_kind(product, len), .index = index};
     if (k4_symtab_find(table, product, symbol, len) >= 0)
         return 0;
     if (grow(table) != 0)
         return -1;
-    k4_symtab_words(symbol, len, &entry.first, &entry.last);
     entry.text = table->count * TEXT_SIZE;
-    memcpy(table->texts + entry.text, symbol, len);
-    place(table->slots, table->mask, &entry);
+    uint8_t *text = table->texts + entry.text;
+    memset(text, 0, TEXT_SIZE);
+    memcpy(text, symbol, len);
+    k4_symtab_words(text, len, &entry.first, &entry.second);
+    place(table->slots, table->mask, &entry, table->texts);
     table->count++;
     return 0;
 }

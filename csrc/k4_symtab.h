@@ -1,7 +1,7 @@
 /* From (product, symbol) to the index in a segment's symbol table.
  *
- * Open addressing with linear probing, at most half full. A slot holds the first and last eight bytes of its symbol, which for
- * symbols up to 16 bytes is all of it, so that the usual lookup touches one cache line and compares three words.
+ * Open addressing with linear probing, at most half full. A slot holds the first 16 bytes of its symbol, which nearly always is
+ * all of it, so that the usual lookup touches one cache line and compares three words.
  * Lookups allocate nothing; adding may grow the table. One thread.
  */
 #ifndef K4_SYMTAB_H
@@ -11,11 +11,13 @@
 #include <stdint.h>
 #include <string.h>
 
+/* Bytes that a lookup reads at a symbol of any length. */
+#define K4_SYMTAB_SLACK 16
+
 struct k4_symtab_slot {
-    uint64_t first; /* bytes 0..7, zero behind a shorter symbol */
-    uint64_t last;  /* the last eight bytes; 0 for symbols up to 8 bytes */
-    uint32_t product;
-    uint32_t len; /* 0: free slot */
+    uint64_t first;  /* bytes 0..7, zero behind a shorter symbol */
+    uint64_t second; /* bytes 8..15, likewise */
+    uint64_t kind;   /* k4_symtab_kind; 0: free slot */
     int32_t index;
     uint32_t text; /* where the whole symbol stands in `texts` */
 };
@@ -28,51 +30,68 @@ struct k4_symtab {
     uint32_t text_room;
 };
 
-/* The two words a symbol is found by, without reading a byte outside it. */
-static inline void k4_symtab_words(const uint8_t *symbol, uint32_t len, uint64_t *first, uint64_t *last)
+/* Keeps the first n of 16 bytes, from 16 - n on. */
+static const uint8_t k4_symtab_keep[32] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
+
+/* The first 16 bytes with zeros behind a shorter symbol, without a branch on the length; reads K4_SYMTAB_SLACK bytes. */
+static inline void k4_symtab_words(const uint8_t *symbol, uint32_t len, uint64_t *first, uint64_t *second)
 {
-    uint64_t a = 0, b = 0;
-    if (len >= 8) {
-        memcpy(&a, symbol, 8);
-        if (len > 8)
-            memcpy(&b, symbol + len - 8, 8);
-    } else if (len >= 4) {
-        uint32_t low, high; /* overlapping loads; the product of overlap and shift is the same as byte by byte */
-        memcpy(&low, symbol, 4);
-        memcpy(&high, symbol + len - 4, 4);
-        a = low | (uint64_t)high << (8 * (len - 4));
-    } else {
-        for (uint32_t i = 0; i < len; i++)
-            a |= (uint64_t)symbol[i] << (8 * i);
-    }
-    *first = a;
-    *last = b;
+    const uint8_t *keep = k4_symtab_keep + (len < 16 ? 16 - len : 0);
+    uint64_t a, b, keep_a, keep_b;
+    memcpy(&a, symbol, 8);
+    memcpy(&b, symbol + 8, 8);
+    memcpy(&keep_a, keep, 8);
+    memcpy(&keep_b, keep + 8, 8);
+    *first = a & keep_a;
+    *second = b & keep_b;
 }
 
-static inline uint32_t k4_symtab_hash(uint64_t first, uint64_t last, uint32_t product, uint32_t len)
+/* Product and length as one word. */
+static inline uint64_t k4_symtab_kind(uint32_t product, uint32_t len)
 {
-    uint64_t h = (first ^ UINT64_C(0x9e3779b97f4a7c15)) * UINT64_C(0xff51afd7ed558ccd);
-    h ^= (last + len + ((uint64_t)product << 8)) * UINT64_C(0xc4ceb9fe1a85ec53);
+    return (uint64_t)product << 32 | len;
+}
+
+/* Of a longer symbol its end counts, too: options of one underlying begin alike. */
+static inline uint32_t k4_symtab_hash(const uint8_t *symbol, uint32_t len, uint32_t product, uint64_t first, uint64_t second)
+{
+    uint64_t h = (first ^ product) * UINT64_C(0xff51afd7ed558ccd);
+    if (__builtin_expect(len > 16, 0)) {
+        uint64_t end;
+        memcpy(&end, symbol + len - 8, 8);
+        h ^= (end + len) * UINT64_C(0x9e3779b97f4a7c15);
+    }
+    h ^= second * UINT64_C(0xc4ceb9fe1a85ec53);
     h ^= h >> 32;
     return (uint32_t)((h * UINT64_C(0x9e3779b97f4a7c15)) >> 32);
 }
 
-/* Index of the symbol, or -1. Reads exactly `len` bytes. */
-static inline int32_t k4_symtab_find(const struct k4_symtab *table, uint32_t product, const uint8_t *symbol, uint32_t len)
+/* Index of the symbol, or -1. Reads `len` bytes, and K4_SYMTAB_SLACK if that is more. */
+static inline int32_t k4_symtab_find_slack(const struct k4_symtab *table, uint32_t product, const uint8_t *symbol, uint32_t len)
 {
-    uint64_t first, last;
+    uint64_t first, second, kind = k4_symtab_kind(product, len);
     if (len == 0)
         return -1;
-    k4_symtab_words(symbol, len, &first, &last);
-    uint32_t at = k4_symtab_hash(first, last, product, len) & table->mask;
+    k4_symtab_words(symbol, len, &first, &second);
+    uint32_t at = k4_symtab_hash(symbol, len, product, first, second) & table->mask;
     for (;; at = (at + 1) & table->mask) {
         const struct k4_symtab_slot *slot = &table->slots[at];
-        if (slot->len == 0)
-            return -1;
-        if (slot->first == first && slot->last == last && slot->len == len && slot->product == product
-            && (len <= 16 || memcmp(table->texts + slot->text, symbol, len) == 0))
+        if (slot->first == first && slot->second == second && slot->kind == kind
+            && (__builtin_expect(len <= 16, 1) || memcmp(table->texts + slot->text, symbol, len) == 0))
             return slot->index;
+        if (slot->kind == 0)
+            return -1;
     }
+}
+
+/* The same, reading exactly `len` bytes. */
+static inline int32_t k4_symtab_find(const struct k4_symtab *table, uint32_t product, const uint8_t *symbol, uint32_t len)
+{
+    uint8_t padded[K4_SYMTAB_SLACK] = {0};
+    if (len >= K4_SYMTAB_SLACK)
+        return k4_symtab_find_slack(table, product, symbol, len);
+    memcpy(padded, symbol, len);
+    return k4_symtab_find_slack(table, product, padded, len);
 }
 
 /* 0, or -1: no memory. `capacity`: symbols expected; more may be added. */

@@ -13,7 +13,7 @@ enum { HEADER_MAX = 14, READ_MIN = 16 * 1024 };
 
 static uint8_t *base(const struct k4_ws *ws)
 {
-    return ws->memory + K4_SLACK;
+    return k4_ws_base(ws);
 }
 
 /* ---------------------------------------------------------------- UTF-8 */
@@ -105,6 +105,14 @@ static bool whole_utf8(const uint8_t *text, size_t len)
 {
     bool bad;
     return k4_utf8_proven(text, len, &bad) == len;
+}
+
+bool k4_ws_prove(struct k4_ws *ws, const struct k4_ws_frame *frame)
+{
+    if (whole_utf8(frame->data, frame->len))
+        return true;
+    k4_ws_fail(ws, K4_WS_TEXT_UTF8);
+    return false;
 }
 
 /* ---------------------------------------------------------------- life */
@@ -389,33 +397,6 @@ static enum k4_ws_kind header(struct k4_ws *ws, struct k4_ws_frame *out)
     return K4_WS_TEXT;
 }
 
-/* The usual frame, whole text of at most 64 KiB outside any fragmented message, in few steps; anything else, also one that is
- * not whole: false, and nothing has changed. Same as header() and what follows it. */
-static bool usual(struct k4_ws *ws, struct k4_ws_frame *out)
-{
-    size_t have = ws->end - ws->at;
-    const uint8_t *p = base(ws) + ws->at;
-    if (have < 4 || p[0] != (0x80 | OP_TEXT) || ws->opcode != 0)
-        return false;
-    size_t head = 2, len = p[1];
-    if (len == 126) {
-        head = 4;
-        len = (size_t)p[2] << 8 | p[3];
-        if (len < 126)
-            return false;
-    } else if (len > 126) {
-        return false;
-    }
-    if (have - head < len || len > ws->message_cap)
-        return false;
-    ws->at += head + len;
-    ws->frames++;
-    out->data = p + head;
-    out->len = len;
-    out->code = 0;
-    return true;
-}
-
 enum k4_ws_kind k4_ws_next(struct k4_ws *ws, struct k4_ws_frame *out)
 {
     for (;;) {
@@ -423,7 +404,7 @@ enum k4_ws_kind k4_ws_next(struct k4_ws *ws, struct k4_ws_frame *out)
             return K4_WS_FAILED;
         if (ws->closed)
             return K4_WS_MORE;
-        if (usual(ws, out))
+        if (k4_ws_usual(ws, out))
             return whole_utf8(out->data, out->len) ? K4_WS_TEXT : fail(ws, K4_WS_TEXT_UTF8);
         enum k4_ws_kind kind = header(ws, out);
         if (kind != K4_WS_TEXT)

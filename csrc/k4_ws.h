@@ -22,6 +22,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "k4_decode.h"
+
 enum {
     K4_WS_REGION = 256 * 1024,
     K4_WS_HEADROOM = 32 * 1024,
@@ -89,6 +91,42 @@ size_t k4_ws_buffer(struct k4_ws *ws, uint8_t **out);
 void k4_ws_landed(struct k4_ws *ws, size_t count);
 /* The next message or control frame, K4_WS_MORE when a read is needed, K4_WS_FAILED for good after a violation. */
 enum k4_ws_kind k4_ws_next(struct k4_ws *ws, struct k4_ws_frame *out);
+
+static inline uint8_t *k4_ws_base(const struct k4_ws *ws)
+{
+    return ws->memory + K4_SLACK;
+}
+
+/* The usual frame, whole text of at most 64 KiB outside any fragmented message, in few steps: true, and its text is still to be
+ * proven UTF-8, by k4_ws_prove or by a parser that takes nothing else. Anything else, also a frame that is not whole: false, and
+ * nothing has changed; k4_ws_next tells what it is. Same as k4_ws_next but for the proof. */
+static inline bool k4_ws_usual(struct k4_ws *ws, struct k4_ws_frame *out)
+{
+    const size_t have = ws->end - ws->at;
+    const uint8_t *p = k4_ws_base(ws) + ws->at;
+    if ((ws->opcode | ws->closed | ws->cause) != 0 || have < 4 || p[0] != 0x81)
+        return false;
+    size_t head = 2, len = p[1];
+    if (len == 126) {
+        head = 4;
+        len = (size_t)p[2] << 8 | p[3];
+        if (len < 126)
+            return false;
+    } else if (len > 126) {
+        return false;
+    }
+    if (have - head < len || len > ws->message_cap)
+        return false;
+    ws->at += head + len;
+    ws->frames++;
+    out->data = p + head;
+    out->len = len;
+    out->code = 0;
+    return true;
+}
+
+/* Is the text UTF-8? If not, the connection is failed. */
+bool k4_ws_prove(struct k4_ws *ws, const struct k4_ws_frame *frame);
 
 /* A place for `len` bytes outside any frame, with slack around it (a message that comes unframed); NULL: over the cap or no
  * memory. Holds until the next k4_ws_buffer or k4_ws_place and leaves unfinished frames alone. */

@@ -8,11 +8,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from k4.native import Native
 
 ROOT = Path(__file__).resolve().parent.parent
+# No example is judged by its time. Where CI is set, hypothesis draws the same examples every time by itself.
+if not os.environ.get("CI"):
+    settings.register_profile("here", deadline=None)
+    settings.load_profile("here")
+
 CAPTURES = Path(os.environ.get("K4_CAPTURES") or ROOT.parent / "shared" / "captures")
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -29,17 +28,8 @@ def test_every_command_has_help(command: str) -> None:
     assert done.stdout.startswith(f"Usage: python -m k4 {command} ")
 
 
-def test_the_help_is_fast_and_imports_nothing_heavy() -> None:
-    def fastest(*words: str) -> float:
-        times = []
-        for _ in range(5):
-            start = time.perf_counter()
-            subprocess.run([sys.executable, *words], capture_output=True, check=True)
-            times.append(time.perf_counter() - start)
-        return min(times)
-
-    # Compared with the bare toolkit, since the machine may be slow or busy; alone it is below 150 ms.
-    assert fastest("-m", "k4", "--help") < 2 * fastest("-c", "import typer")
+def test_the_help_imports_nothing_heavy() -> None:
+    """What keeps `k4 --help` fast; bench/ has the figure."""
     heavy = {"pydantic", "numpy", "cffi", "asyncio", "jinja2", "structlog"}
     code = f"import sys, k4.cli; print(*({heavy!r} & {{name.split('.')[0] for name in sys.modules}}))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "\n"

@@ -69,7 +69,7 @@ class Raw(str):
 
 
 digits = st.text("0123456789", min_size=1, max_size=8)
-whole = st.integers(0, 10**9).map(str)
+whole = st.integers(0, 9 * 10**8).map(str)  # with ten fraction digits, the most that come up here, still inside int64
 plain = st.builds(lambda a, b: f"{a}.{b}", whole, digits) | whole
 scientific = st.builds(lambda a, b, e: f"{a}.{b}e{e}", st.integers(0, 99), digits, st.integers(-2, 6))
 decimals = plain | scientific

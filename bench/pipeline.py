@@ -1,0 +1,78 @@
+"""Nanoseconds per message from a frame in the receive region to its record in ring and latest table, on one core.
+
+By number of instruments, of connections and of frames per read. Published messages and duplicates are told apart: every connection
+brings the same frames, who is first changes with every read. May import `k4._codegen` and what stands in bench.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import struct
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+if __name__ == "__main__":  # run by its path: what it imports stands beside its folder
+    sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from bench import frames  # noqa: E402
+from bench.tools import Figure, builds, command, compile_driver, generated, run, spread  # noqa: E402
+
+EXCHANGE = "binance"  # whose spec the frames follow
+KINDS = {"bookTicker": (1, '"u":'), "trade": (2, '"t":'), "aggTrade": (3, '"a":'), "depth5": (4, '"lastUpdateId":')}
+FRAMES = 16384  # of each round
+SHAPES = ((1, 1), (10, 1), (2000, 1), (1, 2), (10, 2), (2000, 2), (10, 8), (2000, 8))  # instruments, connections
+READ = 64  # frames per read
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Runs and prints."""
+    return command("pipeline", __doc__, arguments, measure, rounds=15)
+
+
+def measure(options: argparse.Namespace) -> list[Figure]:
+    """Every build and shape of bookTicker; other kinds and sizes of reads in one shape each."""
+    out: list[Figure] = []
+    with generated(EXCHANGE) as folder:
+        for build, flags in builds():
+            driver = compile_driver(folder, "pipeline", flags)
+            for instruments, connections in SHAPES:
+                out += _shape(folder, driver, build, "bookTicker", instruments, connections, READ, options.rounds)
+            for read in (1, 1024):
+                out += _shape(folder, driver, build, "bookTicker", 200, 2, read, options.rounds)
+            for kind in ("trade", "aggTrade", "depth5"):
+                out += _shape(folder, driver, build, kind, 200, 2, READ, options.rounds)
+    return out
+
+
+def _shape(folder: Path, driver: Path, build: str, kind: str, instruments: int, connections: int, read: int, rounds: int) -> list[Figure]:
+    record, key = KINDS[kind]
+    file = folder / f"{kind}-{instruments}.frames"
+    if not file.exists():
+        write_frames(file, kind, instruments, FRAMES)
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as segments:
+        text = run([driver, file, str(record), key, str(connections), str(read), str(rounds)], K4_SHM_DIR=segments)
+    shape = f"{build} {kind} {instruments} instr {connections} conn"
+    if read != READ:
+        shape += f", {read} per read"
+    out = []
+    for line in text.splitlines():
+        word, *values = line.split()
+        if values:
+            goal = {"published": 100.0, "duplicate": 60.0}[word] if kind == "bookTicker" and read == READ else None
+            out.append(spread(f"{shape}: {word}", "ns", [float(value) for value in values], goal))
+    return out
+
+
+def write_frames(file: Path, kind: str, instruments: int, count: int) -> None:
+    """Frames whose ids rise, so that each is an update of its own."""
+    key = re.escape(KINDS[kind][1])
+    wires = frames.frames(kind, count, instruments_count=instruments)
+    numbered = [re.sub(rf"{key}\d+".encode(), f"{KINDS[kind][1]}{68791858400 + 7 * n}".encode(), wire) for n, wire in enumerate(wires)]
+    file.write_bytes(b"".join(struct.pack("<I", len(wire)) + wire for wire in numbered))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
