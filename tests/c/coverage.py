@@ -34,6 +34,8 @@ DRIVES_C = (
     "tests/codegen/test_tolerant.py", "tests/codegen/test_fast.py",
 )  # fmt: skip
 
+PYTEST = (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--timeout", "600")
+
 
 @dataclass(slots=True)
 class Line:
@@ -101,19 +103,19 @@ def run_tests(folder: Path, data: Path, tests: list[str] | tuple[str, ...]) -> i
     """The C tests, then those of pytest; 1 if one failed."""
     if tuple(tests) == ("none",):
         return 0
-    environment = wrapped(folder, data)
+    environment = wrapped(folder, f'{FLAGS} -dumpdir "{data}/$$-"')
     done = [subprocess.run([sys.executable, str(HERE / "run.py"), "--setting", "gcc -O2"], env=environment, check=False)]
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--timeout", "600", *tests]
-    done.append(subprocess.run(command, env=environment, cwd=ROOT, check=False))
+    done.append(subprocess.run([*PYTEST, *tests], env=environment, cwd=ROOT, check=False))
     return int(any(d.returncode for d in done))
 
 
-def wrapped(folder: Path, data: Path, flags: str = FLAGS) -> dict[str, str]:
-    """An environment in which gcc takes `flags` too, and leaves gcov's files in `data`, each run under a name of its own."""
+def wrapped(folder: Path, flags: str) -> dict[str, str]:
+    """An environment in which gcc takes `flags` too (as a shell reads them), and builds are kept apart from the user's."""
     tools = folder / "bin"
     tools.mkdir()
     wrapper = tools / "gcc"
-    wrapper.write_text(f'#!/bin/sh\nexec {shutil.which("gcc")} "$@" {flags} -dumpdir "{data}/$$-"\n')
+    # What is loaded before a tested process is nothing for the compiler.
+    wrapper.write_text(f'#!/bin/sh\nunset LD_PRELOAD\nexec {shutil.which("gcc")} "$@" {flags}\n')
     wrapper.chmod(wrapper.stat().st_mode | stat.S_IXUSR)
     cache = folder / "cache"
     cache.mkdir(mode=0o700)
