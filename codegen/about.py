@@ -5,6 +5,8 @@ May import `bind`, `errors`, `fields`, `ir`, `keylines`, `keys`, `spec`.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from . import bind, fields, ir
 from .errors import nearest
 from .keylines import Where
@@ -13,9 +15,13 @@ from .spec import Spec
 
 
 class About:
-    """One message under check. `wrong` counts its findings; a message with any is not tried on examples."""
+    """One message under check.
 
-    __slots__ = ("bound", "exchange", "message", "rules", "spec", "where", "who", "wrong")
+    `wrong` counts its findings. `faulty`: fields that one of them is about, left out where examples are tried, so that one fault
+    is told once and hides no other. `blocked`: how the message is recognised is wrong, so that no example tells anything.
+    """
+
+    __slots__ = ("blocked", "bound", "exchange", "faulty", "message", "rules", "spec", "where", "who", "wrong")
 
     def __init__(self, spec: Spec, exchange: ir.Exchange, message: ir.Message, where: Where) -> None:
         self.spec = spec
@@ -24,7 +30,10 @@ class About:
         self.where = where
         self.who = f'message "{message.record}"'
         self.rules = fields.message_rules(message, spec.records)
-        self.wrong = 1 if where in spec.broken else 0
+        self.wrong = 0
+        self.blocked = where in spec.broken
+        read = {field.name for field in message.fields}
+        self.faulty = {str(path[-1]) for path in spec.lines if path[:-1] == (*where, "fields")} - read
         self.bound = {product.name: bind.bind_message(message, product) for product in self.products}
 
     @property
@@ -43,9 +52,25 @@ class About:
         """The line of a key of this message, the message's own where it has none."""
         return self.spec.line((*self.where, *keys))
 
-    def find(self, line: int, what: str) -> None:
+    def find(self, line: int, what: str, field: str = "", blocks: bool = False) -> None:
+        """Notes a finding: about a field of the record, or, if it `blocks`, about how the message is recognised."""
         self.wrong += 1
+        self.blocked = self.blocked or blocks
+        if field:
+            self.faulty.add(field)
         self.spec.find(line, self.who, what)
+
+    def trial(self, product: ir.Product) -> ir.Message | None:
+        """The message without its faulty fields; None where it cannot be tried without them."""
+        message = self.bound[product.name]
+        if not self.faulty:
+            return message
+        levels = any(fields.is_depth(word) for word in message.records)
+        if levels or "symbol" in self.faulty:
+            return None
+        needed = sorted(rule.name for rule in self.rules.values() if rule.needed and rule.name in self.faulty)
+        kept = tuple(field for field in message.fields if field.name not in self.faulty)
+        return replace(message, fields=(*kept, *(ir.Field(name, ir.FromText(""), message.line) for name in needed)))
 
     def find_example(self, number: int, line: int, what: str, joined: bool = False) -> None:
         """A finding about an example (1-based). `joined`: the example is the subject of `what`."""

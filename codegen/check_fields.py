@@ -9,7 +9,7 @@ import re
 
 from . import ir
 from .about import About
-from .errors import did_you_mean
+from .errors import did_you_mean, nearest
 from .fields import LEVEL_NEEDED, SIDED_NEEDED, TIME_WORDS, WORDS, FieldRule, all_words, is_depth, word_allowed
 
 ORDERS = {"trade": ("window", "contiguous", "leader"), "state": ("increasing", "contiguous", "leader")}
@@ -23,16 +23,23 @@ def check(about: About) -> None:
     _records(about)
     _paths(about)
     for field in about.message.fields:
-        rule = about.rules.get(field.name)
-        if rule is None and about.message.record != "vars":
-            _unknown(about, field)
-            continue
-        sources = field.source.sources if isinstance(field.source, ir.FromFirst) else (field.source,)
-        for source in sources:
-            _source(about, field, rule or FieldRule(field.name, "text", False, ""), source)
+        before = about.wrong
+        _field(about, field)
+        if about.wrong > before:
+            about.faulty.add(field.name)
     _constants(about)
     _needed(about)
     _order(about)
+
+
+def _field(about: About, field: ir.Field) -> None:
+    rule = about.rules.get(field.name)
+    if rule is None and about.message.record != "vars":
+        _unknown(about, field)
+        return
+    sources = field.source.sources if isinstance(field.source, ir.FromFirst) else (field.source,)
+    for source in sources:
+        _source(about, field, rule or FieldRule(field.name, "text", False, ""), source)
 
 
 def _records(about: About) -> None:
@@ -42,13 +49,15 @@ def _records(about: About) -> None:
     depths = [word for word in records if is_depth(word)]
     if not depths or any(word != "bbo" and not is_depth(word) for word in records) or len(set(records)) < len(records):
         what = "several records are cut from the same levels only; write a depth record, with bbo or another depth"
-        about.find(about.line("record"), f"record = [{', '.join(records)}]: {what}")
+        about.find(about.line("record"), f"record = [{', '.join(records)}]: {what}", blocks=True)
 
 
 def _unknown(about: About, field: ir.Field) -> None:
     if not about.rules:
         about.find(field.line, f'unknown field "{field.name}"; record "{about.message.record}" has none, take it out')
     else:
+        meant = nearest(field.name, about.rules)
+        about.faulty |= {meant} if meant else set()
         about.find(field.line, f'unknown field "{field.name}"{did_you_mean(field.name, about.rules)}')
 
 
@@ -62,11 +71,12 @@ def _many(path: ir.Path) -> list[ir.Step]:
 def _paths(about: About) -> None:
     for path in about.message.each:
         if path.element:
-            about.find(about.line("each"), f'each = "{path.source}": `each` says what @ is, so it starts at the root; write it without @')
+            what = f'each = "{path.source}": `each` says what @ is, so it starts at the root; write it without @'
+            about.find(about.line("each"), what, blocks=True)
     for match in about.message.match:
         if _many(match.path):
             what = f'match "{match.path.source}" needs one value; put the [*] or .$name into each, and write the path from @'
-            about.find(match.line, what)
+            about.find(match.line, what, blocks=True)
 
 
 def _levels(about: About, field: ir.Field, rule: FieldRule, path: ir.Path) -> None:
@@ -170,7 +180,7 @@ def _constants(about: About) -> None:
                     continue
                 value: str | bool = source.text == "true" if rule.kind == "bool" and source.text in ("true", "false") else source.text
                 if wrong := _misfit(rule, value):
-                    about.find(field.line, f"{field.name}: the constant {wrong}")
+                    about.find(field.line, f"{field.name}: the constant {wrong}", field.name)
 
 
 # --------------------------------------------------------------------------- what is needed
@@ -182,7 +192,10 @@ def _needed(about: About) -> None:
     if any(is_depth(word) for word in about.message.records):
         names = ["symbol", *_depth_needed(about, given)]
     for name in names:
-        if name in given or about.tried(name, "fields"):
+        if name in given:
+            continue
+        about.faulty.add(name)
+        if about.tried(name, "fields"):
             continue
         if name == "symbol":
             what = 'symbol is needed; take it from a path, or out of the channel: match = { "…" = "$channel" }'
@@ -199,7 +212,7 @@ def _depth_needed(about: About, given: set[str]) -> tuple[str, ...]:
     for name in mixed:
         field = about.message.field(name)
         what = f"{name} cannot stand beside {sided[0]}; write either side price qty, or {' '.join(LEVEL_NEEDED)}"
-        about.find(field.line if field else about.message.line, what)
+        about.find(field.line if field else about.message.line, what, name)
     return SIDED_NEEDED
 
 
@@ -207,7 +220,7 @@ def _order(about: About) -> None:
     message, given = about.message, about.given()
     if "first_id" in about.rules and is_depth(message.record) and "first_id" in given and "update_id" not in given:
         field = message.field("first_id")
-        about.find(field.line if field else message.line, "first_id needs update_id beside it; give update_id as well")
+        about.find(field.line if field else message.line, "first_id needs update_id beside it; give update_id as well", "update_id")
     if not about.market or about.fetched:
         if message.order is not None:
             about.find(about.line("order"), "order is for market data that is pushed; take it out")
@@ -226,7 +239,7 @@ def _order(about: About) -> None:
     compared = {"trade": "trade_id", "aggtrade": "agg_id"}.get(message.record, "update_id")
     if message.order != "leader" and compared not in given and not ("trade" in message.record and "update_id" in given):
         what = f'compares {compared}, which is not given; give it, or write order = "leader"'
-        about.find(about.line("order"), f'order = "{message.order}" {what}')
+        about.find(about.line("order"), f'order = "{message.order}" {what}', compared)
 
 
 def _misspelt(order: str, allowed: tuple[str, ...]) -> str:

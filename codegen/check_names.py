@@ -64,7 +64,7 @@ def _fields(about: About, known: list[str]) -> None:
         sources = field.source.sources if isinstance(field.source, ir.FromFirst) else (field.source,)
         for source in sources:
             if isinstance(source, ir.FromName) and source.name not in names:
-                about.find(field.line, f"{field.name}: {unknown(source.name, names)}")
+                about.find(field.line, f"{field.name}: {unknown(source.name, names)}", field.name)
 
 
 # --------------------------------------------------------------------------- captures
@@ -78,9 +78,10 @@ def _captures(about: About) -> None:
     used = {source.name for field in message.fields for source in _names(field.source)}
     for text in (message.url, message.send):
         used |= set(bind.names_in(text)) if text is not None else set()
+    passed = {step.name for path in message.each for step in path.steps if isinstance(step, ir.Members)}  # no other step means any member
     for name, times in captures.items():
         fills = message.record == "vars" or (name in about.rules and name not in fields)
-        if not (fills or name in used or name in within_channel or times > 1):
+        if not (fills or name in used or name in within_channel or name in passed or times > 1):
             about.find(_place(about, name), _useless(about, name, fields))
     if about.market or message.record == "instrument":
         _whole(about, fields)

@@ -51,7 +51,8 @@ def check(about: About) -> None:
     if not any(sample.elements for sample in samples):
         return
     for field in about.message.fields:
-        _field(about, field, samples)
+        if field.name not in about.faulty:
+            _field(about, field, samples)
 
 
 def _parsed(about: About, message: ir.Message, number: int, example: ir.Example) -> Node | None:
@@ -61,6 +62,7 @@ def _parsed(about: About, message: ir.Message, number: int, example: ir.Example)
         if any(not match.path.steps and not match.path.element for match in message.match):
             return None  # a plain text, which only decoding can judge
         about.find_example(number, example.line, f"wire is not JSON: {error}")
+        about.blocked = True
         return None
 
 
@@ -120,14 +122,15 @@ def _unmet(about: About, match: ir.Match, samples: list[Sample]) -> None:
         if not reached:
             return  # `each` itself finds nothing, which is told below
         start = reached[0].node
-    about.find(match.line, f"{spelled(match)}: no example meets it; in example {first.number}, {unmet(match, first.root, start)}")
+    what = f"no example meets it; in example {first.number}, {unmet(match, first.root, start)}"
+    about.find(match.line, f"{spelled(match)}: {what}", blocks=True)
 
 
 def _no_element(about: About, samples: list[Sample]) -> None:
     if any(example.expect for example in about.message.examples):
         sources = ", ".join(f'"{path.source}"' for path in about.message.each)
         what = f"each = {sources}: no example has it; {_instead(about.message.each[0], samples[0].root)}"
-        about.find(about.line("each"), what)
+        about.find(about.line("each"), what, blocks=True)
 
 
 def _field(about: About, field: ir.Field, samples: list[Sample]) -> None:
@@ -142,7 +145,7 @@ def _field(about: About, field: ir.Field, samples: list[Sample]) -> None:
     start = sample.elements[0].node if path.element else sample.root
     sources_text = f'"{path.source}"' if len(paths) == 1 else "any of " + ", ".join(f'"{path.source}"' for path in paths)
     hint = f'If it may be absent, write "{path.source}?"' if len(paths) == 1 else "If all may be absent, put ? behind them"
-    about.find(field.line, f"{field.name}: no example has {sources_text}; {_instead(path, start)}. {hint}")
+    about.find(field.line, f"{field.name}: no example has {sources_text}; {_instead(path, start)}. {hint}", field.name)
 
 
 def _has(path: ir.Path, sample: Sample) -> bool:

@@ -178,12 +178,12 @@ def _kind(about: About) -> None:
         if message.url is not None and (wrong := _address(message.url, "https://")):
             find(about.line("url"), f'url = "{message.url.source}": {wrong}')
         if message.channel is not None:
-            find(about.line("channel"), "a message is either pushed (channel) or fetched (url); take one of them out")
+            find(about.line("channel"), "a message is either pushed (channel) or fetched (url); take one of them out", blocks=True)
         return
     if message.record in ir.FETCHED_RECORDS:
-        find(message.line, f"{message.record} is fetched; write its url")
+        find(message.line, f"{message.record} is fetched; write its url", blocks=True)
     elif not message.match:
-        find(message.line, 'match is missing; a pushed message must say how it is recognised, as in match = { "…" = "…" }')
+        find(message.line, 'match is missing; a pushed message must say how it is recognised, as in match = { "…" = "…" }', blocks=True)
     if message.record == "ping" and message.send is None:
         find(message.line, "send is missing; write what answers this ping")
     if message.record != "ping" and message.send is not None:
@@ -199,12 +199,12 @@ def _fetched(about: About, messages: tuple[About, ...]) -> None:
             about.find(message.line, "nothing asks for this: no url, request or message uses a name that it brings")
         return
     if not is_depth(message.record):
-        about.find(about.line("url"), f"{message.record} cannot be fetched, nothing asks for it; take out url")
+        about.find(about.line("url"), f"{message.record} cannot be fetched, nothing asks for it; take out url", blocks=True)
         return
     snapshot = message.field("snapshot")
     if snapshot is None or snapshot.source != ir.FromText("true"):
         line = snapshot.line if snapshot is not None else message.line
-        about.find(line, 'a fetched book is a snapshot; write snapshot = "=true"')
+        about.find(line, 'a fetched book is a snapshot; write snapshot = "=true"', "snapshot")
     if not any(_book(other, about) for other in messages):
         what = f"nothing asks for this: no pushed {message.record} keeps a book; give one `snapshot`, or take this out"
         about.find(message.line, what)

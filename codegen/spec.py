@@ -32,7 +32,7 @@ class Spec:
         self.records = records
         self.findings: list[Finding] = []
         self.messages: list[Where] = []  # where each message of the exchange stands
-        self.broken: set[Where] = set()  # messages that could be read in part only: what hangs on the rest is not judged
+        self.broken: set[Where] = set()  # messages whose frame cannot be told: they are not tried on examples
 
     def find(self, line: int, who: str, what: str) -> None:
         """Notes a finding; `who` is the part of the spec it is about, as in `message "bbo"`."""

@@ -9,6 +9,9 @@ from . import ir, keys
 from .errors import did_you_mean, nearest
 from .spec import Spec, Table, type_name
 
+# Without these keys read right, the rest of a message says something else than was meant.
+_FRAME = ("product", "vars", "channel", "match", "each", "fields", "url", "example")
+
 
 def read_message(spec: Spec, table: Table, products: tuple[str, ...]) -> ir.Message | None:
     """The message, or None when not even its records can be told (a finding says so). `products`: all of the exchange."""
@@ -27,6 +30,9 @@ def read_message(spec: Spec, table: Table, products: tuple[str, ...]) -> ir.Mess
             table.wrong("record", f'unknown record "{name}"{did_you_mean(name, known)}')
     if any(name not in known for name in records):
         return None
+    allowed = keys.of(keys.MESSAGE)
+    misspelt = any(key not in allowed and nearest(key, allowed) in _FRAME for key in table.values)
+    fields, order, send = _fields(table), table.text("order"), table.template("send")
     before = len(spec.findings)
     of = _products(table, products)
     each = tuple(path for line, text in table.texts_of("each") if (path := table.path(line, "each", text)))
@@ -37,15 +43,15 @@ def read_message(spec: Spec, table: Table, products: tuple[str, ...]) -> ir.Mess
         vars=table.vars(),
         match=_match(table),
         each=each or (ir.Path(False, (), False, "."),),
-        fields=_fields(table),
-        order=table.text("order"),
+        fields=fields,
+        order=order,
         url=table.template("url"),
-        send=table.template("send"),
+        send=send,
         examples=_examples(table, of),
         line=table.line,
     )
     spec.messages.append(table.where)
-    if len(spec.findings) > before:
+    if misspelt or len(spec.findings) > before or not isinstance(table.values.get("fields", {}), dict):
         spec.broken.add(table.where)
     return message
 

@@ -93,6 +93,31 @@ def test_right_specs_pass(path: Path) -> None:
     assert [str(finding) for finding in exchange.read(path, RECORDS)[1]] == []
 
 
+def test_one_fault_hides_no_other_of_its_message(tmp_path: Path) -> None:
+    found = broken(
+        tmp_path,
+        ('order   = "increasing"', 'oder    = "increasing"'),
+        ('"d.bid[0]"', '"d.bit[0]"'),
+        ('bid_qty   = "d.bid[1]"\n', "\n"),
+        ('{ "t" = "ms" }', '"t"'),
+        ('ask_price = "20.52"', 'ask_price = "20.53"'),
+        ('ask_qty = ', 'ask_quantity = '),
+    )
+    assert [line.split(": ", 1)[1] for line in found] == [
+        'message "bbo": bid_qty is needed; if the venue does not give it, write bid_qty = "="',
+        'message "bbo": unknown key "oder"; did you mean "order"?',
+        'message "bbo": bid_price: no example has "d.bit[0]"; "d" has bid, ask, seq. If it may be absent, write "d.bit[0]?"',
+        f'message "bbo": event_ns = "t": a time needs its unit; write event_ns = {{ "t" = "ms" }} ({UNITS})',
+        'message "bbo", example 1: expect: unknown field "ask_quantity"; did you mean "ask_qty"?',
+        'message "bbo", example 1: ask_price is "20.52", expect says "20.53"',
+    ]
+
+
+def test_a_symbol_from_the_frame_or_else_from_the_connection(tmp_path: Path) -> None:
+    solo = (ROOT / "tests/cases/specs/solo.toml").read_text()
+    assert findings(solo.replace('symbol    = "$symbol"', 'symbol = ["s?", "$symbol"]'), tmp_path, "solo.toml") == []
+
+
 # --------------------------------------------------------------------------- names
 
 NAMES: list[tuple[Changes, str]] = [
@@ -159,6 +184,14 @@ def test_captures_that_are_of_use(tmp_path: Path) -> None:
     assert broken(tmp_path, ('match   = { hb = "$n" }', 'match   = { hb = ["a$n", "$n"] }')) == []
     symbol = ('update_id = "d.seq"\n', 'update_id = "d.seq"\nsymbol = "d.s"\n')
     assert broken(tmp_path, symbol, ('"seq":412}}', '"seq":412,"s":"QUXZOT"}}')) == []
+    dropped = """
+[[message]]
+record  = "dropped"
+match   = { topic = "trades", mkt = "$market", "@.class" = "test" }
+each    = "d.$any[*]"
+example = [{ wire = '{"topic":"trades","mkt":"SPOT","d":{"QUXZOT":[{"id":"1","class":"test"}]}}' }]
+"""
+    assert findings(NOVA.read_text() + dropped, tmp_path) == []  # `.$any` is the only way past members of any name
 
 
 # --------------------------------------------------------------------------- fields
@@ -545,6 +578,14 @@ def test_expect_compares_numbers(tmp_path: Path) -> None:
     wrong = broken(tmp_path, hashed[0], ("trade_id = 61", 'trade_id = "b6f1-62"'))
     assert len(wrong) == 1
     assert wrong[0].startswith('nova.toml:47: message "trade", example 1: trade_id is ')
+
+
+def test_counts_that_no_level_has_need_no_mention(tmp_path: Path) -> None:
+    counts = ('ask_qty = "d.asks[*].q"', 'ask_qty = "d.asks[*].q", ask_count = "d.asks[*].n?"')
+    assert broken(tmp_path, counts, ('"asks":[{"p":"20.52","q":"5"}]', '"asks":[{"p":"20.52","q":"5"}]')) == []
+    assert broken(tmp_path, counts, ('"asks":[{"p":"20.52","q":"5"}]', '"asks":[{"p":"20.52","q":"5","n":2}]')) == [
+        'nova.toml:59: message "depth5", example 1: expect is not complete: ask_count is [2]; write ask_count = [2]'
+    ]
 
 
 def test_hint_for_what_is_there_in_one_example_only(tmp_path: Path) -> None:
