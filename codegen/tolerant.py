@@ -270,9 +270,7 @@ class _Reader:
         member = record.field(rule.name)
         simple = source.sources if isinstance(source, ir.FromFirst) else () if source is None else (source,)
         models = tuple(self.simple(one, self.at, "element", ()) for one in simple)
-        return FieldModel(
-            rule.name, rule.kind, models, self.at[1], member.enum if member else None, rule.needed, source == ir.FromText("")
-        )
+        return FieldModel(rule.name, rule.kind, models, self.at[1], member.enum if member else None, rule.needed, source == ir.FromText(""))
 
     def simple(
         self, source: ir.FromPath | ir.FromMap | ir.FromText | ir.FromName, at: tuple[int, int], walk: str, before: tuple[ir.Step, ...]

@@ -56,6 +56,7 @@ def headers(copy: Path | None) -> int:
         _copy_headers(folder, copy)
     return 0
 
+
 def _check(spec: Sequence[Path]) -> int:
     from ._codegen import build
 

@@ -376,4 +376,3 @@ class Reader:
         self._at = 0
         self._next = sequence
         self._skip = {}
-

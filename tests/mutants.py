@@ -108,10 +108,17 @@ def run(folder: Path, test: str) -> tuple[int, str]:
         command = [sys.executable, "-m", "tests.fuzz.fuzz", "run", "--seconds", "4", *test.split()[1:]]
     else:
         command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", test]
-    environment = {**os.environ, "PYTHONPATH": str(folder), "XDG_CACHE_HOME": str(folder / "cache"), "HYPOTHESIS_STORAGE_DIRECTORY": str(folder / "examples.db")}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(folder),
+        "XDG_CACHE_HOME": str(folder / "cache"),
+        "HYPOTHESIS_STORAGE_DIRECTORY": str(folder / "examples.db"),
+    }
     (folder / "cache").mkdir(exist_ok=True)
     try:
-        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, errors="replace", check=False, timeout=LIMIT_S)
+        done = subprocess.run(
+            command, cwd=folder, env=environment, capture_output=True, text=True, errors="replace", check=False, timeout=LIMIT_S
+        )
     except subprocess.TimeoutExpired:
         return -1, f"no end after {LIMIT_S} s"
     return done.returncode, done.stdout + done.stderr
@@ -149,7 +156,9 @@ def main(words: list[str]) -> int:
         for mutant, job in zip(wanted, jobs, strict=True):
             why = job.result()
             failures += why is not None
-            print(f"{'caught' if why is None else 'NOT CAUGHT'}: {mutant.name} ({mutant.test}){'' if why is None else ': ' + why}", flush=True)
+            print(
+                f"{'caught' if why is None else 'NOT CAUGHT'}: {mutant.name} ({mutant.test}){'' if why is None else ': ' + why}", flush=True
+            )
     print(f"{len(wanted) - failures} of {len(wanted)} mutants caught")
     return 1 if failures else 0
 

@@ -210,7 +210,12 @@ def test_the_simulator_has_no_parser_of_those_it_tests() -> None:
 
 def loaded_by(statement: str) -> set[str]:
     done = subprocess.run(
-        [sys.executable, "-c", f"import sys\n{statement}\nprint(*sys.modules)"], capture_output=True, text=True, check=True, cwd=ROOT, timeout=60
+        [sys.executable, "-c", f"import sys\n{statement}\nprint(*sys.modules)"],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=ROOT,
+        timeout=60,
     )
     return set(done.stdout.split())
 
@@ -337,7 +342,17 @@ def test_templates_do_not_compute(file: Path) -> None:
 # The core is sans-I/O. Memory that is shared is a file, and a reader may sleep: these files alone may use more than plain C.
 _PLAIN = {"stdint.h", "stddef.h", "string.h", "stdbool.h", "stdlib.h", "stdio.h", "stdarg.h", "limits.h", "immintrin.h", "emmintrin.h"}
 _PLAIN |= {"sys/mman.h"}  # memory in large pages
-_SYSTEM = {"k4_reader.h", "k4_shm.h", "k4_shmfile.c", "k4_shmfile.h", "k4_segment.c", "k4_segment.h", "k4_takeover.c", "k4_view.c", "k4_symtab.c"}
+_SYSTEM = {
+    "k4_reader.h",
+    "k4_shm.h",
+    "k4_shmfile.c",
+    "k4_shmfile.h",
+    "k4_segment.c",
+    "k4_segment.h",
+    "k4_takeover.c",
+    "k4_view.c",
+    "k4_symtab.c",
+}
 
 
 def test_the_core_knows_no_socket_and_no_clock() -> None:
@@ -373,7 +388,9 @@ print(json.dumps(generate.generate(records, exchanges, "digest")))
 def generated(*, seed: str, cwd: Path) -> str:
     """All generated text, made by a process of its own whose hashes fall differently."""
     environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(ROOT), "TZ": "Asia/Tokyo" if seed == "2" else "UTC"}
-    done = subprocess.run([sys.executable, "-c", _GENERATE], capture_output=True, text=True, check=True, cwd=cwd, env=environment, timeout=100)
+    done = subprocess.run(
+        [sys.executable, "-c", _GENERATE], capture_output=True, text=True, check=True, cwd=cwd, env=environment, timeout=100
+    )
     return done.stdout
 
 

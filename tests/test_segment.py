@@ -160,7 +160,7 @@ def test_files_of_somebody_else_are_refused(writer: s.Writer, shm: Path, monkeyp
         ("open one 1 1 8", "ring_slots is 1, it must be a power of two"),
         ("open one 9 64 8", r"there is no record number 9 \(1 to 5\)"),
         ("open one 1 64 9999999", "symbol_capacity is 9999999, at most 1048576 fit"),
-        ("open a/b 1 64 8", "\"a/b\" is not a segment's name"),
+        ("open a/b 1 64 8", '"a/b" is not a segment\'s name'),
         ("open .hidden 1 64 8", "is not a segment's name"),
         ("open x.lock 1 64 8", "is not a segment's name"),
         (f"open {'x' * 64} 1 64 8", "is not a segment's name"),

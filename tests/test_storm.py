@@ -79,7 +79,14 @@ class Storm:
 
 
 def storm(
-    native: Native, folder: Path, patch: pytest.MonkeyPatch, serve: Callable[[virtual.Loop], Callable[[Link], None]], *, count: int, budget: Budget, seconds: float
+    native: Native,
+    folder: Path,
+    patch: pytest.MonkeyPatch,
+    serve: Callable[[virtual.Loop], Callable[[Link], None]],
+    *,
+    count: int,
+    budget: Budget,
+    seconds: float,
 ) -> tuple[Storm, list[Any]]:
     """Runs it; gives also what was logged."""
     loop = virtual.Loop()

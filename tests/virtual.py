@@ -84,7 +84,13 @@ def accept(link: Link, first: bytes = b"") -> Transport:
     link.connection_made(transport)  # type: ignore[arg-type]
     key = next(line.split(b": ")[1] for line in transport.sent.split(b"\r\n") if line.startswith(b"Sec-WebSocket-Key"))
     digest = base64.b64encode(hashlib.sha1(key + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest())
-    give(link, b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: " + digest + b"\r\n\r\n" + first)
+    give(
+        link,
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "
+        + digest
+        + b"\r\n\r\n"
+        + first,
+    )
     return transport
 
 

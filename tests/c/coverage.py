@@ -138,7 +138,7 @@ def collect(data: Path) -> dict[str, Covered]:
         for texts in pool.map(lambda i: _gcov(chunks[i], Path(out) / str(i)), range(len(chunks))):
             for text in texts:
                 for file in text["files"]:
-                    name = Path(file["file"]).name
+                    name = Path(str(file["file"])).name
                     if name in own:
                         _take(found.setdefault(name, Covered()), file["lines"])
     return dict(sorted(found.items()))
@@ -194,7 +194,9 @@ def judge(reached: dict[str, float], *, rise: bool, file: Path = FLOOR) -> int:
     low = [f"{name}: {reached[name]:.2f} %, the floor is {least:.2f} %" for name, least in floor.items() if reached[name] < least]
     print(*low, sep="\n", end="\n" if low else "")
     if rise:
-        file.write_text(json.dumps({name: max(floor.get(name, 0.0), share) for name, share in reached.items()}, indent=1) + "\n", encoding="utf-8")
+        file.write_text(
+            json.dumps({name: max(floor.get(name, 0.0), share) for name, share in reached.items()}, indent=1) + "\n", encoding="utf-8"
+        )
     return 1 if low else 0
 
 

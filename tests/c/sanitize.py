@@ -17,7 +17,10 @@ import coverage
 
 FLAGS = "-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all"
 # Python frees nothing at its end; wrong alignment and the like end the process with a trace of where it was.
-OPTIONS = {"ASAN_OPTIONS": "detect_leaks=0:abort_on_error=1:allocator_may_return_null=1", "UBSAN_OPTIONS": "print_stacktrace=1:abort_on_error=1"}
+OPTIONS = {
+    "ASAN_OPTIONS": "detect_leaks=0:abort_on_error=1:allocator_may_return_null=1",
+    "UBSAN_OPTIONS": "print_stacktrace=1:abort_on_error=1",
+}
 # Tests whose point is a process that is killed or a figure that sanitizers move.
 LEFT_OUT = ("tests/test_repair.py",)
 

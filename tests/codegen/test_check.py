@@ -101,7 +101,7 @@ def test_one_fault_hides_no_other_of_its_message(tmp_path: Path) -> None:
         ('bid_qty   = "d.bid[1]"\n', "\n"),
         ('{ "t" = "ms" }', '"t"'),
         ('ask_price = "20.52"', 'ask_price = "20.53"'),
-        ('ask_qty = ', 'ask_quantity = '),
+        ("ask_qty = ", "ask_quantity = "),
     )
     assert [line.split(": ", 1)[1] for line in found] == [
         'message "bbo": bid_qty is needed; if the venue does not give it, write bid_qty = "="',

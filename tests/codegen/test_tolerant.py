@@ -457,8 +457,22 @@ def test_members_given_twice(spot: Pair) -> None:
 
 def test_long_texts(spot: Pair) -> None:
     for n in (10, 18, 19, 20, 64, 400, 4000):
-        for text in ("1" * n, "0." + "0" * n, "1" + "0" * n, "1." + "0" * n, "1." + "0" * n + "1", "\\u0031" * n, "é" * n, "-" * n, "1e" + "0" * n + "1"):
-            for frame in (FRAMES[0].replace("10.50", text), FRAMES[2].replace("u-77", text), FRAMES[4].replace("agg.1.2.F", f"agg.{text}.F")):
+        for text in (
+            "1" * n,
+            "0." + "0" * n,
+            "1" + "0" * n,
+            "1." + "0" * n,
+            "1." + "0" * n + "1",
+            "\\u0031" * n,
+            "é" * n,
+            "-" * n,
+            "1e" + "0" * n + "1",
+        ):
+            for frame in (
+                FRAMES[0].replace("10.50", text),
+                FRAMES[2].replace("u-77", text),
+                FRAMES[4].replace("agg.1.2.F", f"agg.{text}.F"),
+            ):
                 spot.agree(frame.encode())
 
 
@@ -486,7 +500,9 @@ def test_the_same_input_gives_the_same_text(tmp_path: Path) -> None:
 
 
 def test_unbuilt_parts_are_named_with_their_line(tmp_path: Path) -> None:
-    text = PROBE + """
+    text = (
+        PROBE
+        + """
 [[message]]
 record = "instrument"
 url = "https://api.example/v1"
@@ -502,6 +518,7 @@ snapshot = { k = { full = true, diff = false } }
 bid_price = ["b[*][0]?", "c[*][0]"]
 side = "x"
 """
+    )
     found = unbuilt.unbuilt(load(tmp_path, text, "probe"))
     first = PROBE.count("\n") + 2
     assert [(one.line - first, one.message) for one in found] == [

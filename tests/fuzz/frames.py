@@ -25,8 +25,14 @@ def streams() -> list[bytes]:
     out += [frame(TEXT, b"a", rsv=rsv) for rsv in (1, 2, 4)] + [frame(opcode, b"a") for opcode in (3, 7, 11, 15)]
     out += [frame(TEXT, b"a", mask=True), frame(PING, b"x" * 126), frame(PING, fin=False), frame(0, b"a"), frame(0, b"a", fin=False)]
     out += [frame(TEXT, b"a", form=126), frame(TEXT, b"a", form=127), b"\x82\x7f\xff" + bytes(7), b"\x82\x7f" + struct.pack(">Q", 1 << 40)]
-    out += [frame(CLOSE), frame(CLOSE, b"\x03"), *(frame(CLOSE, struct.pack(">H", code)) for code in (999, 1000, 1005, 1011, 1015, 2999, 4999))]
-    out += [frame(CLOSE, b"\x03\xe8" + reason) for reason in (b"bye", kosme, b"\xff", b"\xe2\x82")] + [frame(CLOSE, b"\x03\xe8") + frame(TEXT, b"late")]
+    out += [
+        frame(CLOSE),
+        frame(CLOSE, b"\x03"),
+        *(frame(CLOSE, struct.pack(">H", code)) for code in (999, 1000, 1005, 1011, 1015, 2999, 4999)),
+    ]
+    out += [frame(CLOSE, b"\x03\xe8" + reason) for reason in (b"bye", kosme, b"\xff", b"\xe2\x82")] + [
+        frame(CLOSE, b"\x03\xe8") + frame(TEXT, b"late")
+    ]
     for text in (kosme, b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"\xc0\x80", b"\xe2\x82", "😀".encode(), b"a" * 70 + b"\xff"):
         out.append(frame(TEXT, text))
         out.append(frame(TEXT, text[:2], fin=False) + frame(PING, b"between") + frame(0, text[2:]))

@@ -35,7 +35,13 @@ CORPUS = HERE / "corpus"
 FOUND = ROOT / "fuzz-found"
 STRICT = ("-std=c11", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror")
 # The fast tier's readers are functions here: the targets compile in seconds and find the same.
-CHECKED = ("-O1", "-g", "-fsanitize=fuzzer,address,undefined", "-fno-sanitize-recover=all", "-DK4_FAST_INLINE=static __attribute__((unused))")
+CHECKED = (
+    "-O1",
+    "-g",
+    "-fsanitize=fuzzer,address,undefined",
+    "-fno-sanitize-recover=all",
+    "-DK4_FAST_INLINE=static __attribute__((unused))",
+)
 CORE = ("k4_json", "k4_text", "k4_number", "k4_xxh64", "k4_parse")
 LONGEST = {"ws": 4096}
 LONGEST_TEXT = 2048
@@ -132,7 +138,9 @@ def why_not() -> str | None:
         return "not run: fuzzing, clang is not installed (Debian packages clang, libclang-rt-14-dev)"
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "empty.c"
-        source.write_text("int LLVMFuzzerTestOneInput(const char *d, unsigned long n); int LLVMFuzzerTestOneInput(const char *d, unsigned long n) { return d == 0 && n; }\n")
+        source.write_text(
+            "int LLVMFuzzerTestOneInput(const char *d, unsigned long n); int LLVMFuzzerTestOneInput(const char *d, unsigned long n) { return d == 0 && n; }\n"
+        )
         command = ["clang", "-fsanitize=fuzzer,address,undefined", str(source), "-o", f"{folder}/empty"]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     return None if done.returncode == 0 else "not run: fuzzing, clang has no libFuzzer here (Debian package libclang-rt-14-dev)"
@@ -153,7 +161,9 @@ def compile_target(target: Target, folder: Path) -> Path:
             (made / name).write_text(text, encoding="utf-8")
         name = generate.identifier(spec.name)
         symbol = f"{name}_{generate.identifier(target.product)}"
-        (made / "fuzz.c").write_text(render("fuzz.c.j2", source=target.spec.name, exchange=spec.name, product=target.product, symbol=symbol), encoding="utf-8")
+        (made / "fuzz.c").write_text(
+            render("fuzz.c.j2", source=target.spec.name, exchange=spec.name, product=target.product, symbol=symbol), encoding="utf-8"
+        )
         sources = [made / "fuzz.c", made / f"k4_{name}.c", made / f"k4_{name}_fast.c", *(csrc / f"{one}.c" for one in CORE)]
     program = made / "target"
     command = ["clang", *STRICT, *CHECKED, f"-I{made}", f"-I{csrc}", f"-I{HERE}", *map(str, sources), "-o", str(program)]
