@@ -61,7 +61,8 @@ def archive(setting: Setting, sources: list[Path], include: list[str], folder: P
 
 
 def main(arguments: list[str]) -> int:
-    settings, names = SETTINGS, arguments
+    settings: tuple[Setting, ...] = SETTINGS
+    names = arguments
     if arguments[:1] == ["--setting"]:
         settings = tuple(setting for setting in SETTINGS if setting.name == arguments[1])
         names = arguments[2:]
