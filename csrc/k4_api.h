@@ -54,6 +54,8 @@ typedef struct {
 
 k4_feed *k4_feed_open(void);
 void k4_feed_close(k4_feed *feed); /* marks segments closed, releases locks */
+/* Closes a feed that never began: the segments that opening it made are taken away, older ones stay. */
+void k4_feed_discard(k4_feed *feed);
 /* Creates or takes over segment `name` for record number `record`. 0 = ok; else a k4_status, with a sentence in `error`
  * that says what, where and what to do. */
 int k4_feed_segment(k4_feed *feed, int record, const char *name, const k4_segment_options *options, char *error, size_t error_size);
