@@ -19,6 +19,7 @@ import sys
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from k4._codegen import build, generate, places
 
@@ -144,15 +145,14 @@ def collect(data: Path) -> dict[str, Covered]:
     return dict(sorted(found.items()))
 
 
-def _gcov(notes: list[Path], out: Path) -> list[dict[str, list[dict[str, object]]]]:
+def _gcov(notes: list[Path], out: Path) -> list[dict[str, Any]]:
     out.mkdir()
     command = ["gcov", "--json-format", "--branch-probabilities", "--hash-filenames", *map(str, notes)]
     subprocess.run(command, cwd=out, check=True, capture_output=True, timeout=300)
     return [json.loads(gzip.decompress(file.read_bytes())) for file in sorted(out.glob("*.json.gz"))]
 
 
-def _take(covered: Covered, lines: object) -> None:
-    assert isinstance(lines, list)
+def _take(covered: Covered, lines: list[dict[str, Any]]) -> None:
     for line in lines:
         taken = [branch["count"] for branch in line["branches"] if not branch["throw"]]
         covered.add(line.get("function_name", ""), line["line_number"], line["count"], taken)

@@ -13,7 +13,11 @@ import sys
 import tempfile
 from pathlib import Path
 
-import coverage
+ROOT = Path(__file__).resolve().parent.parent.parent
+if __name__ == "__main__":  # run by its path: what it imports stands beside its folder
+    sys.path.insert(0, str(ROOT))
+
+from tests.c import coverage  # noqa: E402
 
 FLAGS = "-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all"
 # Python frees nothing at its end; wrong alignment and the like end the process with a trace of where it was.
