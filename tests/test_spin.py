@@ -34,7 +34,9 @@ def check(folder: Path, *defines: str) -> tuple[str, int]:
     s.need("spin")
     shutil.copy(MODEL, folder)
     subprocess.run(["spin", *defines, "-a", MODEL.name], cwd=folder, check=True, capture_output=True, timeout=60)
-    subprocess.run(["gcc", "-O2", "-w", "-DSAFETY", "-DCOLLAPSE", "-o", "pan", "pan.c"], cwd=folder, check=True, capture_output=True, timeout=60)
+    subprocess.run(
+        ["gcc", "-O2", "-w", "-DSAFETY", "-DCOLLAPSE", "-o", "pan", "pan.c"], cwd=folder, check=True, capture_output=True, timeout=60
+    )
     done = subprocess.run(["./pan", "-m1000000"], cwd=folder, check=True, capture_output=True, text=True, timeout=300)
     states = re.search(r"(\d+) states, stored", done.stdout)
     assert states is not None, done.stdout

@@ -45,7 +45,9 @@ AGAIN = "    k4_fence_acquire();\n    *before = __atomic_load_n(words, __ATOMIC_
 FIRST, LOOSE = "    if (sequence != 2 * n + 2)\n", "    if (sequence == 0 || (sequence & 1) != 0)\n"
 EXACT = "    return *before == 2 * n + 2;\n"
 REPAIR_HEAD = "        segment->head = n + 1;\n        __atomic_store_n(&segment->header->head, n + 1, __ATOMIC_RELEASE);\n"
-REPAIR_LATEST = "            k4_segment_put(segment->latest + (size_t)instrument * segment->stride, n, slot[1], slot + 1, segment->words);\n"
+REPAIR_LATEST = (
+    "            k4_segment_put(segment->latest + (size_t)instrument * segment->stride, n, slot[1], slot + 1, segment->words);\n"
+)
 WAKE_FENCE = "    k4_fence_full();\n    if (__atomic_load_n(&segment->wait->sleepers, __ATOMIC_RELAXED) != 0)\n"
 WAIT_FENCE = "        k4_fence_full();\n        if (k4_reader_ready(reader))\n"
 COUNT = "        (void)__atomic_fetch_add(&reader->wait->sleepers, 1, __ATOMIC_RELAXED);\n"
@@ -60,13 +62,31 @@ MUTANTS = (
     Mutant("no release fence behind the odd sequence", WRITER, ODD, ODD.replace("    k4_fence_release();\n", ""), "order", TORN),
     Mutant("no acquire fence before the second look", READER, AGAIN, AGAIN.replace("    k4_fence_acquire();\n", ""), "order", TORN),
     Mutant("even sequence stored relaxed", WRITER, "2 * n + 2, __ATOMIC_RELEASE", "2 * n + 2, __ATOMIC_RELAXED", "order", TORN),
-    Mutant("first look relaxed", READER, "__atomic_load_n(words, __ATOMIC_ACQUIRE)", "__atomic_load_n(words, __ATOMIC_RELAXED)", "order", TORN),
+    Mutant(
+        "first look relaxed", READER, "__atomic_load_n(words, __ATOMIC_ACQUIRE)", "__atomic_load_n(words, __ATOMIC_RELAXED)", "order", TORN
+    ),
     Mutant("head stored relaxed", WRITER, HEAD, HEAD.replace("RELEASE", "RELAXED"), "head", "head is"),
-    Mutant("head loaded relaxed", READER, "&reader->header->head, __ATOMIC_ACQUIRE", "&reader->header->head, __ATOMIC_RELAXED", "snapshot", BACK),
+    Mutant(
+        "head loaded relaxed",
+        READER,
+        "&reader->header->head, __ATOMIC_ACQUIRE",
+        "&reader->header->head, __ATOMIC_RELAXED",
+        "snapshot",
+        BACK,
+    ),
     Mutant("no full fence in wake", WRITER, WAKE_FENCE, WAKE_FENCE.replace("    k4_fence_full();\n", ""), "wake", ASLEEP),
     Mutant("no full fence in wait", READER, WAIT_FENCE, WAIT_FENCE.replace("        k4_fence_full();\n", ""), "wake", ASLEEP),
-    Mutant("release instead of full fence in wake", WRITER, WAKE_FENCE, WAKE_FENCE.replace("k4_fence_full", "k4_fence_release"), "wake", ASLEEP),
-    Mutant("closed stored relaxed", SEGMENT, "&header->closed, how, __ATOMIC_RELEASE", "&header->closed, how, __ATOMIC_RELAXED", "close", "the end was said"),
+    Mutant(
+        "release instead of full fence in wake", WRITER, WAKE_FENCE, WAKE_FENCE.replace("k4_fence_full", "k4_fence_release"), "wake", ASLEEP
+    ),
+    Mutant(
+        "closed stored relaxed",
+        SEGMENT,
+        "&header->closed, how, __ATOMIC_RELEASE",
+        "&header->closed, how, __ATOMIC_RELAXED",
+        "close",
+        "the end was said",
+    ),
     Mutant("closed loaded relaxed", READER, CLOSED, CLOSED.replace("ACQUIRE", "RELAXED"), "close", "the end was said"),
     # order of steps
     Mutant("no odd sequence", WRITER, ODD, "    k4_fence_release();\n", "order", TORN),
@@ -74,7 +94,14 @@ MUTANTS = (
     Mutant("head before the slots", WRITER, PUT_RING, HEAD.replace("    return n;\n", "") + PUT_RING, "snapshot", ""),
     Mutant("sleeper not counted", READER, COUNT, "", "wake", ASLEEP),
     Mutant("sleeper does not look again", READER, LOOK, "        pause", "wake", ASLEEP),
-    Mutant("wake word read late", READER, WORD + "&\n" + LOOK, "    uint32_t wake = 0;\n&\n" + LOOK.replace("        pause", WORD.replace("uint32_t wake =", "wake =") + "        pause"), "wake", ASLEEP),
+    Mutant(
+        "wake word read late",
+        READER,
+        WORD + "&\n" + LOOK,
+        "    uint32_t wake = 0;\n&\n" + LOOK.replace("        pause", WORD.replace("uint32_t wake =", "wake =") + "        pause"),
+        "wake",
+        ASLEEP,
+    ),
     Mutant("wake word left as it is when the count is taken", SEGMENT, BUMP, "    (void)syscall", "wake-again", ASLEEP),
     # the exact-sequence rule
     Mutant("any even pair is taken", READER, FIRST + "&\n" + EXACT, LOOSE + "&\n" + "    return *before == sequence;\n", "order", ""),
@@ -89,7 +116,14 @@ MUTANTS = (
     Mutant("lost one too many", READER, "*last = oldest - 1;", "*last = oldest;", "order", ""),
     Mutant("lost one too few", READER, "*last = oldest - 1;", "*last = oldest - 2;", "order", ""),
     Mutant("goes on one too early", READER, "reader->next = oldest;", "reader->next = oldest - 1;", "order", ""),
-    Mutant("gives up one that is held", READER, "head + 1 > reader->slots ? head + 1 - reader->slots : 0", "head + 2 > reader->slots ? head + 2 - reader->slots : 0", "order", "which the ring still holds"),
+    Mutant(
+        "gives up one that is held",
+        READER,
+        "head + 1 > reader->slots ? head + 1 - reader->slots : 0",
+        "head + 2 > reader->slots ? head + 2 - reader->slots : 0",
+        "order",
+        "which the ring still holds",
+    ),
 )
 
 

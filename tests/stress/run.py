@@ -88,7 +88,9 @@ def main() -> int:
             print(results[-1].line, flush=True)
     good = all(result.ok for result in results)
     wrong = sum(result.wrong for result in results)
-    print(f"{'ok' if good else 'FAILED'}: {sum(result.read for result in results)} reads, {sum(result.lost for result in results)} lost, {wrong} wrong")
+    print(
+        f"{'ok' if good else 'FAILED'}: {sum(result.read for result in results)} reads, {sum(result.lost for result in results)} lost, {wrong} wrong"
+    )
     return 0 if good else 1
 
 
