@@ -6,7 +6,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/ready
 
-.PHONY: demo test lint ctest fuzz fuzz-corpus mutants bench instructions wheel clean check-tools
+.PHONY: demo test lint ctest fuzz fuzz-corpus mutants bench stress instructions wheel clean check-tools
 
 demo: $(READY)
 	$(BIN)/k4 codegen
@@ -44,6 +44,11 @@ bench: $(READY)
 # Instructions per message against bench/instructions.json; what costs over 3 % more fails.
 instructions: $(READY)
 	$(BIN)/python bench/instructions.py
+
+# A reader in a process of its own against a writer at full speed, READS in all.
+READS ?= 100000000
+stress: $(READY)
+	$(BIN)/python -m tests.stress.run --reads $(READS)
 
 wheel: $(READY)
 	$(BIN)/python -m build --wheel --no-isolation

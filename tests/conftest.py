@@ -33,6 +33,8 @@ def pytest_report_header() -> list[str]:
         lines.append("not run: tests with clang, it is not installed (Debian package clang)")
     if shutil.which("flatc") is None:
         lines.append("not run: comparison with flatc, it is not installed (Debian package flatbuffers-compiler)")
+    if shutil.which("spin") is None:
+        lines.append("not run: the model of the ring, Spin is not installed (Debian package spin)")
     return lines
 
 
