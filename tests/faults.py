@@ -449,7 +449,7 @@ STREAMS = (
 )  # fmt: skip
 
 STORM = Fault(
-    "reconnect storm", "a virtual clock; every dial is accepted, gives one record, and is closed: 8 connections of one host, one hour",
+    "reconnect storm", "a virtual clock; every dial is accepted, gives one record, and is closed (or refused): one connection, and forty of one host, for an hour",
     "full jitter up to 30 s; never more than 70 % of the venue's dials in any window; backoff starts over only after 60 s of good data", None,
 )  # fmt: skip
 
