@@ -69,6 +69,7 @@ class Feed:
         stopper = asyncio.create_task(stop.wait())
         try:
             done, _ = await asyncio.wait([*tasks, ticker, stopper], return_when=asyncio.FIRST_COMPLETED)
+            self.watch.end(self._clock.read()[1])
             for connection in self.connections:
                 connection.stop()
             for task in done:

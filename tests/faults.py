@@ -443,13 +443,13 @@ STREAMS = (
     Fault("largest messages", "four messages of exactly the cap", STAYS, _largest),
     Fault("many answers", "1 500 answers nobody asked for, at once", STAYS + "; they are read in slices of 1 ms", _answers(1500), stall_ms=10.0),
     Fault("flood of answers", "200 000 answers nobody asked for", "closed with 1008 once 2 048 wait to be read; redialled", _answers(200_000),
-          "the peer floods with messages that are no market data", 1008, stall_ms=10.0),
+          "the peer floods with messages that are no market data", 1008, stall_ms=20.0),
     Fault("endless answer", "an answer as long as a message may be", STAYS + "; it is named and not read", _long_answer),
     Fault("flood of unknown messages", "20 000 messages of a kind no spec knows", STAYS + "; the first is shown", _many_messages_no_one_knows),
 )  # fmt: skip
 
 STORM = Fault(
-    "reconnect storm", "a virtual clock; every dial is accepted, gives one record, and is closed: 8 connections of one host, one hour",
+    "reconnect storm", "a virtual clock; every dial is accepted, gives one record, and is closed (or refused): one connection, and forty of one host, for an hour",
     "full jitter up to 30 s; never more than 70 % of the venue's dials in any window; backoff starts over only after 60 s of good data", None,
 )  # fmt: skip
 
