@@ -6,7 +6,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/ready
 
-.PHONY: demo test lint ctest bench instructions wheel clean check-tools
+.PHONY: demo test lint ctest fuzz fuzz-corpus mutants bench instructions wheel clean check-tools
 
 demo: $(READY)
 	$(BIN)/k4 codegen
@@ -15,6 +15,20 @@ demo: $(READY)
 test: $(READY) lint ctest instructions
 	$(BIN)/k4 codegen
 	$(BIN)/python -m pytest
+	$(BIN)/python -m tests.fuzz.fuzz run --seconds 30
+
+# Looks for inputs that break framing or decoding, SECONDS in all; what it finds is kept in fuzz-found.
+SECONDS ?= 300
+fuzz: $(READY)
+	$(BIN)/python -m tests.fuzz.fuzz run --seconds $(SECONDS)
+
+# Writes the kept inputs of tests/fuzz/corpus anew.
+fuzz-corpus: $(READY)
+	$(BIN)/python -m tests.fuzz.fuzz corpus --seconds $(SECONDS)
+
+# Takes one guard away at a time and expects the test named for it to fail; half an hour.
+mutants: $(READY)
+	$(BIN)/python -m tests.mutants
 
 lint: $(READY)
 	$(BIN)/ruff check

@@ -207,6 +207,7 @@ static int settle(struct k4_segment *segment, const struct k4_shmfile_paths *pat
     }
     status = build(segment, paths, record, slots, symbols, wall_ns, &map, error, size);
     if (status == 0) {
+        segment->made = old.header == NULL && foreign < 0;
         point_into(segment, map);
         if (segment->taken_over) {
             k4_takeover_carry(&old, segment);
@@ -293,11 +294,15 @@ int k4_segment_open(struct k4_segment *segment, const char *name, int record, co
         segment->lock_fd = -1;
         return -status;
     }
+    segment->made_wait = new_wait;
+    segment->made_lock = new_lock;
     segment->header->writer_start = k4_shm_process_start(getpid());
     __atomic_store_n(&segment->header->writer_pid, (int64_t)getpid(), __ATOMIC_RELAXED);
     if (wall_ns != 0)
         __atomic_store_n(&segment->header->heartbeat_ns, wall_ns, __ATOMIC_RELAXED);
     __atomic_store_n(&segment->header->closed, (uint32_t)K4_SHM_OPEN, __ATOMIC_RELEASE);
+    if (segment->taken_over)
+        k4_segment_wake(segment); /* a killed writer may have published and not come to waking */
     return K4_OK;
 }
 
@@ -313,6 +318,22 @@ void k4_segment_close(struct k4_segment *segment)
     (void)close(segment->lock_fd);
     memset(segment, 0, sizeof *segment);
     segment->lock_fd = -1;
+}
+
+void k4_segment_discard(struct k4_segment *segment)
+{
+    struct k4_shmfile_paths paths;
+    char ignored[8];
+    if (segment->header == NULL)
+        return;
+    if (segment->made && k4_shmfile_paths(&paths, segment->dir, segment->name, ignored, sizeof ignored) == 0) {
+        (void)unlink(paths.segment);
+        if (segment->made_wait)
+            (void)unlink(paths.wait);
+        if (segment->made_lock)
+            (void)unlink(paths.lock); /* still held: who waits for it finds that it is gone and makes a new one */
+    }
+    k4_segment_close(segment);
 }
 
 /* ---------------------------------------------------------------- symbols and sources */
@@ -469,7 +490,9 @@ uint64_t k4_segment_publish_restart(struct k4_segment *segment, uint32_t instrum
 
 void k4_segment_wake_sleepers(struct k4_segment *segment)
 {
-    /* The whole count is taken: sleepers that were killed or timed out are forgotten with it. */
+    /* The whole count is taken: sleepers that were killed or timed out are forgotten with it. Who was counted and has not gone to sleep
+     * yet is in no count from now on: the new wake word keeps it from sleeping, as it took the old one before it was counted. */
     (void)__atomic_exchange_n(&segment->wait->sleepers, 0, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&segment->header->wake, segment->header->wake + 1, __ATOMIC_RELAXED);
     (void)syscall(SYS_futex, &segment->header->wake, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
 }

@@ -88,7 +88,7 @@ struct k4_shm_header {
     uint64_t head; /* sequence of the next record; all below it have been published */
     uint64_t pad2[7];
 
-    uint32_t wake; /* futex; bumped once per batch of records */
+    uint32_t wake; /* futex; bumped whenever sleepers are woken */
     uint32_t pad3[15];
 
     char name[64];   /* the segment's */

@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import ssl
 import time
+from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,6 +34,12 @@ PROVEN_S = 5.0
 RESERVE = 2
 # The part of the venue's dials per address that this process uses.
 DIAL_SHARE = 0.7
+# Messages that are no market data are read in Python, slowly: a slice at a time, so that data is never kept waiting; a message or a
+# backlog beyond any venue's need is not read at all.
+READ_SLICE_NS = 1_000_000
+READ_BYTES = 32 * 1024
+BACKLOG_MESSAGES = 2048
+BACKLOG_BYTES = 256 * 1024
 _SECOND_NS = 1_000_000_000
 _REFUSALS = ("", "malformed", "depth", "utf8", "missing", "duplicate", "type", "range", "unmapped", "symbol")
 
@@ -75,6 +82,8 @@ class _Life:
     messages_ns: int = 0  # when that count last grew
     pong: bytes | None = None  # the newest ping that could not be answered yet
     first_messages: int = 0  # the counter when the link came up
+    backlog: deque[Event] = field(default_factory=deque)  # messages that are no market data, to be read
+    backlog_bytes: int = 0
 
 
 class Connection:
@@ -352,11 +361,43 @@ class Connection:
         elif event.kind == lib.K4_EVENT_REFUSED:
             self._refused(event)
         elif event.kind == lib.K4_EVENT_MESSAGE:
+            self._note(life, event)
+
+    def _note(self, life: _Life, event: Event) -> None:
+        """Puts a message that is no market data where it is read in its turn."""
+        if event.message < 0:  # known already that no message of the spec takes it
+            self._log.warning("the spec has no message for a frame", frame=_sample(event.data))
+            return
+        if len(event.data) > READ_BYTES:
+            self._log.warning("a message that is no market data is too long to be read", frame=_sample(event.data))
+            return
+        if len(life.backlog) == BACKLOG_MESSAGES or life.backlog_bytes + len(event.data) > BACKLOG_BYTES:
+            life.link.drop("the peer floods with messages that are no market data", 1008)
+            life.backlog.clear()
+            return
+        if not life.backlog:
+            asyncio.get_running_loop().call_soon(self._read, life)
+        life.backlog.append(event)
+        life.backlog_bytes += len(event.data)
+
+    def _read(self, life: _Life) -> None:
+        """Reads of the backlog what a slice of time allows, and comes back for the rest."""
+        until = time.monotonic_ns() + READ_SLICE_NS
+        while life.backlog and life.link.state is not State.LOST:
+            event = life.backlog[0]
             readings = self._venue.read(event.data)
             for reading in readings:
                 self._said(life, reading)
             if not readings:
                 self._log.warning("the spec has no message for a frame", frame=_sample(event.data))
+            # Taken out last: while anything is in it, this is scheduled.
+            life.backlog.popleft()
+            life.backlog_bytes -= len(event.data)
+            if life.backlog and time.monotonic_ns() >= until:
+                asyncio.get_running_loop().call_soon(self._read, life)
+                return
+        life.backlog.clear()
+        life.backlog_bytes = 0
 
     def _refused(self, event: Event) -> None:
         kind = self._venue.messages[event.message].record if event.message >= 0 else None

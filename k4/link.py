@@ -329,7 +329,9 @@ async def dial(link: Link, url: str, tls: ssl.SSLContext, resolver: Resolver, *,
     except OSError as error:
         link.drop("dial failed")
         _forget(link)
-        raise LinkError(f"{where} ({address}): {os.strerror(error.errno) if error.errno else error}") from error
+        # A connection that ends within TLS's handshake raises without number or text.
+        why = os.strerror(error.errno) if error.errno else str(error) or "the peer closed the connection during the TLS handshake"
+        raise LinkError(f"{where} ({address}): {why}") from error
     except LinkError as error:
         raise LinkError(f"{where}: {error}") from error
 

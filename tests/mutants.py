@@ -1,0 +1,158 @@
+"""Is each guard guarded? Takes one away at a time, in a copy of the sources, and expects the named test to fail.
+
+A row is a change of text that must fit exactly once, the test that has to notice, and what it must say, so that a test that fails for
+another reason (or does not compile) does not count. Every named test is first run on an unchanged copy, where it must pass. `make mutants` runs all,
+`mutants.py NAME...` those whose names contain a word. Not part of `make test`: a mutant takes as long as its test, and a build.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+FOLDERS = ("codegen", "config", "csrc", "docs", "examples", "k4", "schema", "templates", "tests")
+LIMIT_S = 600
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """`old` becomes `new` in `file`. `test`: a pytest node, `ctest NAME` for a program of tests/c, or `fuzz NAME`. `says`: a regular expression."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+    test: str
+    says: str = r"^FAILED tests/|^ERROR tests/.*Assert"
+
+
+WS = "csrc/k4_ws.c"
+USUAL = "csrc/k4_ws.h"
+FRAMING = "tests/test_framing.py::"
+FAST = "tests/codegen/test_fast.py::"
+FAULT = "tests/test_faults.py::test_fault"
+PROPERTIES = "tests/test_arbiter_properties.py::"
+
+MUTANTS = (
+    # Framing: what a length may be, and how much of a frame there is.
+    Mutant("frame length without its cap", WS, "if ((p[0] & 0x08) == 0 && len > ws->message_cap - ws->joined)", "if ((p[0] & 0x08) == 0 && len >> 40 != 0)",
+           FRAMING + "test_memory_of_endless_fragments_is_bounded"),
+    Mutant("cap forgets what is joined", WS, "len > ws->message_cap - ws->joined", "len > ws->message_cap", FRAMING + "test_memory_of_endless_fragments_is_bounded"),
+    Mutant("usual frame not looked at for its end", USUAL, "if (have - head < len || len > ws->message_cap)", "if (len > ws->message_cap)", FRAMING + "test_case"),
+    Mutant("frame taken before it is whole", WS, "    if (have < ws->need)\n", "    if (have + 1 < ws->need)\n", FRAMING + "test_any_reads_give_the_same_messages"),
+    Mutant("long length form for a short one", WS, "if (bytes == 2 ? len < 126 : (len < 65536 || len >> 63 != 0))", "if (bytes == 8 && len >> 63 != 0)", FRAMING + "test_case"),
+    Mutant("usual frame in a long form", USUAL, "        if (len < 126)\n            return false;\n", "", FRAMING + "test_case"),
+    # Framing: what the first two bytes may say.
+    Mutant("reserved bits not looked at", WS, "    if (first & 0x70)\n        return K4_WS_RESERVED_BITS;\n", "", FRAMING + "test_case"),
+    Mutant("one reserved bit not looked at", WS, "first & 0x70", "first & 0x60", FRAMING + "test_case"),
+    Mutant("reserved opcodes taken", WS, "(opcode > OP_BINARY && opcode < OP_CLOSE) || opcode > OP_PONG", "opcode > OP_PONG", FRAMING + "test_case"),
+    Mutant("masked frames taken", WS, "    if (second & 0x80)\n        return K4_WS_MASKED;\n", "    second &= 0x7f;\n", FRAMING + "test_case"),
+    Mutant("long control frames taken", WS, "second > K4_WS_CONTROL_MAX ?", "second > 127 ?", FRAMING + "test_case"),
+    Mutant("fragmented control frames taken", WS, "        if ((first & 0x80) == 0)\n            return K4_WS_CONTROL_FRAGMENT;\n", "", FRAMING + "test_case"),
+    Mutant("orphan continuations taken", WS, "return ws->opcode == 0 ? K4_WS_ORPHAN : K4_WS_FINE;", "return K4_WS_FINE;", FRAMING + "test_case"),
+    Mutant("surrogates are UTF-8", WS, "        if (lead == 0xed)\n            *high = 0x9f;\n", "", FRAMING + "test_utf8_agrees_with_pythons_decoder"),
+    Mutant("a fragmented text may end inside a character", WS, "bad || (last && ws->checked != ws->joined)", "bad", FRAMING + "test_case"),
+    Mutant("data after close is taken", WS, "    ws->closed = 1;\n    return K4_WS_CLOSE;", "    return K4_WS_CLOSE;", FRAMING + "test_case"),
+    # Fast tier: every comparison with the text's end.
+    Mutant("fast: one record, end not compared", "templates/fast_steps.j2", "    if (p != end || !{{ node.put }}(v, &scratch->items[0]))", "    if (!{{ node.put }}(v, &scratch->items[0]))",
+           FAST + "test_a_text_cut_anywhere_is_declined_whatever_stands_behind_it"),
+    Mutant("fast: many records, end not compared", "templates/fast_steps.j2", "    if (p != end || scratch->count == 0)", "    if (scratch->count == 0)",
+           FAST + "test_a_text_cut_anywhere_is_declined_whatever_stands_behind_it"),
+    Mutant("fast: more behind the end", "templates/fast_steps.j2", "    if (p != end || !{{ node.put }}(v, &scratch->items[0]))", "    if (p > end || !{{ node.put }}(v, &scratch->items[0]))",
+           FAST + "test_a_text_with_more_behind_it_is_declined"),
+    Mutant("fast: a given symbol is read past", "templates/fast.c.j2", "    if (scratch->symbol != NULL)\n        return false;", "    if (scratch->symbol == (const uint8_t *)text)\n        return false;",
+           "fuzz quick_perp", "does not hold: with a given symbol the fast tier declines"),
+    # The fuzz targets find by themselves what the tests above were written for.
+    Mutant("fuzz: usual frame not looked at for its end", USUAL, "if (have - head < len || len > ws->message_cap)", "if (len > ws->message_cap)",
+           "fuzz ws", "does not hold: any reads give|ERROR: AddressSanitizer"),
+    Mutant("fuzz: fast tier, end not compared", "templates/fast_steps.j2", "    if (p != end || !{{ node.put }}(v, &scratch->items[0]))", "    if (!{{ node.put }}(v, &scratch->items[0]))",
+           "fuzz quick_perp", "does not hold: as many items|does not hold: record"),
+    # Connections.
+    Mutant("the peer's close is not answered", "k4/link.py", "self.drop(reason, None if ours else answer)", "self.drop(reason, None)", FAULT + "[data-after-close]"),
+    Mutant("a failure is not told the peer", "k4/link.py", 'self.drop(f"the peer broke the protocol: {text}", code)', 'self.drop(f"the peer broke the protocol: {text}")', FAULT + "[RSV1]"),
+    Mutant("response head without a limit", "k4/link.py", "            if self._head_len == len(self._head):", "            if self._head_len == 1 << 30:", FAULT + "[endless-headers]"),
+    Mutant("a silent link is kept", "k4/connection.py", "if life.probe_ns and now_ns - life.probe_ns >= PROBE_DEAD_NS:", "if life.probe_ns and now_ns < life.probe_ns:", FAULT + "[silent-link]"),
+    Mutant("every ping of a read is kept", "csrc/k4_conn.c", "    k4_event *event = newest_event(conn, kind, 0);", "    k4_event *event = push_event(conn);", FAULT + "[ping-flood,-no-limit]"),
+    Mutant("a backlog without bounds", "k4/connection.py", "BACKLOG_MESSAGES = 2048\nBACKLOG_BYTES = 256 * 1024", "BACKLOG_MESSAGES = 1 << 40\nBACKLOG_BYTES = 1 << 40", FAULT + "[flood-of-answers]"),
+    Mutant("a success ends the backoff", "k4/backoff.py", "if good_for >= self._good:", "if good_for >= 0:", "tests/test_storm.py::test_one_connection_is_patient_and_never_in_step"),
+    Mutant("backoff without jitter", "k4/backoff.py", "wait = self._rng.uniform(0.0, self.ceiling)", "wait = self.ceiling", "tests/test_storm.py::test_one_connection_is_patient_and_never_in_step"),
+    Mutant("dials not counted", "k4/connection.py", "        self._shared.dials.spend(now + wait)\n", "", "tests/test_storm.py::test_many_connections_stay_inside_the_hosts_limit"),
+    # Arbitration: each update once.
+    Mutant("window: under the floor is new", "csrc/k4_idset.c", "    if (id <= set->floor)\n        return K4_IDSET_UNDER;\n", "", PROPERTIES + "test_events_agree_with_a_plain_set"),
+)  # fmt: skip
+
+
+def copy(folder: Path) -> Path:
+    """The sources, as they are now."""
+    folder.mkdir()
+    for name in FOLDERS:
+        shutil.copytree(ROOT / name, folder / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "Makefile", "README.md", "CHANGELOG.md"):
+        shutil.copy(ROOT / name, folder / name)
+    return folder
+
+
+def run(folder: Path, test: str) -> tuple[int, str]:
+    """Exit code and output of one test over the copy."""
+    if test.startswith("ctest "):
+        command = [sys.executable, "tests/c/run.py", *test.split()[1:]]
+    elif test.startswith("fuzz "):
+        command = [sys.executable, "-m", "tests.fuzz.fuzz", "run", "--seconds", "4", *test.split()[1:]]
+    else:
+        command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", test]
+    environment = {**os.environ, "PYTHONPATH": str(folder), "XDG_CACHE_HOME": str(folder / "cache"), "HYPOTHESIS_STORAGE_DIRECTORY": str(folder / "examples.db")}
+    (folder / "cache").mkdir(exist_ok=True)
+    try:
+        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, errors="replace", check=False, timeout=LIMIT_S)
+    except subprocess.TimeoutExpired:
+        return -1, f"no end after {LIMIT_S} s"
+    return done.returncode, done.stdout + done.stderr
+
+
+def judge(mutant: Mutant, folder: Path) -> str | None:
+    """None where the mutant is caught, else why that does not count."""
+    place = copy(folder)
+    file = place / mutant.file
+    text = file.read_text(encoding="utf-8")
+    if text.count(mutant.old) != 1:
+        return f"its text is there {text.count(mutant.old)} times in {mutant.file}: bring the row up to date"
+    file.write_text(text.replace(mutant.old, mutant.new), encoding="utf-8")
+    code, said = run(place, mutant.test)
+    shutil.rmtree(place)
+    if code == 0:
+        return f"lives: {mutant.test} passes"
+    if code != 1 or not re.search(mutant.says, said, re.MULTILINE):
+        return f"{mutant.test} ends with {code}, but not by what it should say:\n{said[-1500:]}"
+    return None
+
+
+def main(words: list[str]) -> int:
+    wanted = [mutant for mutant in MUTANTS if not words or any(word in mutant.name for word in words)]
+    if not wanted:
+        raise SystemExit("no mutant of that name")
+    failures = 0
+    with tempfile.TemporaryDirectory(prefix="k4-mutants-") as made, concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        whole = copy(Path(made) / "unchanged")
+        for test in dict.fromkeys(mutant.test for mutant in wanted):
+            code, said = run(whole, test)
+            if code != 0:
+                raise SystemExit(f"{test} fails without any mutant:\n{said[-3000:]}")
+        jobs = [pool.submit(judge, mutant, Path(made) / f"m{n}") for n, mutant in enumerate(wanted)]
+        for mutant, job in zip(wanted, jobs, strict=True):
+            why = job.result()
+            failures += why is not None
+            print(f"{'caught' if why is None else 'NOT CAUGHT'}: {mutant.name} ({mutant.test}){'' if why is None else ': ' + why}", flush=True)
+    print(f"{len(wanted) - failures} of {len(wanted)} mutants caught")
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

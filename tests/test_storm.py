@@ -1,0 +1,195 @@
+"""The reconnect storm of `tests.faults`: a venue that accepts and closes, over hours of a virtual clock.
+
+What must hold: waits are jittered over their whole range and bounded, the dials of all connections to a host stay inside the venue's
+limit, and only a minute of good data makes a connection forget that it had failed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import ssl
+from bisect import bisect_left
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+import structlog
+
+from k4 import session
+from k4.backoff import LAST_S, Budget
+from k4.clock import Clock
+from k4.connection import DIAL_SHARE, Connection, Core, Shared
+from k4.link import Link, LinkError, Resolver, State
+from k4.native import Native
+from k4.venue import Venue
+from tests import virtual
+from tests.faults import record
+
+HOUR = 3600.0
+WINDOW_S, DIALS = 300.0, 300
+
+
+class Storm:
+    """Connections of one group to one host, all on a virtual clock. `dials`: when each was made, of whom."""
+
+    def __init__(self, native: Native, loop: virtual.Loop, count: int, serve: Callable[[Link], None], budget: Budget) -> None:
+        lib, ffi = native.lib, native.ffi
+        self.loop = loop
+        self.native = native
+        self.dials: list[tuple[float, str]] = []
+        self.feed = lib.k4_feed_open()
+        sizes = {"ring_slots": 1024, "symbol_capacity": 16, "window_ids": 64, "mode": 0o600, "lock_memory": 0}
+        error = ffi.new("char[256]")
+        number = native.records.record("bbo").number  # type: ignore[union-attr]
+        assert lib.k4_feed_segment(self.feed, number, b"storm_bbo", ffi.new("k4_segment_options *", sizes), error, 256) == 0
+        product = lib.k4_product_find(b"binance", b"spot")
+        assert lib.k4_feed_symbol(self.feed, product, number, b"FOOBAR", 6) == 0
+        venue = Venue(native.exchanges["binance"], "spot", native.records)
+        (plan,) = session.plans(venue.product, session.streams(venue.messages, ["bbo"], ("FOOBAR",)))
+        clock = Clock(loop.clock().time_ns, loop.ns)
+        shared = Shared(ssl.create_default_context(), Resolver(), budget, structlog.get_logger(), clock)
+        core = Core(lib, ffi, self.feed, product)
+        self.connections = [Connection(core, venue, plan, shared, name=f"c#{n}", index=n, of=count) for n in range(count)]
+        self._serve = serve
+
+    def served(self, link: Link) -> None:
+        """One dial."""
+        owner = next(c.name for c in self.connections if any(life.link is link for life in c._lives))
+        self.dials.append((self.loop.time(), owner))
+        self._serve(link)
+
+    async def run(self, seconds: float) -> None:
+        tasks = [asyncio.create_task(connection.run()) for connection in self.connections]
+        until = self.loop.time() + seconds
+        while self.loop.time() < until:
+            await asyncio.sleep(1.0)
+            for connection in self.connections:
+                connection.tick(self.loop.ns())
+        for connection in self.connections:
+            connection.stop()
+        await asyncio.gather(*tasks)
+
+    def close(self) -> None:
+        for connection in self.connections:
+            connection.close()
+        self.native.lib.k4_feed_close(self.feed)
+
+
+def storm(
+    native: Native, folder: Path, patch: pytest.MonkeyPatch, serve: Callable[[virtual.Loop], Callable[[Link], None]], *, count: int, budget: Budget, seconds: float
+) -> tuple[Storm, list[Any]]:
+    """Runs it; gives also what was logged."""
+    loop = virtual.Loop()
+    native.lib.k4_shm_dir_set(str(folder).encode())
+    made: Storm | None = None
+
+    async def main() -> Storm:
+        nonlocal made
+        made = Storm(native, loop, count, serve(loop), budget)
+        patch.setattr("k4.connection.dial", virtual.dialler(made.served))
+        patch.setattr("k4.connection.time", loop.clock())
+        patch.setattr("k4.link.time", loop.clock())
+        await made.run(seconds)
+        return made
+
+    try:
+        with structlog.testing.capture_logs() as lines, asyncio.Runner(loop_factory=lambda: loop) as runner:
+            runner.run(main())
+    finally:
+        if made is not None:
+            made.close()
+        native.lib.k4_shm_dir_set(b"")
+    assert made is not None
+    return made, list(lines)
+
+
+@pytest.fixture(autouse=True)
+def seeded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same jitter in every run."""
+    generator = random.Random(7)
+    monkeypatch.setattr("k4.backoff.random.Random", lambda: generator)
+
+
+def accepts_then_closes(loop: virtual.Loop) -> Callable[[Link], None]:
+    def serve(link: Link) -> None:
+        virtual.accept(link, record(int(loop.time())))
+        loop.call_later(0.05, virtual.hang_up, link)
+
+    return serve
+
+
+def refuses(loop: virtual.Loop) -> Callable[[Link], None]:
+    def serve(link: Link) -> None:
+        raise LinkError(f"refused at {loop.time()}")
+
+    return serve
+
+
+def waits(times: list[float]) -> list[float]:
+    return [b - a for a, b in pairwise(times)]
+
+
+@pytest.mark.parametrize("serve", [accepts_then_closes, refuses])
+def test_one_connection_is_patient_and_never_in_step(
+    serve: Callable[[virtual.Loop], Callable[[Link], None]], native: Native, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An hour of it: the first tries come quickly, then one in 15 s on average, anywhere between at once and half a minute."""
+    made, lines = storm(native, tmp_path, monkeypatch, serve, count=1, budget=Budget([]), seconds=HOUR)
+    times = [at for at, _ in made.dials]
+    assert 200 < len(times) < 300
+    between = waits(times)
+    assert sum(between[:4]) < 0.25 + 0.5 + 1 + 2 + 0.3
+    late = between[10:]
+    assert max(late) < LAST_S + 0.2
+    assert max(late) > 0.9 * LAST_S
+    assert min(late) < 0.1 * LAST_S
+    assert 0.4 * LAST_S < sum(late) / len(late) < 0.6 * LAST_S
+    assert len([line for line in lines if line["log_level"] == "warning"]) == len(times), "each is named once"
+
+
+def test_many_connections_stay_inside_the_hosts_limit(native: Native, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forty connections want to dial far more often than the venue allows: 70 % of its 300 in any five minutes, not one more."""
+    budget = Budget(((DIALS, WINDOW_S),), DIAL_SHARE)
+    made, _ = storm(native, tmp_path, monkeypatch, accepts_then_closes, count=40, budget=budget, seconds=HOUR)
+    times = [at for at, _ in made.dials]
+    most = max(n + 1 - bisect_left(times, at - WINDOW_S + 1e-6) for n, at in enumerate(times))
+    assert most == int(DIALS * DIAL_SHARE)
+    per_connection = [sum(owner == name for _, owner in made.dials) for name in {owner for _, owner in made.dials}]
+    assert len(per_connection) == 40
+    assert min(per_connection) > 20, "nobody is starved"
+
+
+@pytest.mark.parametrize(("good_s", "forgets"), [(50.0, False), (70.0, True)])
+def test_only_a_minute_of_good_data_is_a_new_beginning(
+    good_s: float, forgets: bool, native: Native, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Links that give data for a while and end: dialled at once after a good minute, with growing patience after less."""
+
+    def lives_for_a_while(loop: virtual.Loop) -> Callable[[Link], None]:
+        def tell(link: Link, left: float) -> None:
+            if link.state is State.LOST:
+                return
+            if left <= 0:
+                virtual.hang_up(link)
+                return
+            virtual.give(link, record(int(loop.time() * 10)))
+            loop.call_later(0.4, tell, link, left - 0.4)
+
+        def serve(link: Link) -> None:
+            virtual.accept(link)
+            tell(link, good_s)
+
+        return serve
+
+    made, lines = storm(native, tmp_path, monkeypatch, lives_for_a_while, count=1, budget=Budget([]), seconds=HOUR)
+    assert {line["reason"] for line in lines if line["event"] == "link lost"} == {"the peer closed the connection"}
+    pauses = [wait - good_s for wait in waits([at for at, _ in made.dials])]
+    assert len(pauses) > 30
+    assert min(pauses) > -0.1
+    if forgets:
+        assert max(pauses) < 0.25 + 0.5
+    else:
+        assert max(pauses[10:]) > 20
