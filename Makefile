@@ -6,7 +6,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/ready
 
-.PHONY: demo test lint ctest fuzz fuzz-corpus mutants bench stress instructions wheel clean check-tools
+.PHONY: demo test lint ctest fuzz fuzz-corpus mutants bench stress coverage sanitize analyze instructions wheel clean check-tools
 
 demo: $(READY)
 	$(BIN)/k4 codegen
@@ -50,6 +50,14 @@ instructions: $(READY)
 READS ?= 100000000
 stress: $(READY)
 	$(BIN)/python -m tests.stress.run --reads $(READS)
+
+# Lines and branches of C that the tests reach; pytest's tests of C under sanitizers; gcc's analyzer. Minutes each.
+coverage: $(READY)
+	$(BIN)/python tests/c/coverage.py
+sanitize: $(READY)
+	$(BIN)/python tests/c/sanitize.py
+analyze: $(READY)
+	$(BIN)/python tests/c/analyze.py
 
 wheel: $(READY)
 	$(BIN)/python -m build --wheel --no-isolation
