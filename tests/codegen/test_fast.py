@@ -327,6 +327,40 @@ def test_doubt_leaves_a_message_to_the_tolerant_tier(
     assert _left_out(_DOUBT.format(match=match, price=price, wire=wire) + extra, tmp_path) == ([] if reason is None else [reason])
 
 
+_TWO = """name = "two"
+[product.all]
+url  = "wss://two.example/x"
+vars = {{ tail = "{tail_all}" }}
+[product.some]
+url  = "wss://two.example/x"
+vars = {{ tail = "{tail_some}" }}
+[session]
+ping = {{}}
+[[message]]
+record  = "trade"
+match   = {{ e = "t", s = "*$tail" }}
+order   = "window"
+fields  = {{ symbol = "s", trade_id = "i", price = "p", qty = "q", buyer_is_maker = "m" }}
+example = [{{ wire = '{wire}', expect = [{{ symbol = "{symbol}", trade_id = 1, price = "2", qty = "3", buyer_is_maker = true }}] }}]
+"""
+
+
+@pytest.mark.parametrize(("tails", "product"), [(("", "-X"), "some"), (("-X", ""), "all")])
+def test_an_example_of_another_product_is_matched_by_ones_own_patterns(tails: tuple[str, str], product: str, tmp_path: Path) -> None:
+    """One product takes any symbol, the other those with an ending; the example is of the first."""
+    symbol = "FOO" + tails[0]
+    path = tmp_path / "two.toml"
+    wire = _PLAIN.replace('"X"', f'"{symbol}"')
+    path.write_text(_TWO.format(tail_all=tails[0], tail_some=tails[1], wire=wire, symbol=symbol))
+    for name in ("all", "some"):
+        folder = tmp_path / name
+        folder.mkdir()
+        tier = Fast(folder, path, name)
+        found = tier([_PLAIN.replace('"X"', f'"{text}"').encode() for text in ("FOO-X", "FOO", "-Y", "F-XO")])
+        taken = [items is not None for items in found]
+        assert taken == ([True, False, False, False] if name == product else [True] * 4)
+
+
 # --------------------------------------------------------------------------- the text
 
 
