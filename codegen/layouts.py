@@ -10,6 +10,7 @@ other message of the product may take such a frame. What is beyond it gets no la
 - `[key=text]`, `.$name` and `[-*]` in paths; an index inside an array whose length varies; `[*]` more than once;
 - the words `iso abs negative nonzero e-4`; maps of numbers; constants other than true, false and enum words;
 - patterns with more than one capture or `*`; captures that fill other fields than `symbol`;
+- values behind the elements that give the records, other than times and ids;
 - repeated or escaped keys in the example, arrays whose elements differ in their keys, or are empty in every example.
 
 May import `bind`, `ir`, `layoutmatch`, `puts`, `refjson`, `refmatch`.
@@ -272,7 +273,8 @@ class _Reader:
                 raise BeyondError(f'message "{message.record}" of line {message.line} may take such a frame too')
         if any(place not in self.seen_values() for place in self.reads.kinds):
             raise BeyondError("a value stands outside the layout")
-        return Layout(index, self.record.word, _joined(self.tokens), self.reads.puts)
+        tokens = _joined(self.tokens)
+        return Layout(index, self.record.word, tokens, tuple(_timed(put, _behind(tokens)) for put in self.reads.puts))
 
     def seen_values(self) -> set[Path]:
         """The places of all values, those inside loops included."""
@@ -397,6 +399,22 @@ def _follow(node: Node, place: Path, steps: tuple[ir.Step, ...]) -> tuple[Path, 
         else:
             raise BeyondError("a path with [key=text], .$name, or [*] where it cannot stand")
     return place, found
+
+
+def _behind(tokens: tuple[Token, ...]) -> frozenset[Path]:
+    """The places of values that stand behind elements which give a record each: those are put before the values are read."""
+    loop = next((i for i, token in enumerate(tokens) if isinstance(token, Loop) and token.most == 0), len(tokens))
+    return frozenset(_places(tokens[loop + 1 :]))
+
+
+def _timed(put: Put, behind: frozenset[Path]) -> Put:
+    """The put, told whether its value comes late. What decides about a record as a whole cannot."""
+    path = put.capture.path if put.capture is not None else put.path
+    if path not in behind and put.last not in behind:
+        return put
+    if put.how not in ("time", "integer"):
+        raise BeyondError(f"{put.member}: a value behind the elements that give the records")
+    return replace(put, late=True)
 
 
 def _places(tokens: Iterable[Token]) -> Iterable[Path]:
