@@ -26,20 +26,6 @@ def load(path: Path, records: ir.Records) -> ir.Exchange:
     return exchange
 
 
-def load_dir(folder: Path, records: ir.Records) -> tuple[ir.Exchange, ...]:
-    """All `*.toml` of a folder, by name. Raises FindingsError with what is wrong in any of them."""
-    exchanges: list[ir.Exchange] = []
-    findings: list[Finding] = []
-    for path in sorted(folder.glob("*.toml")):
-        exchange, wrong = read(path, records)
-        findings += wrong
-        if exchange is not None:
-            exchanges.append(exchange)
-    if findings:
-        raise FindingsError(findings)
-    return tuple(exchanges)
-
-
 def read(path: Path, records: ir.Records) -> tuple[ir.Exchange | None, tuple[Finding, ...]]:
     """The exchange as far as it could be read, and everything that is wrong with it, in file order.
 

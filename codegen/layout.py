@@ -166,17 +166,6 @@ def layout_hash(record: ir.RecordType) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
 
 
-def differing(ours: str, theirs: str) -> tuple[str, ...]:
-    """What two `fields_text` lines disagree about, one sentence per field, ours first."""
-    mine, other = (dict(part.split(":", 1) for part in text.split()) for text in (ours, theirs))
-    out = []
-    for name in [*mine, *(n for n in other if n not in mine)]:
-        a, b = mine.get(name), other.get(name)
-        if a != b:
-            out.append(f"{name}: {a or 'not there'} here, {b or 'not there'} there")
-    return tuple(out)
-
-
 NUMPY_SCALAR = {
     "bool": "?", "byte": "i1", "ubyte": "u1", "short": "<i2", "ushort": "<u2", "int": "<i4", "uint": "<u4", "long": "<i8", "ulong": "<u8",
 }  # fmt: skip

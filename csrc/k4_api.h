@@ -19,7 +19,6 @@ const char *k4_build_digest(void); /* digest of every generator input, hex */
 const k4_product *k4_product_find(const char *exchange, const char *product); /* NULL: not built */
 int k4_product_message_count(const k4_product *product);
 const char *k4_product_message_kind(const k4_product *product, int message);
-int k4_product_message_line(const k4_product *product, int message);
 
 /* ---------------------------------------------------------------- offline decoding */
 typedef struct {
@@ -55,6 +54,8 @@ typedef struct {
 
 k4_feed *k4_feed_open(void);
 void k4_feed_close(k4_feed *feed); /* marks segments closed, releases locks */
+/* Closes a feed that never began: the segments that opening it made are taken away, older ones stay. */
+void k4_feed_discard(k4_feed *feed);
 /* Creates or takes over segment `name` for record number `record`. 0 = ok; else a k4_status, with a sentence in `error`
  * that says what, where and what to do. */
 int k4_feed_segment(k4_feed *feed, int record, const char *name, const k4_segment_options *options, char *error, size_t error_size);
@@ -159,8 +160,6 @@ int k4_view_source(const k4_view *view, uint32_t source, k4_source_info *out);
 /* The ring's memory, for zero-copy views: base of slot 0's record, stride in bytes between records. */
 const uint8_t *k4_view_ring(const k4_view *view, uint32_t *stride, uint32_t *slots);
 
-/* Does a living writer hold the segment's lock: 1 yes, 0 no, -1 no such lock file. */
-int k4_segment_locked(const char *name);
 const char *k4_status_text(int status);
 /* Directory of the segments: what was set ("": nothing), else $K4_SHM_DIR, else /dev/shm. */
 void k4_shm_dir_set(const char *dir);

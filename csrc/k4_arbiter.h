@@ -49,7 +49,6 @@ enum k4_cause {
     K4_CAUSE_UNDER,     /* event under the floor: too old to tell */
     K4_CAUSE_STANDBY,   /* another connection leads */
     K4_CAUSE_UNSET,     /* the instrument has no rule */
-    K4_CAUSES,
 };
 
 struct k4_verdict {

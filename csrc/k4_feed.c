@@ -76,7 +76,7 @@ k4_feed *k4_feed_open(void)
     return calloc(1, sizeof(k4_feed));
 }
 
-void k4_feed_close(k4_feed *feed)
+static void end_feed(k4_feed *feed, void (*end_segment)(struct k4_segment *))
 {
     if (feed == NULL)
         return;
@@ -87,9 +87,19 @@ void k4_feed_close(k4_feed *feed)
         if (!lane->open)
             continue;
         k4_arbiter_fini(&lane->arbiter);
-        k4_segment_close(&lane->segment);
+        end_segment(&lane->segment);
     }
     free(feed);
+}
+
+void k4_feed_close(k4_feed *feed)
+{
+    end_feed(feed, k4_segment_close);
+}
+
+void k4_feed_discard(k4_feed *feed)
+{
+    end_feed(feed, k4_segment_discard);
 }
 
 struct seeding {
@@ -132,7 +142,7 @@ int k4_feed_segment(k4_feed *feed, int record, const char *name, const k4_segmen
     if (k4_arbiter_init(&lane->arbiter, lane->segment.header->symbol_capacity, options->window_ids, is_event(record)) != 0) {
         snprintf(error, error_size, "segment %s: no memory for the ids of %u symbols; lower symbol_capacity or the window", name,
                  lane->segment.header->symbol_capacity);
-        k4_segment_close(&lane->segment);
+        k4_segment_discard(&lane->segment);
         return K4_NO_MEMORY;
     }
     if (lane->segment.taken_over)

@@ -201,9 +201,7 @@ static void recall(struct stack *stack, const uint8_t *from, const uint8_t *to)
 static const uint8_t *deep(struct k4_json *json, const uint8_t *p)
 {
     const uint8_t *start = p;
-    struct stack stack;
-    stack.level = 0;
-    stack.held = 0;
+    struct stack stack = {.level = 0}; /* and all bits: push writes into bytes that it did not fill */
     for (;;) {
         bool more = true;
         if (p >= json->end)

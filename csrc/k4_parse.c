@@ -128,25 +128,21 @@ static enum k4_status_of_place wrong(struct k4_get *get, uint32_t refusal, uint3
     return K4_WRONG;
 }
 
-/* The nodes from below the root down to `node`, in `way`; their number. */
+/* The nodes from below the root down to `node` stand at the end of `way`; returns the first one's place. */
 static unsigned way_to(const struct k4_walk *walk, unsigned node, uint8_t way[K4_TREE_MAX])
 {
-    unsigned count = 0;
-    for (unsigned n = node; n != 0; n = walk->nodes[n].parent)
-        count++;
-    unsigned i = count;
-    for (unsigned n = node; n != 0; n = walk->nodes[n].parent)
-        way[--i] = (uint8_t)n;
-    return count;
+    unsigned first = K4_TREE_MAX;
+    for (unsigned n = node; n != 0 && first > 0; n = walk->nodes[n].parent)
+        way[--first] = (uint8_t)n;
+    return first;
 }
 
 enum k4_status_of_place k4_place_slow(const struct k4_frame *frame, const struct k4_walk *walk, unsigned node, struct k4_get *get)
 {
     uint8_t way[K4_TREE_MAX];
-    unsigned count = way_to(walk, node, way);
     unsigned at = 0;
     get->offset = walk->trail;
-    for (unsigned i = 0; i < count; i++) {
+    for (unsigned i = way_to(walk, node, way); i < K4_TREE_MAX; i++) {
         uint8_t type = walk->types[at] & K4_TYPE_MASK;
         unsigned child = way[i];
         if (type <= K4_EMPTY)
@@ -226,8 +222,7 @@ uint32_t k4_twice_hop(struct k4_frame *frame, const struct k4_walk *walk, unsign
     if (status != K4_FOUND)
         return status == K4_WRONG && get.refusal == K4_REFUSED_DUPLICATE ? get.offset : first;
     struct k4_walk inner = walk_element(frame, hop, p, 0, &room);
-    unsigned count = way_to(&inner, hop->leaf, way);
-    for (unsigned i = 0; i < count; i++) {
+    for (unsigned i = way_to(&inner, hop->leaf, way); i < K4_TREE_MAX; i++) {
         if ((inner.types[way[i]] & K4_TWICE) != 0 && inner.marks[way[i]].second < first)
             first = inner.marks[way[i]].second;
     }

@@ -21,8 +21,3 @@ const char *k4_product_message_kind(const k4_product *product, int message)
 {
     return message >= 0 && message < product->message_count ? product->messages[message].kind : NULL;
 }
-
-int k4_product_message_line(const k4_product *product, int message)
-{
-    return message >= 0 && message < product->message_count ? product->messages[message].line : 0;
-}

@@ -207,6 +207,7 @@ static int settle(struct k4_segment *segment, const struct k4_shmfile_paths *pat
     }
     status = build(segment, paths, record, slots, symbols, wall_ns, &map, error, size);
     if (status == 0) {
+        segment->made = old.header == NULL && foreign < 0;
         point_into(segment, map);
         if (segment->taken_over) {
             k4_takeover_carry(&old, segment);
@@ -293,6 +294,8 @@ int k4_segment_open(struct k4_segment *segment, const char *name, int record, co
         segment->lock_fd = -1;
         return -status;
     }
+    segment->made_wait = new_wait;
+    segment->made_lock = new_lock;
     segment->header->writer_start = k4_shm_process_start(getpid());
     __atomic_store_n(&segment->header->writer_pid, (int64_t)getpid(), __ATOMIC_RELAXED);
     if (wall_ns != 0)
@@ -315,6 +318,22 @@ void k4_segment_close(struct k4_segment *segment)
     (void)close(segment->lock_fd);
     memset(segment, 0, sizeof *segment);
     segment->lock_fd = -1;
+}
+
+void k4_segment_discard(struct k4_segment *segment)
+{
+    struct k4_shmfile_paths paths;
+    char ignored[8];
+    if (segment->header == NULL)
+        return;
+    if (segment->made && k4_shmfile_paths(&paths, segment->dir, segment->name, ignored, sizeof ignored) == 0) {
+        (void)unlink(paths.segment);
+        if (segment->made_wait)
+            (void)unlink(paths.wait);
+        if (segment->made_lock)
+            (void)unlink(paths.lock); /* still held: who waits for it finds that it is gone and makes a new one */
+    }
+    k4_segment_close(segment);
 }
 
 /* ---------------------------------------------------------------- symbols and sources */

@@ -40,6 +40,7 @@ struct k4_segment {
     struct k4_symtab symtab;
     /* what the rest needs */
     size_t size;
+    bool made, made_wait, made_lock; /* these files are not older than this opening */
     bool taken_over; /* the ring holds records of an earlier writer: seed the dedup memory (k4_segment_seed) */
     bool lock_memory;
     int lock_fd;
@@ -59,6 +60,8 @@ __attribute__((warn_unused_result)) int k4_segment_open(struct k4_segment *segme
                                                         const k4_segment_options *options, int64_t wall_ns, char *error, size_t error_size);
 /* Marks the segment closed, wakes its readers, lets go of the lock. The files stay: a later writer takes them over. */
 void k4_segment_close(struct k4_segment *segment);
+/* As k4_segment_close, and takes away the files that opening it made: for a writer that never began. */
+void k4_segment_discard(struct k4_segment *segment);
 
 /* A number for (exchange, product), to be used with k4_segment_find and k4_segment_symbol: >= 0, or -(k4_status). */
 int k4_segment_product(struct k4_segment *segment, const char *exchange, const char *product);

@@ -44,20 +44,6 @@ const char *k4_status_text(int status)
     return (size_t)status < sizeof text / sizeof *text ? text[status] : "unknown status";
 }
 
-int k4_segment_locked(const char *name)
-{
-    char path[640], ignored[8];
-    struct stat about;
-    if (!k4_shm_name_ok(name) || snprintf(path, sizeof path, "%s/k4.%s.lock", k4_shm_dir(), name) >= (int)sizeof path)
-        return -1;
-    int fd = k4_shm_open_file(path, O_RDONLY, &about, ignored, sizeof ignored);
-    if (fd < 0)
-        return -1;
-    int locked = k4_shm_locked(fd);
-    (void)close(fd);
-    return locked;
-}
-
 /* ---------------------------------------------------------------- a view */
 
 k4_view *k4_view_open(const char *name, char *error, size_t error_size)

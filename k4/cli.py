@@ -113,7 +113,7 @@ def sim(
     replay: Annotated[Path | None, typer.Option("--replay", metavar="JSONL", help="Serve these recorded frames.")] = None,
     speed: Annotated[str, typer.Option("--speed", metavar="X|max", help="Replay X times as fast as recorded, or without waiting.")] = "1",
     delay: Annotated[str, typer.Option("--delay", metavar="MS,...", help="Delay in ms of the 1st, 2nd, ... redundant connection.")] = "0",
-    rate: Annotated[float, typer.Option("--rate", metavar="N", min=0.0, help="Synthetic updates per second and stream.")] = 50.0,
+    rate: Annotated[float, typer.Option("--rate", metavar="N", min=0.0, help="Market updates per second, over all symbols.")] = 50.0,
     seed: Annotated[int, typer.Option("--seed", metavar="N", help="The same seed gives the same market.")] = 1,
     seconds: Seconds = None,
     spec: SpecDirs = None,

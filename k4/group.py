@@ -34,7 +34,7 @@ FILE_MODE = 0o600
 
 
 class Feed:
-    """Opens everything a group needs; raises K4Error that says what could not be had, with nothing left open.
+    """Opens everything a group needs; raises K4Error that says what could not be had, with nothing left open or newly made.
 
     `sim`: HOST:PORT of a simulator that stands for every endpoint. `ca_files`: trusted besides the system's CAs.
     """
@@ -56,7 +56,7 @@ class Feed:
             for entry in group.connections:
                 self._entry(entry)
         except BaseException:
-            self.close()
+            self._discard()
             raise
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -69,6 +69,7 @@ class Feed:
         stopper = asyncio.create_task(stop.wait())
         try:
             done, _ = await asyncio.wait([*tasks, ticker, stopper], return_when=asyncio.FIRST_COMPLETED)
+            self.watch.end(self._clock.read()[1])
             for connection in self.connections:
                 connection.stop()
             for task in done:
@@ -87,6 +88,12 @@ class Feed:
         if self._feed is not None:
             self._native.lib.k4_feed_close(self._feed)
             self._feed = None
+
+    def _discard(self) -> None:
+        """Closes what never began: segments that were made for it are taken away again."""
+        feed, self._feed = self._feed, None
+        self.close()
+        self._native.lib.k4_feed_discard(feed)
 
     def log_counters(self, event: str) -> None:
         """One line for the group, one per connection."""

@@ -20,6 +20,8 @@ from .worker import REFUSED, Job
 
 # After SIGTERM a worker has so long to drain, then it is killed.
 DRAIN_S = 5.0
+# The time given to a run begins after so long even if a worker has not begun.
+START_S = 30.0
 WORKER = (sys.executable, "-m", "k4.worker")
 
 
@@ -34,6 +36,7 @@ class Supervisor:
         self._command = tuple(command)
         self._backoff_s = backoff_s
         self._stop = asyncio.Event()
+        self._begun = {job.group: asyncio.Event() for job in jobs}
         self._failed = False
 
     async def run(self, seconds: float | None = None) -> int:
@@ -41,7 +44,7 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._asked, number)
-        timer = None if seconds is None else loop.call_later(seconds, self._stop.set)
+        timer = None if seconds is None else asyncio.create_task(self._end_after(seconds))
         try:
             await asyncio.gather(*(self._keep(job) for job in self._jobs))
         finally:
@@ -65,13 +68,12 @@ class Supervisor:
         while not self._stop.is_set():
             began = time.monotonic()
             code = await self._once(job)
-            if self._stop.is_set():
-                break
             up_s = time.monotonic() - began
             if code == REFUSED and first:
                 # The worker has said why.
                 self._failed = True
                 self._stop.set()
+            if self._stop.is_set():
                 break
             first = False
             backoff.ended(up_s)
@@ -83,8 +85,11 @@ class Supervisor:
     async def _once(self, job: Job) -> int:
         """Starts a worker and waits for its end, which is brought about when the run is to stop. Returns its code, < 0: a signal."""
         # Its own process group: a terminal's Ctrl-C reaches the supervisor alone, which then ends the workers in order.
-        process = await asyncio.create_subprocess_exec(*self._command, stdin=asyncio.subprocess.PIPE, process_group=0)
+        pipe = asyncio.subprocess.PIPE
+        process = await asyncio.create_subprocess_exec(*self._command, stdin=pipe, stdout=pipe, process_group=0)
         assert process.stdin is not None
+        assert process.stdout is not None
+        heard = asyncio.create_task(self._hear(job, process.stdout))
         with contextlib.suppress(ConnectionError):
             process.stdin.write(job.to_json().encode() + b"\n")
             await process.stdin.drain()
@@ -95,7 +100,21 @@ class Supervisor:
         if not ended.done():
             await self._end(job, process, ended)
         process.stdin.close()
+        await heard
         return await ended
+
+    async def _hear(self, job: Job, stdout: asyncio.StreamReader) -> None:
+        """Whatever a worker says first, or its end, means that it has begun."""
+        while await stdout.read(4096):
+            self._begun[job.group].set()
+        self._begun[job.group].set()
+
+    async def _end_after(self, seconds: float) -> None:
+        """The time of a run counts from when all its workers have begun: what a busy machine takes to start them is not part of it."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.gather(*(begun.wait() for begun in self._begun.values())), START_S)
+        await asyncio.sleep(seconds)
+        self._stop.set()
 
     async def _end(self, job: Job, process: asyncio.subprocess.Process, ended: asyncio.Task[int]) -> None:
         with contextlib.suppress(ProcessLookupError):

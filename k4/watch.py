@@ -16,6 +16,8 @@ from .log import Logger
 LIVE, STALE = 0, 1
 # A stream without any record for so long after its subscription is named in the log.
 SILENT_S = 30.0
+# At the end of a short run, they are named after so long.
+SILENT_AT_END_S = 5.0
 # So many streams are looked at in one tick, to keep the thread free for the feed.
 SLICE = 256
 _SILENT_NS = int(SILENT_S * 1e9)
@@ -85,6 +87,20 @@ class Watch:
         for key in changed:
             self._health[key] = self._carriers[key].healthy_since_ns
         return changed
+
+    def end(self, now_ns: int) -> None:
+        """The run ends: names the streams that have had no data and were not named yet. Call it while the connections are up."""
+        silent: list[str] = []
+        waited_ns = 0
+        for stream in self._streams:
+            recv_ns = self._lib.k4_feed_last_recv_ns(self._feed, stream.record, stream.instrument)
+            since = min((carrier.healthy_since_ns for carrier in stream.carriers if carrier.healthy_since_ns), default=now_ns)
+            without = recv_ns == stream.recv_ns and stream.changed_ns < since
+            if without and not stream.silent and now_ns - since >= SILENT_AT_END_S * 1e9:
+                silent.append(stream.label)
+                waited_ns = max(waited_ns, now_ns - since)
+        if silent:
+            self._log.warning("no data since subscribed", streams=_names(silent), for_s=round(waited_ns / 1e9, 1))
 
     def _look(self, stream: _Stream, now_ns: int, wall_ns: int) -> None:
         recv_ns = self._lib.k4_feed_last_recv_ns(self._feed, stream.record, stream.instrument)

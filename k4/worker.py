@@ -1,7 +1,8 @@
 """One worker process: one group, one thread, nothing but feeding.
 
 Started by `k4.supervisor` as `python -m k4.worker` with its job as one line of JSON on standard input, which then stays open: its end
-means that the supervisor is gone, and the worker stops. It loads neither aiohttp nor cryptography.
+means that the supervisor is gone, and the worker stops. One line on standard output says that it has begun. It loads neither aiohttp
+nor cryptography.
 Imports `config`, `errors`, `group`, `log`, `native`.
 """
 
@@ -62,6 +63,7 @@ async def _feed(job: Job, logger: log.Logger) -> None:
             loop.add_signal_handler(number, stop.set)
         loop.add_reader(sys.stdin.fileno(), _stdin, stop)
         loop.set_exception_handler(lambda _, context: _unexpected(logger, context))
+        os.write(sys.stdout.fileno(), b"running\n")
         logger.info("started", segments=", ".join(group.segments.values()), connections=len(feed.connections), pid=os.getpid())
         # What has been made until now lives for ever; the collector need not look at it again.
         gc.collect()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,8 @@ from hypothesis import settings
 
 if TYPE_CHECKING:
     from k4.native import Native
+
+    from .segments import Writer
 
 ROOT = Path(__file__).resolve().parent.parent
 # No example is judged by its time. Where CI is set, hypothesis draws the same examples every time by itself.
@@ -61,3 +64,31 @@ def native() -> Native:
 
     build.build()
     return native.load(())
+
+
+@pytest.fixture(scope="session")
+def program(tmp_path_factory: pytest.TempPathFactory, headers: Path) -> Path:
+    """The writer of segments that is driven line by line, compiled."""
+    from .segments import compile_writer
+
+    return compile_writer(tmp_path_factory.mktemp("writer"), headers)
+
+
+@pytest.fixture
+def shm(monkeypatch: pytest.MonkeyPatch, native: Native) -> Iterator[Path]:
+    """A folder of its own for the segments of one test, read and written by everything that looks at $K4_SHM_DIR."""
+    from .segments import folder_of_segments
+
+    for folder in folder_of_segments():
+        monkeypatch.setenv("K4_SHM_DIR", str(folder))
+        yield folder
+
+
+@pytest.fixture
+def writer(shm: Path, program: Path) -> Iterator[Writer]:
+    """A writer in a process of its own, in that folder."""
+    from .segments import Writer
+
+    made = Writer(program)
+    yield made
+    made.end()

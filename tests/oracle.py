@@ -155,7 +155,9 @@ def _nanoseconds(text: str) -> int:
 
 
 def _texts(values: list[Any]) -> list[str | None]:
-    """Prices, or quantities, of one record: all with as many fraction digits as the longest of them."""
+    """Prices, or quantities, of one record: all with as many fraction digits as the longest of them, or as fit 64 bits."""
     decimals = [None if value in (None, "") else Decimal(value) for value in values]
     fraction = max((max(0, -int(one.as_tuple().exponent)) for one in decimals if one is not None), default=0)
+    while fraction > 0 and any(abs(one) * 10**fraction > 2**63 - 1 for one in decimals if one is not None):
+        fraction -= 1
     return [None if one is None else f"{one:.{fraction}f}".replace("-0", "-0" if one else "0") for one in decimals]

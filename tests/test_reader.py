@@ -5,7 +5,6 @@ from __future__ import annotations
 import struct
 import threading
 import time
-from collections.abc import Iterator
 from decimal import Decimal, localcontext
 from pathlib import Path
 
@@ -13,31 +12,11 @@ import numpy as np
 import pytest
 
 import k4
-from k4.native import Native
 from k4.reader import Lost, Reader
 from k4.segments import NoSegmentError, NoSymbolError, ReplacedError, SegmentError, WriterGoneError
 from k4.values import Record
 
 from . import segments as s
-
-
-@pytest.fixture(scope="module")
-def program(tmp_path_factory: pytest.TempPathFactory, headers: Path) -> Path:
-    return s.compile_writer(tmp_path_factory.mktemp("writer"), headers)
-
-
-@pytest.fixture
-def shm(monkeypatch: pytest.MonkeyPatch, native: Native) -> Iterator[Path]:
-    for folder in s.folder_of_segments():
-        monkeypatch.setenv("K4_SHM_DIR", str(folder))
-        yield folder
-
-
-@pytest.fixture
-def writer(shm: Path, program: Path) -> Iterator[s.Writer]:
-    made = s.Writer(program)
-    yield made
-    made.end()
 
 
 def record(item: Record | Lost | None) -> Record:

@@ -8,13 +8,9 @@ from __future__ import annotations
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
 import k4
-from k4.native import Native
 from k4.reader import Lost, Reader
 from k4.segments import WriterGoneError
 from k4.values import Record
@@ -22,18 +18,6 @@ from k4.values import Record
 from . import segments as s
 
 KILLS = 25
-
-
-@pytest.fixture(scope="module")
-def program(tmp_path_factory: pytest.TempPathFactory, headers: Path) -> Path:
-    return s.compile_writer(tmp_path_factory.mktemp("writer"), headers)
-
-
-@pytest.fixture
-def shm(monkeypatch: pytest.MonkeyPatch, native: Native) -> Iterator[Path]:
-    for folder in s.folder_of_segments():
-        monkeypatch.setenv("K4_SHM_DIR", str(folder))
-        yield folder
 
 
 class Follower(threading.Thread):

@@ -281,6 +281,32 @@ def test_a_second_writer_is_refused(stage: Stage) -> None:
     assert "writer" in refused["reason"]
 
 
+def test_a_group_that_cannot_run_leaves_nothing_behind(stage: Stage) -> None:
+    """Its first segment could be had, its second not: the first goes again. One that was there before stays."""
+
+    async def main() -> None:
+        async with market(stage) as (server, _), stage.running("run", stage.config(server.port)):
+            view = await reading(stage)
+            before = files(stage)
+            trades = {"bbo": "fresh", "trade": "binance_spot_bbo"}
+            async with stage.running("run", stage.config(server.port, records=["bbo", "trade"], shm=trades)) as second:
+                assert await asyncio.wait_for(second.wait(), 15) == 1
+            assert files(stage) == before
+            stage.native.lib.k4_view_close(view)
+        after = files(stage)
+        other = {"bbo": "binance_spot_bbo", "trade": "one"}
+        (stage.folder / "shm" / "k4.one").symlink_to("elsewhere")
+        async with stage.running("run", stage.config(1, records=["bbo", "trade"], shm=other)) as third:
+            assert await asyncio.wait_for(third.wait(), 15) == 1
+        assert files(stage) == sorted([*after, "k4.one"])
+
+    run(main())
+
+
+def files(stage: Stage) -> list[str]:
+    return sorted(file.name for file in (stage.folder / "shm").iterdir())
+
+
 def test_nobody_at_the_simulators_address(stage: Stage) -> None:
     """It is tried again and again, told each time, and stopping works all the same."""
     cache = stage.folder / "cache" / "k4" / "sim"

@@ -264,6 +264,23 @@ def test_a_stream_silent_since_its_subscription_is_named_once(lines: list[dict[s
     assert watch.states() == {"live": 2, "stale": 1, "silent": 1}
 
 
+def test_streams_still_silent_at_the_end_are_named(lines: list[dict[str, Any]]) -> None:
+    shm, carrier, down = Shm(), Carrier(SECOND), Carrier(0)
+    watch = Watch(shm, None, structlog.get_logger())
+    for n, (label, by) in enumerate([("FOOBAR bbo", carrier), ("NOPE bbo", carrier), ("DOWN bbo", down)]):
+        watch.add(1, n, label, [by], 0)
+    watch.tick(2 * SECOND, 0)
+    watch.end(5 * SECOND)
+    assert lines == [], "too early to say"
+    shm.recv[1, 0] = 1
+    watch.end(9 * SECOND)
+    assert lines == [{"event": "no data since subscribed", "streams": "NOPE bbo", "for_s": 8.0, "log_level": "warning"}]
+    for now in (31, 32):
+        watch.tick(now * SECOND, 0)
+    watch.end(33 * SECOND)
+    assert len(lines) == 2, "what was named is not named again"
+
+
 def test_a_lost_connection_makes_all_its_streams_stale_in_one_tick() -> None:
     shm, carrier = Shm(), Carrier(SECOND)
     watch = Watch(shm, None, structlog.get_logger())

@@ -17,25 +17,6 @@ from . import segments as s
 ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="not run: only root can give files away and mount")
 
 
-@pytest.fixture(scope="module")
-def program(tmp_path_factory: pytest.TempPathFactory, headers: Path) -> Path:
-    return s.compile_writer(tmp_path_factory.mktemp("writer"), headers)
-
-
-@pytest.fixture
-def shm(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    for folder in s.folder_of_segments():
-        monkeypatch.setenv("K4_SHM_DIR", str(folder))
-        yield folder
-
-
-@pytest.fixture
-def writer(shm: Path, program: Path) -> Iterator[s.Writer]:
-    made = s.Writer(program)
-    yield made
-    made.end()
-
-
 def files(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 

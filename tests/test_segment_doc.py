@@ -5,29 +5,14 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-from k4.native import Native
 
 from . import segments as s
 
 TEXT = (s.ROOT / "docs" / "shared-memory.md").read_text(encoding="utf-8")
 TYPES = {"u64": ("uint64_t", 8), "u32": ("uint32_t", 4), "i64": ("int64_t", 8)}
-
-
-@pytest.fixture(scope="module")
-def program(tmp_path_factory: pytest.TempPathFactory, headers: Path) -> Path:
-    return s.compile_writer(tmp_path_factory.mktemp("writer"), headers)
-
-
-@pytest.fixture
-def shm(monkeypatch: pytest.MonkeyPatch, native: Native) -> Iterator[Path]:
-    for folder in s.folder_of_segments():
-        monkeypatch.setenv("K4_SHM_DIR", str(folder))
-        yield folder
 
 
 @pytest.fixture

@@ -3,36 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from k4 import shm
 from k4.errors import K4Error
-from k4.native import Native
 from k4.segments import NoSegmentError
 
 from . import segments as s
 
 
-@pytest.fixture(scope="module")
-def program(tmp_path_factory: pytest.TempPathFactory, headers: Path) -> Path:
-    return s.compile_writer(tmp_path_factory.mktemp("writer"), headers)
-
-
 @pytest.fixture
-def folder(monkeypatch: pytest.MonkeyPatch, native: Native) -> Iterator[Path]:
-    for made in s.folder_of_segments():
-        monkeypatch.setenv("K4_SHM_DIR", str(made))
-        yield made
-
-
-@pytest.fixture
-def writer(folder: Path, program: Path) -> Iterator[s.Writer]:
-    made = s.Writer(program)
-    yield made
-    made.end()
+def folder(shm: Path) -> Path:
+    return shm
 
 
 def files(folder: Path) -> list[str]:

@@ -26,6 +26,7 @@ import json, os, signal, sys, time
 job = json.loads(sys.stdin.readline())
 note = lambda text: os.write(os.open(job["log_dir"], os.O_WRONLY | os.O_APPEND | os.O_CREAT), (text + "\\n").encode())
 note(f"start {os.getpid()} {job['group']}")
+print("running", flush=True)
 starts = sum(line.startswith("start") for line in open(job["log_dir"]))
 """
 OBEDIENT = (
@@ -76,6 +77,25 @@ def test_a_worker_per_group_ended_by_time(tmp_path: Path, lines: Lines) -> None:
     notes = file.read_text().splitlines()
     assert sorted(note.split()[-1] for note in notes) == ["one", "term", "term", "two"]
     assert lines == []
+
+
+def test_the_time_of_a_run_begins_with_its_workers(tmp_path: Path) -> None:
+    file = tmp_path / "notes"
+    began = time.monotonic()
+    assert supervise("import time; time.sleep(1)\n" + OBEDIENT, file, seconds=0.3) == 0
+    assert time.monotonic() - began > 1.3
+    assert file.read_text().splitlines()[-1] == "term"
+
+
+def test_a_refusal_counts_though_the_run_ends(tmp_path: Path) -> None:
+    """The worker is refused in the moment in which the time is up."""
+
+    class Both(Supervisor):
+        async def _once(self, job: Job) -> int:
+            self.stop()
+            return REFUSED
+
+    assert asyncio.run(Both([Job("g", (), "info", None, 14)], structlog.get_logger()).run()) == 1
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

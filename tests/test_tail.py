@@ -9,12 +9,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-from k4.native import Native
 
 from . import segments as s
 
@@ -25,25 +22,6 @@ EXAMPLES = {
     "g++": ("g++", "-std=c++17", "reader.cpp"),
     "clang++": ("clang++", "-std=c++17", "reader.cpp"),
 }
-
-
-@pytest.fixture(scope="module")
-def program(tmp_path_factory: pytest.TempPathFactory, headers: Path) -> Path:
-    return s.compile_writer(tmp_path_factory.mktemp("writer"), headers)
-
-
-@pytest.fixture
-def shm(monkeypatch: pytest.MonkeyPatch, native: Native) -> Iterator[Path]:
-    for folder in s.folder_of_segments():
-        monkeypatch.setenv("K4_SHM_DIR", str(folder))
-        yield folder
-
-
-@pytest.fixture
-def writer(shm: Path, program: Path) -> Iterator[s.Writer]:
-    made = s.Writer(program)
-    yield made
-    made.end()
 
 
 @pytest.fixture(scope="module")

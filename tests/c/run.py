@@ -1,7 +1,7 @@
 """Compiles every tests/c/test_*.c with the whole core and runs it: strictly, optimised, and under sanitizers.
 
 A test is a program that exits 0. It may include any header of csrc/ and the generated ones; it links only what it uses.
-Usage: run.py [NAME...], as in `run.py ws arbiter`; without names, all of them.
+Usage: run.py [--setting NAME] [NAME...], as in `run.py ws arbiter`; without names, all of them, in every setting.
 """
 
 from __future__ import annotations
@@ -60,7 +60,14 @@ def archive(setting: Setting, sources: list[Path], include: list[str], folder: P
     return library
 
 
-def main(names: list[str]) -> int:
+def main(arguments: list[str]) -> int:
+    settings: tuple[Setting, ...] = SETTINGS
+    names = arguments
+    if arguments[:1] == ["--setting"]:
+        settings = tuple(setting for setting in SETTINGS if setting.name == arguments[1])
+        names = arguments[2:]
+        if not settings:
+            raise SystemExit(f"no setting of that name; there are {', '.join(setting.name for setting in SETTINGS)}")
     tests = sorted(HERE.glob("test_*.c"))
     if names:
         tests = [test for test in tests if test.stem.removeprefix("test_") in names]
@@ -75,7 +82,7 @@ def main(names: list[str]) -> int:
             (folder / name).write_text(text, encoding="utf-8")
         include = [f"-I{folder}", f"-I{places.csrc()}"]
         sources = sorted(places.csrc().glob("*.c")) + sorted(folder.glob("*.c"))
-        for setting in SETTINGS:
+        for setting in settings:
             wanted = [test for test in tests if not setting.threads or "pthread.h" in test.read_text(encoding="utf-8")]
             if shutil.which(setting.compiler) is None:
                 print(f"not run: {setting.name}, {setting.compiler} is not installed (Debian package {setting.compiler})")

@@ -7,26 +7,10 @@
 #include "k4_segment.h"
 #include "k4_view.h"
 
+#include "check.h"
 #include "segment_dir.h"
 
 #include <sys/wait.h>
-
-static int failures;
-#define CHECK(condition)                                                          \
-    do {                                                                          \
-        if (!(condition)) {                                                       \
-            failures++;                                                           \
-            printf("%s:%d: not so: %s\n", __FILE__, __LINE__, #condition);        \
-        }                                                                         \
-    } while (0)
-#define EQUAL(a, b)                                                                                              \
-    do {                                                                                                         \
-        long long a_ = (long long)(a), b_ = (long long)(b);                                                      \
-        if (a_ != b_) {                                                                                          \
-            failures++;                                                                                          \
-            printf("%s:%d: %s is %lld, expected %s = %lld\n", __FILE__, __LINE__, #a, a_, #b, b_);               \
-        }                                                                                                        \
-    } while (0)
 
 static const char *dir;
 static char error[1024];
@@ -678,6 +662,6 @@ int main(int count, char **arguments)
     test_sources_full();
     test_wait();
     segment_dir_remove();
-    printf(failures ? "%d not as expected\n" : "ok\n", failures);
-    return failures != 0;
+    printf(check_failures ? "%d not as expected\n" : "ok\n", check_failures);
+    return check_failures != 0;
 }

@@ -10,7 +10,7 @@ import pytest
 from k4._codegen import exchange, ir
 from k4._codegen.errors import Finding, FindingsError
 
-from .specs import NOVA, RECORDS, ROOT, broken, findings, load
+from .specs import NOVA, RECORDS, broken, findings, load
 
 PERP_URL = '[product.perp]\nurl  = "wss://feed.nova.example/$path"\n'
 
@@ -77,15 +77,6 @@ def test_a_product_overrides_the_session(tmp_path: Path) -> None:
     assert perp.session.ping.every_s is None
     assert perp.session.subscribe == spot.session.subscribe
     assert spot.session.limits.streams == 100
-
-
-def test_a_folder_of_specs(tmp_path: Path) -> None:
-    assert [one.name for one in exchange.load_dir(ROOT / "schema/exchange", RECORDS)] == ["binance"]
-    (tmp_path / "b.toml").write_text("name = 1\n")
-    (tmp_path / "a.toml").write_text("name = \n")
-    with pytest.raises(FindingsError) as caught:
-        exchange.load_dir(tmp_path, RECORDS)
-    assert [(Path(finding.file).name, finding.line) for finding in caught.value.findings][:2] == [("a.toml", 1), ("b.toml", 1)]
 
 
 def test_findings_are_sorted_and_told_once() -> None:

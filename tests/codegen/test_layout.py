@@ -101,17 +101,6 @@ def test_layout_hash_covers_version_and_symbol_entry(records: ir.Records, monkey
     assert layout.layout_hash(record) == now
 
 
-def test_differing_fields_are_named(records: ir.Records) -> None:
-    ours = layout.fields_text(records.records[1])
-    theirs = ours.replace("price:long@48", "price:int@48").replace(" kind:ubyte@65", "") + " extra:long@72"
-    assert layout.differing(ours, theirs) == (
-        "price: long@48 here, int@48 there",
-        "kind: ubyte@65 here, not there there",
-        "extra: not there here, long@72 there",
-    )
-    assert layout.differing(ours, ours) == ()
-
-
 @pytest.mark.parametrize("compiler", COMPILERS, ids=lambda words: words[0])
 def test_headers_compile_strictly(compiler: list[str], headers: Path, tmp_path: Path) -> None:
     if shutil.which(compiler[0]) is None:

@@ -1,0 +1,51 @@
+"""gcc -fanalyzer over the core and the generated C: `analyze.py [FILE...]`. Any warning fails; it takes a few minutes.
+
+May import `k4._codegen`.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from k4._codegen import build, generate, places
+
+FLAGS = ("-std=c11", "-O1", "-fanalyzer", "-Wall", "-Wextra", "-Wconversion", "-Wshadow")
+SECONDS = 600  # for one file
+
+
+def analyze(source: Path, include: list[str]) -> tuple[str, str, float]:
+    """(file's name, what was found, seconds)."""
+    start = time.monotonic()
+    command = ["gcc", *FLAGS, *include, "-c", str(source), "-o", os.devnull]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=SECONDS)
+    return source.name, done.stderr, time.monotonic() - start
+
+
+def main(names: list[str]) -> int:
+    """1 if anything was found."""
+    if shutil.which("gcc") is None:
+        print("analyze: gcc is needed; apt-get install gcc", file=sys.stderr)
+        return 1
+    records, exchanges, _ = build.load()
+    with tempfile.TemporaryDirectory(prefix="k4-analyze-") as made, concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        folder = Path(made)
+        for name, text in generate.generate(records, exchanges).items():
+            (folder / name).write_text(text, encoding="utf-8")
+        include = [f"-I{folder}", f"-I{places.csrc()}"]
+        sources = [*sorted(folder.glob("*.c")), *sorted(places.csrc().glob("*.c"))]  # the long ones first
+        found = False
+        for name, text, seconds in pool.map(lambda source: analyze(source, include), [s for s in sources if not names or s.name in names]):
+            found |= bool(text)
+            print(f"{'found' if text else 'clean'}: {name}, {seconds:.0f} s" + (f"\n{text}" if text else ""), flush=True)
+    return int(found)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
