@@ -86,6 +86,7 @@ class Node:
     branches: tuple[Branch, ...] = ()
     put: str = ""
     many: bool = False  # each element of a loop gave its record already
+    late: str = ""  # fills those records with what stands behind the elements
     first: int = 0
     last: int = 0
 
@@ -202,6 +203,7 @@ class _Product:
             layout = entries[0][1]
             node.put = self._put_name(layout)
             node.many = any(isinstance(token, Loop) and token.most == 0 for token in layout.tokens)
+            node.late = f"{node.put}_late" if any(put.late for put in layout.puts) else ""
         else:
             if at.past + 1 > SLACK:
                 node.steps += (Step("end"),)

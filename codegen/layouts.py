@@ -9,7 +9,8 @@ other message of the product may take such a frame. What is beyond it gets no la
 - messages that cut several records, keep a book (`snapshot`), mix their sides (`side`), or are no market record;
 - `[key=text]`, `.$name` and `[-*]` in paths; an index inside an array whose length varies; `[*]` more than once;
 - the words `iso abs negative nonzero e-4`; maps of numbers; constants other than true, false and enum words;
-- patterns with more than one capture or a `*` inside text; captures that fill other fields than `symbol`;
+- patterns with more than one capture or `*`; captures that fill other fields than `symbol`;
+- values behind the elements that give the records, other than times and ids;
 - repeated or escaped keys in the example, arrays whose elements differ in their keys, or are empty in every example.
 
 May import `bind`, `ir`, `layoutmatch`, `puts`, `refjson`, `refmatch`.
@@ -220,14 +221,15 @@ class _Reader:
         if len(own) != len(theirs):
             raise BeyondError("products differ in their patterns")
         for i, pattern in enumerate(theirs):
-            if pattern.any:
-                self._certain(own[:i], Shape(Kind.PRESENT))
-                self.present.add(place)
-                return
-            if pattern.absent or not node.scalar or fits(pattern.parts, node.text, {}) is None:
+            if not pattern.any and (pattern.absent or not node.scalar or fits(pattern.parts, node.text, {}) is None):
                 continue
             parts = own[i].parts
-            if all(isinstance(part, ir.Lit) for part in parts):
+            if own[i].any:
+                self._certain(own[:i], Shape(Kind.PRESENT))
+                self.present.add(place)
+            elif own[i].absent or not node.scalar:
+                raise BeyondError("products differ in their patterns")
+            elif all(isinstance(part, ir.Lit) for part in parts):
                 self._fix(place, node, "".join(part.text for part in parts if isinstance(part, ir.Lit)))
                 self._certain(own[:i], Shape(Kind.FIXED, text=self.fixed[place]))
             else:
@@ -249,13 +251,14 @@ class _Reader:
     def _frame(self, place: Path, node: Node, parts: tuple[ir.Lit | ir.Ref | ir.Star, ...]) -> None:
         names = [part for part in parts if not isinstance(part, ir.Lit)]
         name = names[0]
-        if len(names) != 1 or not isinstance(name, ir.Ref) or node.kind != STRING or name.name in self.captures:
+        if len(names) != 1 or node.kind != STRING or (isinstance(name, ir.Ref) and name.name in self.captures):
             raise BeyondError("a pattern with more than one open place")
         at = parts.index(name)
         prefix = "".join(part.text for part in parts[:at] if isinstance(part, ir.Lit))
         suffix = "".join(part.text for part in parts[at + 1 :] if isinstance(part, ir.Lit))
         self.frames[place] = (prefix, suffix)
-        self.captures[name.name] = Capture(place, len(prefix.encode()), len(suffix.encode()), name.lower)
+        if isinstance(name, ir.Ref):
+            self.captures[name.name] = Capture(place, len(prefix.encode()), len(suffix.encode()), name.lower)
 
     # ----------------------------------------------------------------------- the layout
 
@@ -270,7 +273,8 @@ class _Reader:
                 raise BeyondError(f'message "{message.record}" of line {message.line} may take such a frame too')
         if any(place not in self.seen_values() for place in self.reads.kinds):
             raise BeyondError("a value stands outside the layout")
-        return Layout(index, self.record.word, _joined(self.tokens), self.reads.puts)
+        tokens = _joined(self.tokens)
+        return Layout(index, self.record.word, tokens, tuple(_timed(put, _behind(tokens)) for put in self.reads.puts))
 
     def seen_values(self) -> set[Path]:
         """The places of all values, those inside loops included."""
@@ -395,6 +399,22 @@ def _follow(node: Node, place: Path, steps: tuple[ir.Step, ...]) -> tuple[Path, 
         else:
             raise BeyondError("a path with [key=text], .$name, or [*] where it cannot stand")
     return place, found
+
+
+def _behind(tokens: tuple[Token, ...]) -> frozenset[Path]:
+    """The places of values that stand behind elements which give a record each: those are put before the values are read."""
+    loop = next((i for i, token in enumerate(tokens) if isinstance(token, Loop) and token.most == 0), len(tokens))
+    return frozenset(_places(tokens[loop + 1 :]))
+
+
+def _timed(put: Put, behind: frozenset[Path]) -> Put:
+    """The put, told whether its value comes late. What decides about a record as a whole cannot."""
+    path = put.capture.path if put.capture is not None else put.path
+    if path not in behind and put.last not in behind:
+        return put
+    if put.how not in ("time", "integer"):
+        raise BeyondError(f"{put.member}: a value behind the elements that give the records")
+    return replace(put, late=True)
 
 
 def _places(tokens: Iterable[Token]) -> Iterable[Path]:

@@ -43,7 +43,8 @@ class Put:
 
     `how`: symbol; price, qty (decimals); integer, count (digits); time (`per_unit` ns each, 0: by the number of digits); bool;
     map (`entries` of the text, else `default`; None: declined); const (`value`); spanned (ids `path` to `last`, counted).
-    A `path` with "*" is one value per level of that array. `backfill` and `reset` are flags.
+    A `path` with "*" is one value per level of that array. `backfill` and `reset` are flags. `late`: the value stands behind the
+    elements that give the records.
     """
 
     member: str
@@ -55,6 +56,7 @@ class Put:
     default: int | None = None
     value: int = 0
     capture: Capture | None = None
+    late: bool = False
 
 
 @dataclass(slots=True)

@@ -280,8 +280,8 @@ def test_more_elements_than_the_scratch_holds_are_declined(tier: Fast) -> None:
 # --------------------------------------------------------------------------- no layout where it is not certain
 
 
-def _left_out(text: str, folder: Path) -> list[str]:
-    path = folder / "doubt.toml"
+def _left_out(text: str, folder: Path, name: str = "doubt") -> list[str]:
+    path = folder / f"{name}.toml"
     path.write_text(text)
     spec = exchange.load(path, RECORDS)
     return [one.reason for one in layouts(spec, RECORDS, "spot")[1]]
@@ -325,6 +325,75 @@ def test_doubt_leaves_a_message_to_the_tolerant_tier(
     match: str, price: str, wire: str, extra: str, reason: str | None, tmp_path: Path
 ) -> None:
     assert _left_out(_DOUBT.format(match=match, price=price, wire=wire) + extra, tmp_path) == ([] if reason is None else [reason])
+
+
+_TWO = """name = "two"
+[product.all]
+url  = "wss://two.example/x"
+vars = {{ tail = "{tail_all}" }}
+[product.some]
+url  = "wss://two.example/x"
+vars = {{ tail = "{tail_some}" }}
+[session]
+ping = {{}}
+[[message]]
+record  = "trade"
+match   = {{ e = "t", s = "*$tail" }}
+order   = "window"
+fields  = {{ symbol = "s", trade_id = "i", price = "p", qty = "q", buyer_is_maker = "m" }}
+example = [{{ wire = '{wire}', expect = [{{ symbol = "{symbol}", trade_id = 1, price = "2", qty = "3", buyer_is_maker = true }}] }}]
+"""
+
+
+@pytest.mark.parametrize(("tails", "product"), [(("", "-X"), "some"), (("-X", ""), "all")])
+def test_an_example_of_another_product_is_matched_by_ones_own_patterns(tails: tuple[str, str], product: str, tmp_path: Path) -> None:
+    """One product takes any symbol, the other those with an ending; the example is of the first."""
+    symbol = "FOO" + tails[0]
+    path = tmp_path / "two.toml"
+    wire = _PLAIN.replace('"X"', f'"{symbol}"')
+    path.write_text(_TWO.format(tail_all=tails[0], tail_some=tails[1], wire=wire, symbol=symbol))
+    for name in ("all", "some"):
+        folder = tmp_path / name
+        folder.mkdir()
+        tier = Fast(folder, path, name)
+        found = tier([_PLAIN.replace('"X"', f'"{text}"').encode() for text in ("FOO-X", "FOO", "-Y", "F-XO")])
+        taken = [items is not None for items in found]
+        assert taken == ([True, False, False, False] if name == product else [True] * 4)
+
+
+_BEHIND = """name = "behind"
+[product.spot]
+url = "wss://behind.example/x"
+[session]
+ping = {{}}
+[[message]]
+record  = "trade"
+match   = {{ e = "t" }}
+each    = "rows[*]"
+order   = "window"
+fields  = {{ symbol = "@.s", event_ns = {{ "at" = "ms" }}, engine_ns = {{ "@.at" = "auto" }}, trade_id = "@.i", price = "@.p", qty = {qty}, buyer_is_maker = "@.m" }}
+[[message.example]]
+wire   = '{wire}'
+expect = [{{ symbol = "X", event_ns = 1700000000123000000, engine_ns = 1700000000100000000, trade_id = 1, price = "2", qty = "3", buyer_is_maker = true }}]
+"""
+_ROW = '{"s":"X","i":1,"p":"2","q":"3","m":true,"at":"1700000000100"}'
+
+
+def test_values_behind_the_elements_are_those_of_the_same_frame(tmp_path: Path) -> None:
+    """The elements are read before what stands behind them, and so are their records."""
+    path = tmp_path / "behind.toml"
+    wire = f'{{"e":"t","rows":[{_ROW}],"at":1700000000123}}'
+    path.write_text(_BEHIND.format(qty='"@.q"', wire=wire))
+    tier = Fast(tmp_path, path, "spot")
+    frames = [wire.replace("1700000000123", f"17000000{n:05}").replace(_ROW, ",".join([_ROW] * (1 + n % 3))).encode() for n in range(40)]
+    assert tier.taken(frames) == len(frames)
+    broken = [wire.replace("1700000000123", "x").encode(), wire.replace("1700000000123", "99999999999999999").encode()]
+    assert tier(broken) == [None, None]
+
+
+def test_only_times_and_ids_are_filled_from_behind(tmp_path: Path) -> None:
+    wire = f'{{"e":"t","rows":[{_ROW}],"at":1700000000123,"q":"3"}}'
+    assert _left_out(_BEHIND.format(qty='"q"', wire=wire), tmp_path, "behind") == ["qty: a value behind the elements that give the records"]
 
 
 # --------------------------------------------------------------------------- the text
