@@ -39,7 +39,7 @@ ctest: $(READY)
 
 bench: $(READY)
 	$(BIN)/k4 codegen
-	$(BIN)/python bench/decode.py
+	$(BIN)/python -m bench all
 
 # Instructions per message against bench/instructions.json; what costs over 3 % more fails.
 instructions: $(READY)

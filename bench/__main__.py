@@ -1,19 +1,46 @@
-"""`python -m bench decode [--json FILE] [--rounds N]`, `python -m bench instructions [--keep]`: every measurement is one command."""
+"""`python -m bench all`, or one of its tables: every measurement is one command.
+
+Imports the measurement that is asked for.
+"""
 
 from __future__ import annotations
 
+import argparse
+import importlib
 import sys
+from pathlib import Path
 
-from . import decode, instructions
-
-COMMANDS = {"decode": decode.main, "instructions": instructions.main}
+RESULTS = Path(__file__).resolve().parent / "results"
+TABLES = ("decode", "pipeline", "ring", "receive", "startup")
+COMMANDS = (*TABLES, "instructions")
 
 
 def main(arguments: list[str]) -> int:
+    """Exit code of the measurement; of `all [--json DIR] [--keep]`, the worst of them."""
+    if arguments[:1] == ["all"]:
+        return _all(arguments[1:])
     if not arguments or arguments[0] not in COMMANDS:
-        print(f"python -m bench COMMAND: one of {', '.join(COMMANDS)}; --help says more of each", file=sys.stderr)
+        print(f"python -m bench COMMAND: all or one of {', '.join(COMMANDS)}; --help says more of each", file=sys.stderr)
         return 2
-    return COMMANDS[arguments[0]](arguments[1:])
+    return _one(arguments[0], arguments[1:])
+
+
+def _all(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser("bench all")
+    parser.add_argument("--json", type=Path, metavar="DIR", help="write each table's result there")
+    parser.add_argument("--keep", action="store_true", help="make them the kept results, bench/results/*.json")
+    options = parser.parse_args(arguments)
+    folder: Path | None = RESULTS if options.keep else options.json
+    worst = 0
+    for name in TABLES:
+        print(f"\n== {name}", flush=True)
+        worst = max(worst, _one(name, [] if folder is None else ["--json", str(folder / f"{name}.json")]))
+    return worst
+
+
+def _one(name: str, arguments: list[str]) -> int:
+    result: int = importlib.import_module(f"bench.{name}").main(arguments)
+    return result
 
 
 if __name__ == "__main__":

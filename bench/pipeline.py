@@ -17,8 +17,8 @@ from pathlib import Path
 if __name__ == "__main__":  # run by its path: what it imports stands beside its folder
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from bench import frames  # noqa: E402
-from bench.tools import Figure, builds, command, compile_driver, generated, run, spread  # noqa: E402
+from bench import frames
+from bench.tools import Figure, builds, command, compile_driver, generated, run, spread
 
 EXCHANGE = "binance"  # whose spec the frames follow
 KINDS = {"bookTicker": (1, '"u":'), "trade": (2, '"t":'), "aggTrade": (3, '"a":'), "depth5": (4, '"lastUpdateId":')}

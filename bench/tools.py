@@ -49,7 +49,9 @@ class Figure:
 # --------------------------------------------------------------------------- running
 
 
-def command(name: str, doc: str | None, arguments: Sequence[str], measure: Callable[[argparse.Namespace], list[Figure]], **options: int) -> int:
+def command(
+    name: str, doc: str | None, arguments: Sequence[str], measure: Callable[[argparse.Namespace], list[Figure]], **options: int
+) -> int:
     """A measurement's command line: measures, prints, compares with the last kept result, writes what was asked for.
 
     `options`: integer options by name with their defaults. Exit code 1 with a sentence when something is missing.
@@ -150,6 +152,7 @@ def machine() -> dict[str, str]:
         "kernel": platform.release(),
         "compiler": run([compiler(), "--version"]).splitlines()[0],
         "python": platform.python_version(),
+        "load": f"{os.getloadavg()[0]:.1f}",
     }
 
 

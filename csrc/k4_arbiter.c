@@ -86,6 +86,9 @@ int k4_arbiter_rule(struct k4_arbiter *arbiter, uint32_t instrument, enum k4_rul
     if (rule == K4_RULE_WINDOW || rule == K4_RULE_CONTIGUOUS) {
         if (want_sets(arbiter) != 0)
             return -1;
+        /* The sets lie a power of two apart: began they alike, all of their next places would fight for the same lines of a cache. */
+        if (in->set.count == 0)
+            in->set.first = 8 * 5 * instrument;
         /* Seeded before anybody knew that the set would be wanted. */
         if (in->started && in->set.count == 0 && in->id != K4_ABSENT)
             (void)k4_idset_add(&in->set, k4_arbiter_ids_at(arbiter, instrument), arbiter->mask, in->id);

@@ -42,9 +42,9 @@ enum k4_idset_result k4_idset_add(struct k4_idset *set, int64_t *ring, uint32_t 
 {
     if (set->count == 0) {
         set->floor = id == INT64_MIN ? id : id - 1;
-        set->first = 0;
+        set->first &= mask;
         set->count = 1;
-        ring[0] = set->top = id;
+        ring[set->first] = set->top = id;
         return K4_IDSET_TOP;
     }
     if (id > set->top) {

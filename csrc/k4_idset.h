@@ -25,7 +25,7 @@ struct k4_idset {
     uint32_t count; /* 0: empty, floor means nothing */
 };
 
-/* `ring` has mask + 1 places, a power of two. An empty set takes any id and puts the floor just below it. */
+/* `ring` has mask + 1 places, a power of two. An empty set takes any id, at `first`, and puts the floor just below it. */
 enum k4_idset_result k4_idset_add(struct k4_idset *set, int64_t *ring, uint32_t mask, int64_t id);
 
 /* Where the next greatest id will go, and near which a sibling's copies are looked up. */

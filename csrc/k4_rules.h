@@ -96,41 +96,88 @@ static inline void k4_arbiter_expect_id(const struct k4_arbiter *arbiter, uint32
     __builtin_prefetch(k4_idset_next(&in->set, k4_arbiter_ids_at(arbiter, instrument), arbiter->mask), 1);
 }
 
-/* Nearly every arrival of state: ids rise on a connection that is known to stand in the present epoch. True: *v is what
- * k4_rule_state would have answered, and everything is as it would have left it; else nothing has changed. */
-static inline bool k4_rule_usual(struct k4_arbiter *arbiter, int conn, uint32_t instrument, int64_t id, int64_t engine_ns, unsigned flags,
+/* What the usual publication leaves behind. */
+static inline void k4_arbiter_newest(const struct k4_arbiter *arbiter, struct k4_arbiter_instrument *in, struct k4_arbiter_seen *seen, int conn,
+                                     int64_t id, int64_t engine_ns, int64_t now_ns)
+{
+    in->id = seen->id = id;
+    in->top_ns = now_ns;
+    seen->behind_ns = INT64_MIN;
+    k4_arbiter_note_engine(in, engine_ns);
+    k4_arbiter_remember(arbiter, in, conn, id, now_ns);
+}
+
+static inline __attribute__((always_inline)) bool k4_rule_usual_state(const struct k4_arbiter *arbiter, struct k4_arbiter_instrument *in, struct k4_arbiter_seen *seen, int conn,
+                                       int64_t id, int64_t engine_ns, int64_t now_ns, struct k4_verdict *v)
+{
+    if (id > in->id) {
+        k4_arbiter_newest(arbiter, in, seen, conn, id, engine_ns, now_ns);
+        v->publish = true;
+        return true;
+    }
+    if (id == in->id) {
+        in->top_ns = now_ns;
+        seen->behind_ns = INT64_MIN;
+        k4_arbiter_note_engine(in, engine_ns);
+        v->cause = K4_CAUSE_DUPLICATE;
+    } else {
+        /* Silence of the others would make it more than late: not the usual. */
+        if (now_ns - in->top_ns >= K4_ARBITER_SETTLE_NS || (engine_ns != K4_ABSENT && engine_ns > in->engine_ns))
+            return false;
+        if (seen->behind_ns == INT64_MIN)
+            seen->behind_ns = now_ns;
+        v->cause = K4_CAUSE_BEHIND;
+    }
+    seen->id = id;
+    k4_arbiter_lag(in, id, now_ns, v);
+    return true;
+}
+
+/* An event over all others, or a copy that stands where ids that step by one put it. */
+static __attribute__((noinline, unused)) bool k4_rule_usual_event(const struct k4_arbiter *arbiter, struct k4_arbiter_instrument *in, struct k4_arbiter_seen *seen, int conn,
+                                       uint32_t instrument, int64_t id, int64_t engine_ns, int64_t now_ns, struct k4_verdict *v)
+{
+    struct k4_idset *set = &in->set;
+    int64_t *ids = k4_arbiter_ids_at(arbiter, instrument);
+    if (set->count == 0)
+        return false;
+    if (id > set->top) {
+        (void)k4_idset_add(set, ids, arbiter->mask, id);
+        if (in->rule == K4_RULE_CONTIGUOUS)
+            v->gap = (uint64_t)id - (uint64_t)in->id - 1;
+        v->flags = v->gap != 0 ? K4_FLAG_GAP : 0;
+        v->publish = true;
+        k4_arbiter_newest(arbiter, in, seen, conn, id, engine_ns, now_ns);
+        return true;
+    }
+    const uint64_t apart = (uint64_t)set->top - (uint64_t)id;
+    if (apart >= set->count || ids[(set->first + set->count - 1 - (uint32_t)apart) & arbiter->mask] != id
+        || (engine_ns != K4_ABSENT && engine_ns > in->engine_ns))
+        return false;
+    seen->id = id;
+    seen->behind_ns = INT64_MIN;
+    in->top_ns = now_ns;
+    v->cause = K4_CAUSE_DUPLICATE;
+    k4_arbiter_lag(in, id, now_ns, v);
+    return true;
+}
+
+/* Nearly every arrival: ids rise on a connection that is known to stand in the present epoch. True: *v is what k4_rule_state or
+ * k4_rule_event would have answered, and everything is as it would have left it; else nothing has changed. */
+static inline __attribute__((always_inline)) bool k4_rule_usual(const struct k4_arbiter *arbiter, int conn, uint32_t instrument, int64_t id, int64_t engine_ns, unsigned flags,
                                  int64_t now_ns, struct k4_verdict *v)
 {
     struct k4_arbiter_instrument *in = k4_arbiter_instrument_at(arbiter, instrument);
     struct k4_arbiter_seen *seen = k4_arbiter_seen_at(arbiter, conn, instrument);
-    if (in->rule != K4_RULE_INCREASING || !in->started || seen->life != arbiter->life[conn] || seen->epoch != in->epoch || id <= seen->id
+    if (!in->started || seen->life != arbiter->life[conn] || seen->epoch != in->epoch || id <= seen->id
         || (flags & (K4_FLAG_RESET | K4_FLAG_BACKFILL | K4_FLAG_HASHED_ID)) != 0 || seen->target != INT64_MIN)
         return false;
     *v = (struct k4_verdict){.lag_ns = -1};
-    if (id < in->id) {
-        /* Silence of the others would make it more than late: not the usual. */
-        if (now_ns - in->top_ns >= K4_ARBITER_SETTLE_NS || (engine_ns != K4_ABSENT && engine_ns > in->engine_ns))
-            return false;
-        seen->id = id;
-        if (seen->behind_ns == INT64_MIN)
-            seen->behind_ns = now_ns;
-        v->cause = K4_CAUSE_BEHIND;
-        k4_arbiter_lag(in, id, now_ns, v);
-        return true;
-    }
-    seen->id = id;
-    seen->behind_ns = INT64_MIN;
-    in->top_ns = now_ns;
-    k4_arbiter_note_engine(in, engine_ns);
-    if (id == in->id) {
-        v->cause = K4_CAUSE_DUPLICATE;
-        k4_arbiter_lag(in, id, now_ns, v);
-        return true;
-    }
-    v->publish = true;
-    in->id = id;
-    k4_arbiter_remember(arbiter, in, conn, id, now_ns);
-    return true;
+    if (in->rule == K4_RULE_INCREASING)
+        return k4_rule_usual_state(arbiter, in, seen, conn, id, engine_ns, now_ns, v);
+    if (in->rule == K4_RULE_CONTIGUOUS || in->rule == K4_RULE_WINDOW)
+        return k4_rule_usual_event(arbiter, in, seen, conn, instrument, id, engine_ns, now_ns, v);
+    return false;
 }
 
 #endif

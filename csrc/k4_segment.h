@@ -131,7 +131,7 @@ static inline void k4_segment_put(uint8_t *slot, uint64_t n, uint64_t word, cons
 }
 
 /* Publishes a complete record (record_size bytes, 8-byte aligned, its `instrument` being `instrument`); returns its sequence. */
-static inline uint64_t k4_segment_publish(struct k4_segment *segment, uint32_t instrument, const void *record)
+static inline __attribute__((always_inline)) uint64_t k4_segment_publish(struct k4_segment *segment, uint32_t instrument, const void *record)
 {
     if (__builtin_expect(segment->restarts != 0, 0) && segment->restart[instrument])
         return k4_segment_publish_restart(segment, instrument, record);

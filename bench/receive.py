@@ -1,0 +1,80 @@
+"""Receiving over loopback ws and wss beside picows, aiohttp and websockets: processor time in bulk, latency paced and in bursts.
+
+Every client runs in a process of its own against bench/serve.py, which has rendered all it sends beforehand; on uvloop. K4's way ends
+with the record in ring and latest table, a peer's with orjson's dictionary and four floats. May import what stands in bench.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import statistics
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+if __name__ == "__main__":  # run by its path: what it imports stands beside its folder
+    sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from bench.tools import ROOT, BenchError, Figure, command, spread
+
+PEERS = ("picows", "aiohttp", "websockets")
+FACTOR = {False: 20.0, True: 3.0}  # how many times picows' processor time in bulk
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Runs and prints."""
+    return command("receive", __doc__, arguments, measure, rounds=3, count=200000)
+
+
+def measure(options: argparse.Namespace) -> list[Figure]:
+    """Bulk, paced and bursts, without and with TLS."""
+    clients = ["k4"]
+    for peer in PEERS:
+        if importlib.util.find_spec(peer) is None:
+            print(f"not measured: {peer}, it is not installed (pip install k4[bench])")
+        else:
+            clients.append(peer)
+    out: list[Figure] = []
+    for secure in (False, True):
+        scheme = "wss" if secure else "ws"
+        bulk: dict[str, list[float]] = {client: [] for client in clients}
+        for _ in range(options.rounds):
+            for client in clients:
+                count = options.count * (5 if client == "k4" and not secure else 1)
+                bulk[client].append(float(one(client, "bulk", count, secure)["ns"]) / 1000)  # type: ignore[arg-type]
+        out += [spread(f"{scheme} bulk, {client}", "µs CPU", bulk[client]) for client in clients]
+        if "picows" in clients:
+            ratio = statistics.median(bulk["picows"]) / statistics.median(bulk["k4"])
+            out.append(Figure(f"{scheme} bulk, picows : k4", "times", ratio, goal=FACTOR[secure], less=False))
+        for mode, count in (("paced", 20000), ("burst", 12000)):
+            for client in clients:
+                samples = [float(ns) / 1000 for ns in one(client, mode, count, secure)["samples"]]  # type: ignore[attr-defined]
+                out.append(spread(f"{scheme} {mode}, {client}", "µs", samples[len(samples) // 10 :]))
+    return out
+
+
+def one(client: str, mode: str, count: int, secure: bool) -> dict[str, object]:
+    """A server and a client, each in its own process. Raises BenchError."""
+    tls = ["tls"] * secure
+    server = subprocess.Popen([sys.executable, ROOT / "bench/serve.py", mode, str(count), *tls], stdout=subprocess.PIPE, text=True)
+    try:
+        assert server.stdout is not None
+        port = server.stdout.readline().strip()
+        words = [sys.executable, str(ROOT / "bench/clients.py"), client, mode, str(count), port, *tls]
+        done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=120)
+        if done.returncode != 0:
+            raise BenchError(f"{client} {mode}: {done.stderr.strip()[-1500:]}")
+    except subprocess.TimeoutExpired as error:
+        raise BenchError(f"{client} {mode}: nothing after {error.timeout:.0f} s") from error
+    finally:
+        server.kill()
+        server.wait()
+    result: dict[str, object] = json.loads(done.stdout)
+    return result
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
