@@ -1,6 +1,7 @@
 """Compiles every tests/c/test_*.c with the whole core and runs it: strictly, optimised, and under sanitizers.
 
-A test is a program that exits 0. It may include any header of csrc/ and the generated ones; it links only what it uses.
+A test is a program that exits 0. It may include any header of csrc/ and the generated ones; it links only what it uses. A comment
+`link: OPTION...` in it adds options for the linker.
 Usage: run.py [--setting NAME] [NAME...], as in `run.py ws arbiter`; without names, all of them, in every setting.
 """
 
@@ -8,6 +9,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -43,6 +45,11 @@ def run(command: list[str]) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
     if done.returncode:
         raise SystemExit(f"{' '.join(command)}\n{done.stdout}{done.stderr}\nexit {done.returncode}")
+
+
+def link_options(test: Path) -> list[str]:
+    found = re.search(r"link: (.*?)\*/", test.read_text(encoding="utf-8"), re.DOTALL)
+    return found[1].replace("*", " ").split() if found else []
 
 
 def archive(setting: Setting, sources: list[Path], include: list[str], folder: Path, pool: concurrent.futures.Executor) -> Path:
@@ -92,7 +99,8 @@ def main(arguments: list[str]) -> int:
             library = archive(setting, sources, include, folder / setting.name.replace(" ", "-"), pool)
             for test in wanted:
                 program = library.parent / test.stem
-                run([setting.compiler, *STRICT, *setting.options, *include, str(test), str(library), "-lm", "-pthread", "-o", str(program)])
+                options = (*include, str(test), str(library), "-lm", "-pthread", *link_options(test), "-o", str(program))
+                run([setting.compiler, *STRICT, *setting.options, *options])
                 run([str(program)])
                 print(f"ok: {test.name}, {setting.name}", flush=True)
     return 0

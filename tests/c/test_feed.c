@@ -1,6 +1,4 @@
-/* A feed from bytes to segment, with a product whose language is made up for the test:
- * `b SYMBOL ID [WALL]` a bbo, `t SYMBOL ID` a trade, `!` a refused element, joined by `;`; or one of ack, ping, noise, empty.
- * The fast tier takes what begins with a capital: `B SYMBOL ID` and `T SYMBOL ID`, alone, and `EMPTY`. */
+/* A feed from bytes to segment, with the product of made_up.h. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
@@ -9,87 +7,9 @@
 
 #include "check.h"
 #include "k4_feed.h"
+#include "made_up.h"
 #include "segment_dir.h"
 
-static const struct k4_message messages[] = {
-    {.kind = "bbo", .record = K4_RECORD_BBO, .order = K4_ORDER_INCREASING, .line = 10},
-    {.kind = "trade", .record = K4_RECORD_TRADE, .order = K4_ORDER_CONTIGUOUS, .line = 20},
-    {.kind = "ack", .skip = K4_SKIP_ACK, .line = 30},
-    {.kind = "ping", .skip = K4_SKIP_PING, .line = 40},
-};
-
-static void parse(const uint8_t *text, size_t len, struct k4_scratch *scratch)
-{
-    char copy[4096];
-    scratch->tier = K4_TIER_TOLERANT;
-    if (len >= sizeof copy)
-        abort();
-    memcpy(copy, text, len);
-    copy[len] = '\0';
-    const char *skips[] = {"ack", "ping", "noise", "empty"};
-    const uint16_t reasons[] = {K4_SKIP_ACK, K4_SKIP_PING, K4_SKIP_OTHER_CHANNEL, K4_SKIP_EMPTY};
-    if (scratch->count != 0)
-        abort(); /* the tolerant tier begins with an empty scratch */
-    for (unsigned i = 0; i < 4; i++) {
-        if (strncmp(copy, skips[i], strlen(skips[i])) == 0) {
-            scratch->skip = reasons[i];
-            scratch->skip_message = i < 2 ? (uint16_t)(2 + i) : K4_NO_MESSAGE;
-            return;
-        }
-    }
-    for (char *part = strtok(copy, ";"); part != NULL; part = strtok(NULL, ";")) {
-        if (scratch->count == K4_SCRATCH_ITEMS)
-            scratch->flush(scratch->context, scratch);
-        struct k4_item *item = &scratch->items[scratch->count++];
-        memset(item, 0, sizeof *item);
-        if (part[0] == '!') {
-            item->refusal = K4_REFUSED_RANGE;
-            item->offset = (uint32_t)(part - copy);
-            continue;
-        }
-        char *symbol = part + 2, *end = strchr(symbol, ' ');
-        item->record = part[0] == 'b' ? K4_RECORD_BBO : K4_RECORD_TRADE;
-        item->message = part[0] == 'b' ? 0 : 1;
-        item->symbol = text + (symbol - copy);
-        item->symbol_len = (uint32_t)(end - symbol);
-        item->as.bbo.engine_ns = item->as.bbo.event_ns = K4_ABSENT;
-        item->as.bbo.flags = part[0] == 'b' ? K4_FLAG_ONE_SIDED : 0;
-        if (part[0] == 'b')
-            item->as.bbo.update_id = strtoll(end, NULL, 10);
-        else
-            item->as.trade.trade_id = strtoll(end, NULL, 10);
-    }
-}
-
-static bool fast(const uint8_t *text, size_t len, struct k4_scratch *scratch)
-{
-    scratch->count = 1; /* void when it declines */
-    for (size_t i = 0; i < len; i++)
-        if (text[i] >= 0x80)
-            return false;
-    if (len < 5 || (text[0] != 'B' && text[0] != 'T' && text[0] != 'E'))
-        return false;
-    scratch->skip = text[0] == 'E' ? K4_SKIP_EMPTY : K4_SKIP_NOT;
-    scratch->skip_message = K4_NO_MESSAGE;
-    scratch->count = text[0] != 'E';
-    struct k4_item *item = &scratch->items[0];
-    memset(item, 0, sizeof *item);
-    const uint8_t *end = memchr(text + 2, ' ', len - 2);
-    item->record = text[0] == 'B' ? K4_RECORD_BBO : K4_RECORD_TRADE;
-    item->symbol = text + 2;
-    item->symbol_len = end == NULL ? 0 : (uint32_t)(end - text - 2);
-    item->as.bbo.engine_ns = item->as.bbo.event_ns = K4_ABSENT;
-    int64_t id = 0;
-    for (const uint8_t *at = end == NULL ? text + len : end + 1; at < text + len; at++)
-        id = 10 * id + (*at - '0');
-    if (text[0] == 'B')
-        item->as.bbo.update_id = id;
-    else
-        item->as.trade.trade_id = id;
-    return true;
-}
-
-static const struct k4_product product = {"nova", "spot", messages, 4, fast, parse};
 static const k4_segment_options options = {.ring_slots = 256, .symbol_capacity = 2, .window_ids = 64, .mode = 0600};
 static char error[1024];
 static int64_t mono = 5 * INT64_C(1000000000);
@@ -423,9 +343,94 @@ static void bytes_that_are_no_utf8_publish_nothing(void)
     }
 }
 
+/* Whatever a caller gets wrong is answered, not followed. */
+static void wrong_arguments_are_answered(void)
+{
+    static const int records[] = {-1, 0, K4_RECORD_COUNT + 1, K4_RECORD_DEPTH20};
+    k4_feed *feed = open_feed();
+    for (size_t i = 0; i < sizeof records / sizeof *records; i++) {
+        EQUAL(k4_feed_symbol(feed, &product, records[i], (const uint8_t *)"BTC", 3), -K4_BAD_ARGUMENT);
+        EQUAL(k4_feed_symbol_state(feed, records[i], 0, K4_STATE_LIVE, wall), K4_BAD_ARGUMENT);
+        EQUAL(k4_feed_last_recv_ns(feed, records[i], 0), K4_ABSENT);
+        if (i < 3)
+            EQUAL(k4_feed_segment(feed, records[i], "other", &options, error, sizeof error), K4_BAD_ARGUMENT);
+    }
+    EQUAL(k4_feed_symbol_state(feed, K4_RECORD_BBO, -1, K4_STATE_LIVE, wall), K4_BAD_ARGUMENT);
+    EQUAL(k4_feed_symbol_state(feed, K4_RECORD_BBO, 3, K4_STATE_LIVE, wall), K4_BAD_ARGUMENT);
+    EQUAL(k4_feed_symbol_state(feed, K4_RECORD_BBO, 0, K4_STATE_LIVE - 1, wall), K4_BAD_ARGUMENT);
+    EQUAL(k4_feed_symbol_state(feed, K4_RECORD_BBO, 0, K4_STATE_REMOVED + 1, wall), K4_BAD_ARGUMENT);
+    EQUAL(k4_feed_symbol_state(feed, K4_RECORD_BBO, 0, K4_STATE_REMOVED, wall), K4_OK);
+    EQUAL(k4_feed_last_recv_ns(feed, K4_RECORD_BBO, -1), K4_ABSENT);
+    EQUAL(k4_feed_last_recv_ns(feed, K4_RECORD_BBO, 3), K4_ABSENT);
+    char name[80], symbol[80];
+    memset(name, 'n', sizeof name);
+    name[64] = '\0';
+    CHECK(k4_conn_open(feed, &product, name, "", 1000, error, sizeof error) == NULL);
+    CHECK(strstr(error, "name must have 1 to 63 bytes") != NULL);
+    memset(symbol, 'S', sizeof symbol);
+    symbol[K4_SYMBOL_MAX + 1] = '\0';
+    CHECK(k4_conn_open(feed, &product, "a", symbol, 1000, error, sizeof error) == NULL);
+    k4_conn_close(NULL);
+    k4_feed_close(feed);
+    k4_feed_close(NULL);
+    k4_decoder_close(NULL);
+}
+
+/* More connections than a lane's sources or its arbiter take: the first that does not fit is told so. */
+static void connections_are_counted(void)
+{
+    k4_feed *feed = open_feed();
+    int opened = 0;
+    char name[32];
+    while (opened < 200) {
+        (void)snprintf(name, sizeof name, "c%d", opened);
+        if (k4_conn_open(feed, &product, name, "", 1000, error, sizeof error) == NULL)
+            break;
+        opened++;
+    }
+    EQUAL(opened, 64);
+    CHECK(strstr(error, "64") != NULL);
+    k4_feed_close(feed);
+    segment_dir_remove();
+    segment_dir_make();
+    feed = open_feed();
+    for (opened = 0; opened < 200; opened++)
+        if (k4_conn_open(feed, &product, "same", "", 1000, error, sizeof error) == NULL)
+            break;
+    EQUAL(opened, K4_ARBITER_CONNECTIONS);
+    CHECK(strstr(error, "more than 128 connections at a time") != NULL);
+    k4_feed_close(feed);
+}
+
+/* Which rule follows from the order a spec gives. */
+static void orders_become_rules(void)
+{
+    static const struct {
+        int record, order, rule;
+    } cases[] = {
+        {K4_RECORD_BBO, K4_ORDER_INCREASING, K4_RULE_INCREASING}, {K4_RECORD_TRADE, K4_ORDER_WINDOW, K4_RULE_WINDOW},
+        {K4_RECORD_TRADE, K4_ORDER_CONTIGUOUS, K4_RULE_CONTIGUOUS}, {K4_RECORD_AGGTRADE, K4_ORDER_CONTIGUOUS, K4_RULE_CONTIGUOUS},
+        {K4_RECORD_DEPTH5, K4_ORDER_CONTIGUOUS, K4_RULE_STEPPING}, {K4_RECORD_BBO, K4_ORDER_LEADER, K4_RULE_LEADER},
+        {K4_RECORD_BBO, K4_ORDER_NONE, K4_RULE_ALL},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct k4_message one = {.kind = "x", .line = 3};
+        one.record = (uint8_t)cases[i].record;
+        one.order = (uint8_t)cases[i].order;
+        const struct k4_product made = {"nova", "spot", &one, 1, fast, parse};
+        int a, b;
+        EQUAL(k4_feed_rule(&made, cases[i].record, &a, &b), cases[i].rule);
+        EQUAL(a, 0);
+        EQUAL(k4_feed_rule(&made, K4_RECORD_DEPTH20, &a, &b), K4_RULE_ALL);
+    }
+}
+
 int main(void)
 {
     void (*const tests[])(void) = {
+        wrong_arguments_are_answered,
+        connections_are_counted,
+        orders_become_rules,
         records_arrive,
         everything_else_is_an_event,
         a_flood_of_answers_is_bounded,
