@@ -59,6 +59,14 @@ def headers(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def examples(tmp_path_factory: pytest.TempPathFactory, headers: Path) -> dict[str, Path]:
+    """The example readers as each compiler that is there makes them."""
+    from .segments import compile_examples
+
+    return compile_examples(tmp_path_factory.mktemp("examples"), headers)
+
+
+@pytest.fixture(scope="session")
 def native() -> Native:
     """The extension of the built-in specs, compiled if the user's cache has none that matches."""
     from k4 import native

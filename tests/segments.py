@@ -104,6 +104,27 @@ def compile_writer(folder: Path, headers: Path) -> Path:
     return program
 
 
+EXAMPLES = {
+    "gcc": ("gcc", "-std=c11", "reader.c"),
+    "clang": ("clang", "-std=c11", "reader.c"),
+    "g++": ("g++", "-std=c++17", "reader.cpp"),
+    "clang++": ("clang++", "-std=c++17", "reader.cpp"),
+}
+
+
+def compile_examples(folder: Path, headers: Path) -> dict[str, Path]:
+    """The readers of examples/, by the compiler that made them; compilers that are not there are left out."""
+    built: dict[str, Path] = {}
+    for name, (compiler, standard, source) in EXAMPLES.items():
+        if shutil.which(compiler) is None:
+            continue
+        built[name] = folder / f"reader-{name}"
+        strict = ("-O2", "-Wall", "-Wextra", "-Werror")
+        command = [compiler, standard, *strict, f"-I{headers}", str(ROOT / "examples" / source), "-o", str(built[name])]
+        subprocess.run(command, check=True, timeout=120)
+    return built
+
+
 def folder_of_segments() -> Iterator[Path]:
     """A folder of its own in memory, removed afterwards."""
     import tempfile

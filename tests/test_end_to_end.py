@@ -306,6 +306,38 @@ def _check_outdated(ids: list[int], missing: set[int], sources: dict[int, object
     assert runs <= JOININGS
 
 
+def test_readers_in_every_language_agree_while_the_feed_runs(stage: Stage, examples: dict[str, Path]) -> None:
+    """All of them attach to a ring that is being written, and print the same lines; the writer is still at it when they end."""
+    with (
+        Theatre(stage, rate=800) as theatre,
+        stage.running("run", stage.config, "--sim", f"127.0.0.1:{theatre.port}"),
+    ):
+        wait_for(lambda: min(heads().values()) > 0, "records of all kinds")
+        count = max(heads().values()) + 200  # of each record: more than there are when the readers start
+        readers = {
+            (record, name): subprocess.Popen(command, env=stage.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            for record in RECORDS
+            for name, command in _readers(f"binance_spot_{record}", count, examples).items()
+        }
+        printed: dict[str, dict[str, str]] = {record: {} for record in RECORDS}
+        for (record, name), reader in readers.items():
+            out, err = reader.communicate(timeout=60)
+            assert (reader.returncode, err) == (0, ""), (record, name)
+            printed[record][name] = out
+        ended = heads()
+        wait_for(lambda: all(heads()[record] > ended[record] for record in RECORDS), "the feed to go on")
+    for record, by_name in printed.items():
+        assert count <= ended[record], record
+        lines = [json.loads(line) for line in by_name["k4 tail"].splitlines()]
+        assert [line["record"] for line in lines] == [record] * count
+        assert {name: out == by_name["k4 tail"] for name, out in by_name.items()} == dict.fromkeys(["k4 tail", *examples], True)
+
+
+def _readers(segment: str, count: int, examples: dict[str, Path]) -> dict[str, list[str]]:
+    tail_command = [sys.executable, "-m", "k4", "tail", segment, "--json", "--from", "oldest", "--count", str(count)]
+    return {"k4 tail": tail_command} | {name: [str(program), segment, "oldest", str(count)] for name, program in examples.items()}
+
+
 def test_records_carry_what_the_market_did(stage: Stage) -> None:
     """Values, not ids alone: exact decimals and times of every record read from shared memory."""
     with (

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -16,27 +15,6 @@ import pytest
 from . import segments as s
 
 TAIL = (sys.executable, "-m", "k4", "tail")
-EXAMPLES = {
-    "gcc": ("gcc", "-std=c11", "reader.c"),
-    "clang": ("clang", "-std=c11", "reader.c"),
-    "g++": ("g++", "-std=c++17", "reader.cpp"),
-    "clang++": ("clang++", "-std=c++17", "reader.cpp"),
-}
-
-
-@pytest.fixture(scope="module")
-def examples(tmp_path_factory: pytest.TempPathFactory, headers: Path) -> dict[str, Path]:
-    """The example readers as each compiler that is there makes them."""
-    folder = tmp_path_factory.mktemp("examples")
-    built: dict[str, Path] = {}
-    for name, (compiler, standard, source) in EXAMPLES.items():
-        if shutil.which(compiler) is None:
-            continue
-        built[name] = folder / f"reader-{name}"
-        strict = ("-O2", "-Wall", "-Wextra", "-Werror")
-        command = [compiler, standard, *strict, f"-I{headers}", str(s.ROOT / "examples" / source), "-o", str(built[name])]
-        subprocess.run(command, check=True, timeout=120)
-    return built
 
 
 def run(*command: str | Path, code: int = 0) -> tuple[str, str]:
