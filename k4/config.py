@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -27,7 +27,7 @@ from .log import default_dir
 
 RecordWord = Literal["bbo", "trade", "aggtrade", "depth5", "depth20"]
 SEGMENT_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,47}")
-_ENDPOINT = re.compile(r"wss://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+)(:[0-9]{1,5})?")
+_ENDPOINT = re.compile(r"(wss|https)://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+)(:[0-9]{1,5})?")
 
 # Keys of the agreed configuration that are valid but not there yet: they are refused, never ignored.
 NOT_BUILT = {
@@ -38,7 +38,6 @@ NOT_BUILT = {
     ("connections", "*", "udp"),
     ("connections", "*", "carries"),
     ("connections", "*", "redundancy", "reset_slowest"),
-    ("connections", "*", "endpoints", "rest"),
     ("connections", "*", "endpoints", "sbe"),
 }
 
@@ -73,10 +72,13 @@ def _transport(text: str) -> str:
     return text
 
 
-def _endpoint(text: str) -> str:
-    if not _ENDPOINT.fullmatch(text):
-        raise _WrongError("wss://HOST or wss://HOST:PORT, without path (the path is the exchange spec's)")
-    return text
+def _endpoint(scheme: str) -> Callable[[str], str]:
+    def check(text: str) -> str:
+        if not text.startswith(f"{scheme}://") or not _ENDPOINT.fullmatch(text):
+            raise _WrongError(f"{scheme}://HOST or {scheme}://HOST:PORT, without path (the path is the exchange spec's)")
+        return text
+
+    return check
 
 
 Name = Annotated[str, AfterValidator(_name)]
@@ -95,8 +97,11 @@ class Redundancy(_Model):
 
 
 class Endpoints(_Model):
-    ws: Annotated[str, AfterValidator(_endpoint)] | None = Field(
+    ws: Annotated[str, AfterValidator(_endpoint("wss"))] | None = Field(
         default=None, description="`wss://HOST[:PORT]` to connect to instead of the spec's; path and query stay."
+    )
+    rest: Annotated[str, AfterValidator(_endpoint("https"))] | None = Field(
+        default=None, description="`https://HOST[:PORT]` to fetch from instead of the spec's; path and query stay."
     )
 
 

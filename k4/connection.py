@@ -3,7 +3,7 @@
 A connection has one life at a time, two while it is being replaced: the new one is proven by data before the old one is closed.
 `tick` is called ten times a second and is all that measures time, on the monotonic clock. No exchange is known here: what is said
 comes from `session`, what is understood from `venue`. Market data passes below this module, in C.
-Imports `backoff`, `clock`, `errors`, `link`, `log`, `session`, `subscription`, `venue`.
+Imports `backoff`, `clock`, `errors`, `fetch`, `link`, `log`, `session`, `subscription`, `venue`.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from . import session
 from .backoff import Backoff, Budget
 from .clock import Clock
 from .errors import K4Error
+from .fetch import Fetch
 from .link import Event, Link, LinkError, Resolver, State, dial, target
 from .log import Logger
 from .session import Plan
@@ -56,13 +57,14 @@ class Core:
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """What the connections of a group have in common."""
+    """What the connections of an entry have in common. `fetch`: None where the product fetches nothing."""
 
     tls: ssl.SSLContext
     resolver: Resolver
     dials: Budget
     log: Logger
     clock: Clock
+    fetch: Fetch | None = None
 
 
 @dataclass(slots=True, eq=False)

@@ -1,8 +1,8 @@
 """One group at work: its segments, symbols and connections, opened together and closed together.
 
 Runs on the event loop of a worker process; `k4.worker` owns the process, this module the feed. It loads no aiohttp and no
-cryptography, and nothing that is not needed to feed. Imports `backoff`, `clock`, `config`, `connection`, `errors`, `link`, `log`,
-`native`, `session`, `venue`, `watch`.
+cryptography, and nothing that is not needed to feed. Imports `backoff`, `clock`, `config`, `connection`, `errors`, `fetch`, `link`,
+`log`, `native`, `session`, `venue`, `watch`.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from .config import Connection as Entry
 from .config import Group
 from .connection import DIAL_SHARE, Connection, Core, Shared
 from .errors import K4Error
+from .fetch import Fetch
 from .link import Resolver, target
 from .log import Logger
 from .native import Native
@@ -36,14 +37,17 @@ FILE_MODE = 0o600
 class Feed:
     """Opens everything a group needs; raises K4Error that says what could not be had, with nothing left open or newly made.
 
-    `sim`: HOST:PORT of a simulator that stands for every endpoint. `ca_files`: trusted besides the system's CAs.
+    `sim`: HOST:PORT of a simulator that stands for every endpoint, `sim_ca` its CA. `fetch`: where the fetcher listens.
     """
 
-    def __init__(self, native: Native, group: Group, log: Logger, *, sim: str | None = None, sim_ca: Path | None = None) -> None:
+    def __init__(
+        self, native: Native, group: Group, log: Logger, *, sim: str | None = None, sim_ca: Path | None = None, fetch: Path | None = None
+    ) -> None:
         self._native = native
         self._log = log
         self._sim = sim
         self._sim_ca = sim_ca
+        self._fetch = fetch
         self._resolver = Resolver()
         self._clock = Clock()
         self._dials: dict[str, Budget] = {}
@@ -132,12 +136,12 @@ class Feed:
         plans = session.plans(venue.product, session.streams(venue.messages, entry.records, entry.symbols))
         carriers: dict[tuple[str, str | None], list[Connection]] = {}
         count = entry.redundancy.connections
-        tls = self._tls(entry)
+        tls, fetch = self._tls(entry), self._fetcher(entry)
         for index in range(count):
             for part, plan in enumerate(plans):
                 name = f"{entry.name}#{index}" + (f".{part}" if len(plans) > 1 else "")
                 placed = self._placed(plan, entry)
-                shared = Shared(tls, self._resolver, self._budget(placed.url, venue), self._log, self._clock)
+                shared = Shared(tls, self._resolver, self._budget(placed.url, venue), self._log, self._clock, fetch)
                 connection = Connection(core, venue, placed, shared, name=name, index=index, of=count)
                 self.connections.append(connection)
                 for stream in plan.streams:
@@ -180,6 +184,13 @@ class Feed:
             except (OSError, ssl.SSLError) as error:
                 raise K4Error(f"{entry.name}: {what} {str(ca_file)!r} holds no certificate that can be read: {error}") from error
         return context
+
+    def _fetcher(self, entry: Entry) -> Fetch | None:
+        if self._fetch is None:
+            return None
+        base = f"https://{self._sim}" if self._sim is not None else entry.endpoints.rest
+        ca_files = [entry.tls.ca_file, None if self._sim_ca is None else str(self._sim_ca)]
+        return Fetch(self._fetch, base=base, ca_files=[file for file in ca_files if file is not None])
 
     def _number(self, record: str) -> int:
         found = self._native.records.record(record)

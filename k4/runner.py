@@ -1,17 +1,19 @@
 """`k4 run`: from a configuration file to running workers. Nothing of what a worker does is loaded here.
 
-Imports `config`, `errors`, `log`, `native`, `supervisor`, `worker`."""
+Imports `config`, `errors`, `fetch`, `log`, `native`, `session`, `supervisor`, `worker` and, of the generator, `bind`."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from . import config as configuration
-from . import log, native
+from . import fetch, log, native, session
+from ._codegen.bind import bind
 from .errors import K4Error, UsageError
 from .supervisor import Supervisor
 from .worker import Job
@@ -29,24 +31,35 @@ def run(config: Path, *, level: str | None, seconds: float | None, sim: str | No
     checked = configuration.load_reported(config, built.exchanges)
     folder = None if checked.log.dir is None else Path(checked.log.dir)
     logger = log.setup(level=level or checked.log.level, folder=folder, retain_days=checked.log.retain_days)
-    jobs = [
-        Job(
-            group=group.name,
-            connections=tuple(entry.model_dump() for entry in group.connections),
-            level=level or checked.log.level,
-            log_dir=checked.log.dir,
-            retain_days=checked.log.retain_days,
-            sim=sim,
-            sim_ca=None if ca is None else str(ca),
-            spec=tuple(str(path.resolve()) for path in spec),
-        )
-        for group in configuration.groups(checked)
-    ]
-    return asyncio.run(_supervise(jobs, logger, seconds))
+    common = (level or checked.log.level, checked.log.dir, checked.log.retain_days)
+    groups = configuration.groups(checked)
+    with contextlib.ExitStack() as stack:
+        fetching = [group.name for group in groups if _fetches(group, built)]
+        path, fd = stack.enter_context(fetch.listening()) if fetching else (None, -1)
+        jobs: list[Job | fetch.FetcherJob] = [
+            Job(
+                group.name,
+                tuple(entry.model_dump() for entry in group.connections),
+                *common,
+                sim=sim,
+                sim_ca=None if ca is None else str(ca),
+                spec=tuple(str(path.resolve()) for path in spec),
+                fetch=str(path) if group.name in fetching else None,
+            )
+            for group in groups
+        ]
+        if fetching:
+            jobs.append(fetch.FetcherJob(fd, *common))
+        return asyncio.run(_supervise(jobs, logger, seconds))
 
 
-async def _supervise(jobs: Sequence[Job], logger: log.Logger, seconds: float | None) -> int:
+async def _supervise(jobs: Sequence[Job | fetch.FetcherJob], logger: log.Logger, seconds: float | None) -> int:
     return await Supervisor(jobs, logger).run(seconds)
+
+
+def _fetches(group: configuration.Group, built: native.Native) -> bool:
+    """Whether what the group receives takes something that is fetched."""
+    return any(session.fetches(bind(built.exchanges[entry.exchange], entry.product), entry.records) for entry in group.connections)
 
 
 def _sim_ca(sim: str) -> Path:

@@ -85,6 +85,12 @@ def streams(messages: Sequence[ir.Message], records: Iterable[str], symbols: Ite
     )
 
 
+def fetches(messages: Sequence[ir.Message], records: Iterable[str]) -> bool:
+    """Whether receiving `records` takes what must be fetched: names that a connect needs, snapshots of books."""
+    wanted = {"vars", *records}
+    return any(message.url is not None and wanted.intersection(message.records) for message in messages)
+
+
 def plans(product: ir.Product, wanted: Sequence[Stream]) -> tuple[Plan, ...]:
     """Spreads `wanted` over connections: streams whose URLs render alike share one, as far as `limits.streams` allows."""
     by_url: dict[tuple[str, str], list[Stream]] = {}

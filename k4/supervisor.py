@@ -1,8 +1,8 @@
-"""Keeps one worker process per group alive, and ends them all cleanly.
+"""Keeps one worker process per group alive, and the fetcher where one is needed, and ends them all cleanly.
 
 A worker that crashes is started again after a growing, jittered wait; one that is refused at its first start (a segment that another
 writer holds, a CA file that cannot be read) ends the run, since only the user can help.
-Imports `backoff`, `log` and, for its job and codes, `worker`.
+Imports `backoff`, `fetch`, `log` and, for its job and codes, `worker`.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import time
 from collections.abc import Sequence
 
 from .backoff import Backoff
+from .fetch import FetcherJob
 from .log import Logger
 from .worker import REFUSED, Job
 
@@ -23,13 +24,19 @@ DRAIN_S = 5.0
 # The time given to a run begins after so long even if a worker has not begun.
 START_S = 30.0
 WORKER = (sys.executable, "-m", "k4.worker")
+FETCHER = (sys.executable, "-m", "k4.fetcher")
 
 
 class Supervisor:
     """`command`: what a worker is started with, its job on standard input. `backoff_s`: first and longest wait before a restart."""
 
     def __init__(
-        self, jobs: Sequence[Job], log: Logger, *, command: Sequence[str] = WORKER, backoff_s: tuple[float, float] = (0.25, 30.0)
+        self,
+        jobs: Sequence[Job | FetcherJob],
+        log: Logger,
+        *,
+        command: Sequence[str] = WORKER,
+        backoff_s: tuple[float, float] = (0.25, 30.0),
     ) -> None:
         self._jobs = jobs
         self._log = log
@@ -62,7 +69,7 @@ class Supervisor:
         self._log.info("stopping", reason=signal.Signals(number).name)
         self._stop.set()
 
-    async def _keep(self, job: Job) -> None:
+    async def _keep(self, job: Job | FetcherJob) -> None:
         backoff = Backoff(*self._backoff_s)
         first = True
         while not self._stop.is_set():
@@ -82,11 +89,12 @@ class Supervisor:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stop.wait(), wait)
 
-    async def _once(self, job: Job) -> int:
+    async def _once(self, job: Job | FetcherJob) -> int:
         """Starts a worker and waits for its end, which is brought about when the run is to stop. Returns its code, < 0: a signal."""
         # Its own process group: a terminal's Ctrl-C reaches the supervisor alone, which then ends the workers in order.
         pipe = asyncio.subprocess.PIPE
-        process = await asyncio.create_subprocess_exec(*self._command, stdin=pipe, stdout=pipe, process_group=0)
+        command, fds = (FETCHER, (job.fd,)) if isinstance(job, FetcherJob) else (self._command, ())
+        process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, process_group=0, pass_fds=fds)
         assert process.stdin is not None
         assert process.stdout is not None
         heard = asyncio.create_task(self._hear(job, process.stdout))
@@ -103,7 +111,7 @@ class Supervisor:
         await heard
         return await ended
 
-    async def _hear(self, job: Job, stdout: asyncio.StreamReader) -> None:
+    async def _hear(self, job: Job | FetcherJob, stdout: asyncio.StreamReader) -> None:
         """Whatever a worker says first, or its end, means that it has begun."""
         while await stdout.read(4096):
             self._begun[job.group].set()
@@ -116,7 +124,7 @@ class Supervisor:
         await asyncio.sleep(seconds)
         self._stop.set()
 
-    async def _end(self, job: Job, process: asyncio.subprocess.Process, ended: asyncio.Task[int]) -> None:
+    async def _end(self, job: Job | FetcherJob, process: asyncio.subprocess.Process, ended: asyncio.Task[int]) -> None:
         with contextlib.suppress(ProcessLookupError):
             process.terminate()
         await asyncio.wait([ended], timeout=DRAIN_S)

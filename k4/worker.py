@@ -32,7 +32,7 @@ REFUSED = 3
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What a worker is told. `connections`: the group's entries as JSON values; paths are absolute."""
+    """What a worker is told. `connections`: the group's entries as JSON values; paths are absolute. `fetch`: where `k4.fetcher` listens."""
 
     group: str
     connections: tuple[dict[str, object], ...]
@@ -42,6 +42,7 @@ class Job:
     sim: str | None = None
     sim_ca: str | None = None
     spec: tuple[str, ...] = ()
+    fetch: str | None = None
 
     def to_json(self) -> str:
         return json.dumps(asdict(self))
@@ -55,7 +56,8 @@ class Job:
 async def _feed(job: Job, logger: log.Logger) -> None:
     built = native.load([Path(folder) for folder in job.spec] or None)
     group = Group(job.group, tuple(Connection.model_validate(entry) for entry in job.connections))
-    feed = Feed(built, group, logger, sim=job.sim, sim_ca=None if job.sim_ca is None else Path(job.sim_ca))
+    fetch = None if job.fetch is None else Path(job.fetch)
+    feed = Feed(built, group, logger, sim=job.sim, sim_ca=None if job.sim_ca is None else Path(job.sim_ca), fetch=fetch)
     try:
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()

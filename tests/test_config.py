@@ -108,7 +108,10 @@ ENTRIES: list[tuple[dict[str, Any], str]] = [
         {"endpoints": {"ws": "ws://h"}},
         f'connections[0].endpoints.ws: "ws://h" is wrong; allowed: {ENDPOINTS}',
     ),
-    ({"endpoints": {"rest": "https://h"}}, "connections[0].endpoints.rest: not built yet; remove it"),
+    (
+        {"endpoints": {"rest": "wss://h"}},
+        f'connections[0].endpoints.rest: "wss://h" is wrong; allowed: {ENDPOINTS.replace("wss", "https")}',
+    ),
     ({"endpoints": {"sbe": "wss://h"}}, "connections[0].endpoints.sbe: not built yet; remove it"),
     ({"tls": {"verify": False}}, "connections[0].tls.verify: unknown key; write one of ca_file"),
     ({"udp": {"to": "h:1"}}, "connections[0].udp: not built yet; remove it"),

@@ -1,0 +1,121 @@
+"""Asks the fetcher for what a venue serves by HTTPS: books' snapshots, tokens, endpoints.
+
+A worker does nothing but feed, and so it loads no HTTP and no certificates: it writes one line to a Unix socket and reads one answer.
+`k4.fetcher`, the process on the other side, may be started anew at any time without its clients noticing more than one failed request.
+
+    K4Error
+    └── FetchError       no answer, or one that is none: where, and why
+
+One request, one connection. Asked: a line of JSON. Answered: a line of JSON, then the body. Imports `errors`, `session`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import socket
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from . import session
+from .errors import K4Error
+
+BODY_BYTES = 64 << 20  # the whole list of a large venue's instruments takes 20 MB
+LINE_BYTES = 1 << 20
+# A request may have to wait for its turn; after so long, what it asked for is of no use.
+TIMEOUT_S = 60.0
+
+
+class FetchError(K4Error):
+    """A URL gave nothing. `status`: the HTTP status, where there was one."""
+
+    def __init__(self, message: str, *, hint: str = "", status: int | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.status = status
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request. `body`: what is POSTed, as JSON text (GET without it). `ca_files`: trusted besides the system's CAs."""
+
+    url: str
+    body: str | None
+    ca_files: tuple[str, ...]
+    most: int
+
+    def to_line(self) -> bytes:
+        values = {"url": self.url, "body": self.body, "ca_files": list(self.ca_files), "most": self.most}
+        return json.dumps(values, ensure_ascii=False).encode() + b"\n"
+
+    @staticmethod
+    def from_line(line: bytes) -> Asked:
+        """Raises ValueError, KeyError or TypeError for a line that is no request."""
+        values = json.loads(line)
+        return Asked(str(values["url"]), values["body"], tuple(map(str, values["ca_files"])), int(values["most"]))
+
+
+class Fetch:
+    """A way to the fetcher that listens at `path`. `base`: `https://HOST[:PORT]` to ask instead of what a URL names."""
+
+    def __init__(self, path: Path, *, base: str | None = None, ca_files: Sequence[str] = ()) -> None:
+        self._path = path
+        self._base = base
+        self._ca_files = tuple(ca_files)
+
+    async def get(self, url: str, body: str | None = None, *, most: int = BODY_BYTES) -> bytes:
+        """What `url` serves, at most `most` bytes of it; with `body`, the answer to that POST. Raises FetchError."""
+        asked = Asked(url if self._base is None else session.replace_host(url, self._base), body, self._ca_files, most)
+        try:
+            async with asyncio.timeout(TIMEOUT_S):
+                return await self._ask(asked)
+        except TimeoutError as error:
+            raise FetchError(f"{asked.url}: no answer within {TIMEOUT_S:g} s") from error
+        except (OSError, asyncio.IncompleteReadError, ValueError) as error:
+            raise FetchError(f"{asked.url}: the fetcher is not there; it is started again by itself") from error
+
+    async def _ask(self, asked: Asked) -> bytes:
+        reader, writer = await asyncio.open_unix_connection(str(self._path), limit=LINE_BYTES)
+        try:
+            writer.write(asked.to_line())
+            await writer.drain()
+            said = json.loads(await reader.readline())
+            if "error" in said:
+                raise FetchError(said["error"], hint=said["hint"], status=said["status"])
+            return await reader.readexactly(said["bytes"])
+        finally:
+            writer.close()
+
+
+# --------------------------------------------------------------------------- for who starts the fetcher
+
+
+@dataclass(frozen=True, slots=True)
+class FetcherJob:
+    """What the fetcher is told. `fd`: a listening socket that it inherits. `group`: how logs call it, as no group can be called."""
+
+    fd: int
+    level: str
+    log_dir: str | None
+    retain_days: int
+    group: str = "(fetcher)"
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self))
+
+
+@contextlib.contextmanager
+def listening() -> Iterator[tuple[Path, int]]:
+    """Path and descriptor of a new listening socket, in a folder that only this user can enter and that is removed at the end.
+
+    It outlives the fetcher: what workers ask while that is started anew waits here.
+    """
+    with tempfile.TemporaryDirectory(prefix="k4-", dir=os.environ.get("XDG_RUNTIME_DIR") or None) as folder:
+        path = Path(folder) / "fetch"
+        with socket.socket(socket.AF_UNIX) as made:
+            made.bind(str(path))
+            made.listen(128)
+            yield path, made.fileno()
