@@ -6,7 +6,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/ready
 
-.PHONY: demo test lint ctest fuzz fuzz-corpus mutants bench stress coverage sanitize analyze instructions wheel clean check-tools
+.PHONY: demo test lint ctest autobahn fuzz fuzz-corpus mutants bench stress coverage sanitize analyze instructions wheel clean check-tools
 
 demo: $(READY)
 	$(BIN)/k4 codegen
@@ -21,6 +21,10 @@ test: $(READY) lint ctest instructions
 SECONDS ?= 300
 fuzz: $(READY)
 	$(BIN)/python -m tests.fuzz.fuzz run --seconds $(SECONDS)
+
+# Autobahn's 301 cases against a real link and the core's framing; needs a Python 2.7 besides, and says so.
+autobahn: $(READY)
+	$(BIN)/python -m tests.autobahn.run
 
 # Writes the kept inputs of tests/fuzz/corpus anew.
 fuzz-corpus: $(READY)
