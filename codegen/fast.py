@@ -2,7 +2,7 @@
 
 What all layouts begin with is read once; where they part, the text just read or the next byte decides; only where neither does are
 they tried in turn, the one that hit last first. Here is also counted how far behind the text's end a parser may stand between two
-comparisons with it, so that no read leaves the slack. May import `ir`, `layouts`, `puts`, `render`.
+comparisons with it, so that no read leaves the slack. May import `bind`, `ir`, `layouts`, `puts`, `render`.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from . import ir
+from .bind import bind
 from .layouts import Check, Layout, Literal, Loop, Token, Value, layouts
 from .puts import BOOL, DECIMAL, DIGITS, SKIP, TEXT, Path, Put
 from .render import render
@@ -47,10 +48,11 @@ _C_WORDS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One thing a parser does. `op`: literal, end (compare with the text's end), look (make stops), loop, framed, or a value's kind."""
+    """One thing a parser does. `op`: literal, end (compare with the text's end), look (make stops), loop, framed or word (compare the
+    text just read), or a value's kind."""
 
     op: str
-    text: str = ""  # literal: as C spells it; framed: the prefix; look, digits: the kind of stops
+    text: str = ""  # literal, word: as C spells it; framed: the prefix; look, digits: the kind of stops
     suffix: str = ""
     count: int = 0  # literal: bytes
     shifts: bool = False  # literal: stops are taken along
@@ -68,7 +70,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Branch:
-    """A way on from a node. `op`: framed (a text just read), byte (the next one), or attempt."""
+    """A way on from a node. `op`: framed or word (a text just read), byte (the next one), or attempt."""
 
     op: str
     node: Node
@@ -79,11 +81,13 @@ class Branch:
 
 @dataclass(slots=True)
 class Node:
-    """A run of steps, then a leaf (`put`, with the number of the layout) or branches. `first`..`last`: the layouts below."""
+    """A run of steps, then a leaf (`put` or `took`, with the number of the layout) or branches. `first`..`last`: the layouts below."""
 
     number: int
     steps: tuple[Step, ...]
     branches: tuple[Branch, ...] = ()
+    took: str = ""  # the frame gives no record: this is why
+    message: int = 0
     put: str = ""
     many: bool = False  # each element of a loop gave its record already
     late: str = ""  # fills those records with what stands behind the elements
@@ -171,6 +175,7 @@ class _Product:
         self.records = records
         self.name = product
         self.symbol = f"k4_fast_{identifier(exchange.name)}_{identifier(product)}"
+        self.messages = bind(exchange, product)
         self.layouts, _ = layouts(exchange, records, product)
         self.names = _Names()
         self.nodes: list[Node] = []
@@ -201,6 +206,10 @@ class _Product:
         if not rest[0]:
             self.leaves += 1
             layout = entries[0][1]
+            if not layout.record:
+                node.took, node.message = self.messages[layout.message].reason, layout.message
+                node.last = self.leaves - 1
+                return self._numbered(node)
             node.put = self._put_name(layout)
             node.many = any(isinstance(token, Loop) and token.most == 0 for token in layout.tokens)
             node.late = f"{node.put}_late" if any(put.late for put in layout.puts) else ""
@@ -210,6 +219,9 @@ class _Product:
                 at = at.checked()
             node.branches = tuple(self._branches([(tokens, layout) for tokens, (_, layout) in zip(rest, entries, strict=True)], at))
         node.last = self.leaves - 1
+        return self._numbered(node)
+
+    def _numbered(self, node: Node) -> Node:
         node.number = len(self.nodes)
         self.nodes.append(node)
         return node
@@ -223,7 +235,7 @@ class _Product:
         for (_, key), members in sorted(groups.items(), key=lambda item: item[0][0]):
             if isinstance(key, Check):
                 node = self._node([(tokens[1:], layout) for tokens, layout in members], at)
-                yield Branch("framed", node, self._slot(key.path, TEXT), c_text(key.prefix), c_text(key.suffix))
+                yield Branch(_op(key), node, self._slot(key.path, TEXT), c_text(key.prefix), c_text(key.suffix))
             elif isinstance(key, int):
                 yield Branch("byte", self._node(members, at), text=c_text(bytes([key])))
             else:
@@ -249,7 +261,7 @@ class _Product:
                     at = at.behind(len(piece))
                     out.append(Step("literal", c_text(piece), count=len(piece), shifts=at.window != ""))
             elif isinstance(token, Check):
-                out.append(Step("framed", c_text(token.prefix), c_text(token.suffix), slot=self._slot(token.path, TEXT, length)))
+                out.append(Step(_op(token), c_text(token.prefix), c_text(token.suffix), slot=self._slot(token.path, TEXT, length)))
             elif isinstance(token, Loop):
                 need(SLACK // 2)
                 step, at = self._loop(token, at, layout)
@@ -370,6 +382,10 @@ class _Product:
             counts = [self.names.slot(array, "count", 0) for array in arrays if array]
             out += [(counts[0], other) for other in counts[1:]]
         return out
+
+
+def _op(check: Check) -> str:
+    return "word" if check.whole else "framed"
 
 
 def _windows(tokens: Sequence[Token]) -> tuple[str, ...]:

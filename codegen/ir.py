@@ -261,6 +261,13 @@ class Message:
     def record(self) -> str:
         return self.records[0]
 
+    @property
+    def reason(self) -> str:
+        """Why a frame that this message takes gives no record; "" for a market message."""
+        if self.record in MARKET_RECORDS:
+            return ""
+        return "dropped_class" if self.record == "dropped" else self.record
+
     def field(self, name: str) -> Field | None:
         return next((f for f in self.fields if f.name == name), None)
 

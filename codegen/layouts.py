@@ -6,12 +6,14 @@ both, either is read. Equal layouts merge, at most `MOST` per product and messag
 
 The fast tier takes a frame only where everything about it is certain, so a layout exists only where that can be proven here: no
 other message of the product may take such a frame. What is beyond it gets no layout and is read by the tolerant tier:
-- messages that cut several records, keep a book (`snapshot`), mix their sides (`side`), or are no market record;
+- messages that cut several records, keep a book (`snapshot`) or mix their sides (`side`);
 - `[key=text]`, `.$name` and `[-*]` in paths; an index inside an array whose length varies; `[*]` more than once;
 - the words `iso abs negative nonzero e-4`; maps of numbers; constants other than true, false and enum words;
 - patterns with more than one capture or `*`; captures that fill other fields than `symbol`;
 - values behind the elements that give the records, other than times and ids;
 - repeated or escaped keys in the example, arrays whose elements differ in their keys, or are empty in every example.
+
+A message that is no market record (an ack, a notice) has layouts too: they fill nothing, and tell only that it took the frame.
 
 May import `bind`, `ir`, `layoutmatch`, `puts`, `refjson`, `refmatch`.
 """
@@ -53,11 +55,12 @@ class Value:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """The text just read at `path` is `prefix`, at least one character, `suffix`."""
+    """The text just read at `path` is `prefix`, at least one character, `suffix`; where it is `whole`, exactly `prefix`."""
 
     path: Path
     prefix: bytes
-    suffix: bytes
+    suffix: bytes = b""
+    whole: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +77,10 @@ Token = Literal | Value | Check | Loop
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """How the frames of one example look, and how they fill the record of `message` (its index in the product)."""
+    """How the frames of one example look, and how they fill the record of `message` (its index in the product).
+
+    `record` empty: the message is no market record, and all there is to say is that it took the frame.
+    """
 
     message: int
     record: str
@@ -92,21 +98,25 @@ class LeftOut:
 
 
 def layouts(exchange: ir.Exchange, records: ir.Records, product: str) -> tuple[tuple[Layout, ...], tuple[LeftOut, ...]]:
-    """All layouts of a product, in message order, and the examples of market messages that have none."""
+    """All layouts of a product, those of market messages first, and the examples that have none."""
     messages = bind(exchange, product)
     found: list[Layout] = []
     left: list[LeftOut] = []
-    for index, message in enumerate(messages):
+    pushed = [(index, message) for index, message in enumerate(messages) if message.url is None]
+    for index, message in sorted(pushed, key=lambda one: records.record(one[1].record) is None):
         record = records.record(message.record)
-        if record is None or message.url is not None:
-            continue
+        # A word where a market message has a text is a text to be compared: what is common to both stays one way to read.
+        texts = frozenset[Path]() if record else frozenset(_texts(found))
         own: list[Layout] = []
         quotes: dict[Path, set[bool]] = {}
         readers: list[tuple[int, _Reader]] = []
         for number, example in enumerate(message.examples):
             foreign = message if example.product == product else _twin(exchange, example.product, message)
             try:
-                readers.append((number, _Reader(records, record, message, foreign, example, quotes)))
+                if record is None and _bare(message, example.wire, [one for one in messages if one is not message]):
+                    own.append(Layout(index, "", (Literal(example.wire.encode()),), ()))
+                    continue
+                readers.append((number, _Reader(records, record, message, foreign, example, quotes, texts)))
             except BeyondError as beyond:
                 left.append(LeftOut(index, number, str(beyond)))
         for number, reader in readers:
@@ -117,6 +127,25 @@ def layouts(exchange: ir.Exchange, records: ir.Records, product: str) -> tuple[t
         resolved = [replace(layout, tokens=_resolve(layout.tokens, quotes)) for layout in own]
         found += tuple(dict.fromkeys(resolved))[:MOST]
     return tuple(found), tuple(left)
+
+
+def _bare(message: ir.Message, wire: str, others: Iterable[ir.Message]) -> bool:
+    """Whether a text that cannot begin JSON is all there is to a message that gives no record, and nothing to the others."""
+    if wire[0] in '{["-0123456789tfn \t\r\n' or not all(_whole(match) for match in message.match):
+        return False
+    said = Shape(Kind.FIXED, text=wire)
+    mine = all(any(fitting(pattern, said) for pattern in match.patterns) for match in message.match)
+    tried = (pattern for one in others for match in one.match if _whole(match) for pattern in match.patterns)
+    return mine and all(fitting(pattern, said) is False for pattern in tried)
+
+
+def _whole(match: ir.Match) -> bool:
+    return not match.path.steps and not match.path.element
+
+
+def _texts(found: Iterable[Layout]) -> Iterable[Path]:
+    """The places of texts in layouts, outside arrays of any length."""
+    return (token.path for layout in found for token in layout.tokens if isinstance(token, Value) and token.kind == TEXT)
 
 
 def _twin(exchange: ir.Exchange, product: str, message: ir.Message) -> ir.Message:
@@ -145,15 +174,18 @@ class _Reader:
     def __init__(
         self,
         records: ir.Records,
-        record: ir.RecordType,
+        record: ir.RecordType | None,
         message: ir.Message,
         foreign: ir.Message,
         example: ir.Example,
         quotes: dict[Path, set[bool]],
+        texts: frozenset[Path],
     ) -> None:
+        self.records = records
         self.message = message
         self.foreign = foreign
         self.record = record
+        self.texts = texts
         self.wire = example.wire.encode()
         self.quotes = quotes
         self.tokens: list[Token] = []
@@ -170,7 +202,9 @@ class _Reader:
             raise BeyondError(f"the example is no JSON: {error}") from error
         self.base, self.element = self._each()
         self._match()
-        self.reads: Reads = puts_of(records, record, message, self._locate, self.captures, self.fixed)
+        self.reads = Reads()
+        if record is not None:
+            self.reads = puts_of(records, record, message, self._locate, self.captures, self.fixed)
         self._claim_loops()
 
     # ----------------------------------------------------------------------- places
@@ -185,6 +219,8 @@ class _Reader:
                 raise BeyondError("`each` meets null in the example")
             if not _every(path):
                 return place, node
+            if self.record is None:
+                raise BeyondError("elements that give no records")
             if node.kind != ARRAY or not node.items:
                 raise BeyondError("`each` finds no element in the example")
             self.loops[place] = 0
@@ -224,7 +260,7 @@ class _Reader:
             if not pattern.any and (pattern.absent or not node.scalar or fits(pattern.parts, node.text, {}) is None):
                 continue
             parts = own[i].parts
-            if own[i].any:
+            if own[i].any or self._told(own[i], node):
                 self._certain(own[:i], Shape(Kind.PRESENT))
                 self.present.add(place)
             elif own[i].absent or not node.scalar:
@@ -237,6 +273,10 @@ class _Reader:
                 self._certain(own[:i], Shape(Kind.FRAMED, prefix=self.frames[place][0], suffix=self.frames[place][1]))
             return
         raise BeyondError("the example does not match")
+
+    def _told(self, pattern: ir.Text, node: Node) -> bool:
+        """Whether a message that gives no record only names the scalar here: whatever it is, it fits."""
+        return self.record is None and node.scalar and len(pattern.parts) == 1 and isinstance(pattern.parts[0], ir.Ref)
 
     def _certain(self, earlier: Iterable[ir.Text], shape: Shape) -> None:
         if any(fitting(pattern, shape) is not False for pattern in earlier):
@@ -269,12 +309,16 @@ class _Reader:
         self._literal(len(self.wire))
         opening = next(token.data for token in self.tokens if isinstance(token, Literal)).decode()
         for other, message in enumerate(messages):
-            if other != index and could_take(message, shape, opening):
+            # Of messages that give no record the first one counts.
+            harmless = other == index or (self.record is None and other > index and self.records.record(message.record) is None)
+            if not harmless and could_take(message, shape, opening):
                 raise BeyondError(f'message "{message.record}" of line {message.line} may take such a frame too')
         if any(place not in self.seen_values() for place in self.reads.kinds):
             raise BeyondError("a value stands outside the layout")
         tokens = _joined(self.tokens)
-        return Layout(index, self.record.word, tokens, tuple(_timed(put, _behind(tokens)) for put in self.reads.puts))
+        return Layout(
+            index, self.record.word if self.record else "", tokens, tuple(_timed(put, _behind(tokens)) for put in self.reads.puts)
+        )
 
     def seen_values(self) -> set[Path]:
         """The places of all values, those inside loops included."""
@@ -307,7 +351,11 @@ class _Reader:
             if kind is not None:
                 raise BeyondError("a field reads a match word")
             word = self.words[place]
-            self.tokens.append(word if word.data else Literal(self.wire[node.start : node.end]))
+            if word.data and place in self.texts and node.kind == STRING:
+                self.quotes.setdefault(place, set()).add(True)
+                self.tokens += [Value(TEXT, place, usual=len(word.data) - 2), Check(place, word.data[1:-1], whole=True)]
+            else:
+                self.tokens.append(word if word.data else Literal(self.wire[node.start : node.end]))
             return Shape(Kind.FIXED, text=self.fixed[place]) if word.data else NOT_THERE
         if node.absent and place in self.reads.absent:
             self.tokens.append(Literal(self.wire[node.start : node.end]))
@@ -316,7 +364,8 @@ class _Reader:
         if kind is None:
             kind = SKIP
             if place in self.frames or place in self.present:
-                kind = TEXT if string else BOOL if node.kind == LITERAL else DECIMAL
+                whole = self.record is None and node.text.isdigit()
+                kind = TEXT if string else BOOL if node.kind == LITERAL else DIGITS if whole else DECIMAL
         if (
             (kind == TEXT) > string
             or (kind == BOOL and node.kind != LITERAL)

@@ -116,8 +116,7 @@ class Interpreter:
         reasons: list[tuple[str, int]] = []
         for one in taken:
             if self.records.record(one.message.record) is None:
-                word = one.message.record
-                reasons.append(("dropped_class" if word == "dropped" else word, one.index))
+                reasons.append((one.message.reason, one.index))
                 continue
             if not one.elements:
                 reasons.append(("empty", one.index))

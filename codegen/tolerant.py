@@ -63,7 +63,6 @@ def render_exchange(exchange: ir.Exchange, records: ir.Records) -> str:
         by_length=by_length,
         letters_of=letters_of,
         walked=walked,
-        skip=skip_name,
         shift=_shift,
         levels=_levels,
     )
@@ -98,13 +97,6 @@ def walked(product: ProductModel, tree: Tree, node: Node) -> list[Node]:
     """The members of an object that are gone into themselves."""
     members = [tree.nodes[child] for child in node.keys.values()]
     return [member for member in members if member.walked or product.keeps(tree.number, member.index)]
-
-
-def skip_name(message: ir.Message) -> str:
-    """Why a frame that this message takes gives no record."""
-    if message.record in ir.MARKET_RECORDS:
-        return "NOT"
-    return "DROPPED_CLASS" if message.record == "dropped" else message.record.upper()
 
 
 def _shift(word: str | None) -> int:

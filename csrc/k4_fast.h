@@ -502,4 +502,14 @@ K4_FAST_INLINE bool k4_fast_took(struct k4_scratch *scratch, uint32_t count, uin
     return true;
 }
 
+/* A message that is no market record took the frame. */
+static inline bool k4_fast_skipped(struct k4_scratch *scratch, uint16_t skip, uint16_t message)
+{
+    scratch->count = 0;
+    scratch->skip = skip;
+    scratch->skip_message = message;
+    scratch->tier = K4_TIER_FAST;
+    return true;
+}
+
 #endif
