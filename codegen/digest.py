@@ -8,11 +8,12 @@ turns the same text into other machine code: compiler, flags, versions of Python
 from __future__ import annotations
 
 import hashlib
-import platform
+import os
 import sysconfig
 from collections.abc import Iterable, Sequence
-from importlib.metadata import version
 from pathlib import Path
+
+import _cffi_backend
 
 from . import places
 
@@ -44,7 +45,7 @@ def short(text: str) -> str:
 
 def key(content_digest: str, compiler: str, flags: Sequence[str]) -> str:
     """The name of the build's folder: content, compiler (its path and version), flags, platform, cffi."""
-    parts = [content_digest, compiler, *flags, platform.machine(), sysconfig.get_config_var("SOABI") or "", version("cffi")]
+    parts = [content_digest, compiler, *flags, os.uname().machine, sysconfig.get_config_var("SOABI") or "", _cffi_backend.__version__]
     return _hash(part.encode() for part in parts)[:32]
 
 

@@ -18,7 +18,7 @@ import os
 import socket
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from . import session
@@ -91,20 +91,6 @@ class Fetch:
 
 
 # --------------------------------------------------------------------------- for who starts the fetcher
-
-
-@dataclass(frozen=True, slots=True)
-class FetcherJob:
-    """What the fetcher is told. `fd`: a listening socket that it inherits. `group`: how logs call it, as no group can be called."""
-
-    fd: int
-    level: str
-    log_dir: str | None
-    retain_days: int
-    group: str = "(fetcher)"
-
-    def to_json(self) -> str:
-        return json.dumps(asdict(self))
 
 
 @contextlib.contextmanager

@@ -5,7 +5,7 @@
 `Fetcher` is also what a command uses that needs one answer and no process. TLS is always verified. Requests to one host keep to a pace
 that every known venue allows, and pause as long as a venue that answers 429 or 418 asks for. Bodies are bounded as they are read.
 Started by `k4.supervisor` as `python -m k4.fetcher` with its job as a line of JSON on standard input, whose end ends it.
-Imports aiohttp and its yarl, `backoff`, `errors`, `fetch`, `log`.
+Imports aiohttp and its yarl, `backoff`, `errors`, `fetch`, `job`, `log`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ from yarl import URL
 from . import log
 from .backoff import Budget
 from .errors import K4Error
-from .fetch import LINE_BYTES, Asked, FetcherJob, FetchError
+from .fetch import LINE_BYTES, Asked, FetchError
+from .job import FetcherJob
 
 # Of what venues allow an address, the least: enough for a burst of books at the start, and a list of instruments page by page.
 PACE = ((5, 1.0), (100, 60.0))

@@ -1,7 +1,7 @@
 """One group at work: its segments, symbols and connections, opened together and closed together.
 
 Runs on the event loop of a worker process; `k4.worker` owns the process, this module the feed. It loads no aiohttp and no
-cryptography, and nothing that is not needed to feed. Imports `backoff`, `clock`, `config`, `connection`, `errors`, `fetch`, `link`,
+cryptography, and nothing that is not needed to feed. Imports `backoff`, `clock`, `connection`, `errors`, `fetch`, `job`, `link`,
 `log`, `native`, `session`, `venue`, `watch`.
 """
 
@@ -17,11 +17,10 @@ from typing import Any
 from . import session
 from .backoff import Budget
 from .clock import Clock
-from .config import Connection as Entry
-from .config import Group
 from .connection import DIAL_SHARE, Connection, Core, Shared
 from .errors import K4Error
 from .fetch import Fetch
+from .job import Entry, Job
 from .link import Resolver, target
 from .log import Logger
 from .native import Native
@@ -35,19 +34,14 @@ FILE_MODE = 0o600
 
 
 class Feed:
-    """Opens everything a group needs; raises K4Error that says what could not be had, with nothing left open or newly made.
+    """Opens everything a group needs; raises K4Error that says what could not be had, with nothing left open or newly made."""
 
-    `sim`: HOST:PORT of a simulator that stands for every endpoint, `sim_ca` its CA. `fetch`: where the fetcher listens.
-    """
-
-    def __init__(
-        self, native: Native, group: Group, log: Logger, *, sim: str | None = None, sim_ca: Path | None = None, fetch: Path | None = None
-    ) -> None:
+    def __init__(self, native: Native, job: Job, log: Logger) -> None:
         self._native = native
         self._log = log
-        self._sim = sim
-        self._sim_ca = sim_ca
-        self._fetch = fetch
+        self._sim = job.sim
+        self._sim_ca = job.sim_ca
+        self._fetch = None if job.fetch is None else Path(job.fetch)
         self._resolver = Resolver()
         self._clock = Clock()
         self._dials: dict[str, Budget] = {}
@@ -55,9 +49,9 @@ class Feed:
         self._feed = native.lib.k4_feed_open()
         self.watch = Watch(native.lib, self._feed, log)
         try:
-            for record, segment in group.segments.items():
-                self._segment(record, segment, group.connections[0])
-            for entry in group.connections:
+            for record, segment in job.segments.items():
+                self._segment(record, segment, job.connections[0])
+            for entry in job.connections:
                 self._entry(entry)
         except BaseException:
             self._discard()
@@ -189,7 +183,7 @@ class Feed:
         if self._fetch is None:
             return None
         base = f"https://{self._sim}" if self._sim is not None else entry.endpoints.rest
-        ca_files = [entry.tls.ca_file, None if self._sim_ca is None else str(self._sim_ca)]
+        ca_files = [entry.tls.ca_file, self._sim_ca]
         return Fetch(self._fetch, base=base, ca_files=[file for file in ca_files if file is not None])
 
     def _number(self, record: str) -> int:

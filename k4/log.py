@@ -1,21 +1,20 @@
 """The log: readable lines on stderr, JSON lines in one file per day, and repeats held back.
 
-Imports structlog and `errors`. Times are UTC. Every process of a run appends to the same file; a line is one write, so lines stay whole.
+Times are UTC. Every process of a run appends to the same file; a line is one write, so lines stay whole. Loads nothing heavy: it stands
+before the first record of every start. Imports `errors`.
 """
 
 from __future__ import annotations
 
 import json
-import logging
 import os
 import sys
 import time
-from collections.abc import Callable, MutableMapping
+import traceback
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
-
-import structlog
+from typing import Any, TextIO
 
 from .errors import K4Error
 
@@ -23,14 +22,15 @@ LEVELS = ("debug", "info", "warning", "error")
 REPEATS = 3
 REPEAT_WINDOW_S = 60.0
 RETAIN_DAYS = 14
+EVENT_WIDTH = 28
 
-Event = MutableMapping[str, Any]
-Logger = structlog.typing.FilteringBoundLogger
+Event = dict[str, Any]
+Sink = Callable[[Event], None]
 
 
 class Repeats:
     """Lets the first `REPEATS` lines with the same event and connection pass in any `REPEAT_WINDOW_S`, holds the rest back and
-    says how many they were in the first line of the next window."""
+    says how many they were in the first line of the next window. Errors always pass."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic, *, most: int = REPEATS, window_s: float = REPEAT_WINDOW_S) -> None:
         self._clock = clock
@@ -38,7 +38,8 @@ class Repeats:
         self._window_s = window_s
         self._seen: dict[tuple[str, str], list[float]] = {}  # key → [window start, lines, held back]
 
-    def __call__(self, _logger: object, _method: str, event: Event) -> Event:
+    def passes(self, event: Event) -> bool:
+        """May this line be shown? Adds `held_back` to it where others were not."""
         now = self._clock()
         key = (str(event.get("event")), str(event.get("connection", "")))
         state = self._seen.get(key)
@@ -46,12 +47,12 @@ class Repeats:
             if state is not None and state[2]:
                 event["held_back"] = int(state[2])
             self._seen[key] = [now, 1, 0]
-            return event
+            return True
         if state[1] < self._most or event.get("level") == "error":
             state[1] += 1
-            return event
+            return True
         state[2] += 1
-        raise structlog.DropEvent
+        return False
 
 
 class DailyFile:
@@ -70,13 +71,12 @@ class DailyFile:
             message = f"log.dir {str(folder)!r} cannot be written: {error.strerror}"
             raise K4Error(message, hint="choose another folder, or null for no file") from error
 
-    def __call__(self, _logger: object, _method: str, event: Event) -> Event:
+    def __call__(self, event: Event) -> None:
         try:
             self._roll(self._now())
-            os.write(self._fd, json.dumps(event, default=str, ensure_ascii=False).encode() + b"\n")
+            os.write(self._fd, json.dumps(event, default=str, ensure_ascii=False).encode(errors="replace") + b"\n")
         except OSError:
             pass  # a full disk must not stop the feed; the console still has the line
-        return event
 
     def close(self) -> None:
         if self._fd >= 0:
@@ -96,29 +96,96 @@ class DailyFile:
                 path.unlink(missing_ok=True)
 
 
+class Console:
+    """Readable lines, coloured where `stream` is a terminal: time, level, event, then what else is known of it as name=value."""
+
+    _COLOURS = {"debug": "32", "info": "32", "warning": "33", "error": "31"}  # noqa: RUF012 (a constant)
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._colours = stream.isatty()
+
+    def __call__(self, event: Event) -> None:
+        rest = dict(event)
+        at, level, what, trace = (rest.pop(key, "") for key in ("timestamp", "level", "event", "exception"))
+        parts = [
+            self._in("2", str(at)),
+            f"[{self._in(self._COLOURS.get(level, '0'), str(level).ljust(8))}]",
+            self._in("1", _shown(what, free=True).ljust(EVENT_WIDTH)),
+            *(f"{self._in('36', name)}={self._in('35', _shown(value))}" for name, value in rest.items()),
+        ]
+        try:
+            self._stream.write(" ".join(parts).rstrip() + "\n" + (f"{trace}\n" if trace else ""))
+            self._stream.flush()
+        except (OSError, ValueError):
+            pass  # nobody to tell
+
+    def _in(self, colour: str, text: str) -> str:
+        return f"\x1b[{colour}m{text}\x1b[0m" if self._colours else text
+
+
+def _shown(value: object, *, free: bool = False) -> str:
+    """A text as it is where that is unmistakable, else quoted, so that what a peer said can neither end a line nor colour it."""
+    if not isinstance(value, str):
+        return repr(value)
+    plain = value.isprintable() and (free or not set(value) & set(" =\"'"))
+    return value if plain else repr(value)
+
+
+class Logger:
+    """Tells `sinks` what happens, from `level` on; what is bound stands in every line."""
+
+    __slots__ = ("_bound", "_least", "_repeats", "_sinks")
+
+    def __init__(self, sinks: Sequence[Sink], *, level: str = "debug", repeats: Repeats | None = None, **bound: Any) -> None:
+        self._sinks = sinks
+        self._least = LEVELS.index(level)
+        self._repeats = repeats
+        self._bound = bound
+
+    def bind(self, **bound: Any) -> Logger:
+        """A logger that also says these."""
+        return Logger(self._sinks, level=LEVELS[self._least], repeats=self._repeats, **{**self._bound, **bound})
+
+    def debug(self, event: str, **values: Any) -> None:
+        self._say("debug", event, values)
+
+    def info(self, event: str, **values: Any) -> None:
+        self._say("info", event, values)
+
+    def warning(self, event: str, **values: Any) -> None:
+        self._say("warning", event, values)
+
+    def error(self, event: str, **values: Any) -> None:
+        self._say("error", event, values)
+
+    def exception(self, event: str, **values: Any) -> None:
+        """An error with the traceback of the exception that is being handled."""
+        self._say("error", event, {**values, "exception": trace(sys.exc_info()[1])})
+
+    def _say(self, level: str, event: str, values: Event) -> None:
+        if LEVELS.index(level) < self._least:
+            return
+        line = {**self._bound, **values, "event": event, "level": level}
+        if self._repeats is not None and not self._repeats.passes(line):
+            return
+        line["timestamp"] = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        for sink in self._sinks:
+            sink(line)
+
+
+def trace(error: BaseException | None) -> str:
+    """What a line says as `exception`."""
+    return "".join(traceback.format_exception(error)).rstrip() if error is not None else ""
+
+
 def setup(*, level: str = "info", folder: Path | None = None, retain_days: int = RETAIN_DAYS, **bound: str) -> Logger:
-    """Configures the log of this process and returns its logger with `bound` in every line. `folder` None: no file.
+    """The logger of this process, with `bound` in every line. `folder` None: no file.
 
     Raises K4Error when the folder cannot be written.
     """
-    processors: list[Any] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.processors.add_log_level,
-        Repeats(),
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.format_exc_info,
-    ]
-    if folder is not None:
-        processors.append(DailyFile(folder, retain_days))
-    processors.append(structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=28, sort_keys=False))
-    structlog.configure(
-        processors=processors,
-        wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
-        cache_logger_on_first_use=False,
-    )
-    logger: Logger = structlog.get_logger(**bound)
-    return logger
+    sinks: list[Sink] = [] if folder is None else [DailyFile(folder, retain_days)]
+    return Logger([*sinks, Console(sys.stderr)], level=level, repeats=Repeats(), **bound)
 
 
 def default_dir() -> Path:

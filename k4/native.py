@@ -45,7 +45,7 @@ def load(specs: Sequence[Path] | None = None) -> Native:
         content = digest.content(folders)
         packaged = HERE / cache.EXTENSION
         if packaged.is_file() and (HERE / cache.LITERAL).is_file():
-            native = _open(HERE)
+            native = opened(HERE)
             if native.digest == content:
                 return native
         folder = cache.find(content)
@@ -54,11 +54,12 @@ def load(specs: Sequence[Path] | None = None) -> Native:
     if folder is None:
         command = " ".join(["k4 codegen", *(f"--spec {folder}" for folder in folders)])
         raise K4Error("no compiled extension matches the specs and sources as they are now", hint=f"type: {command}")
-    return _open(folder)
+    return opened(folder)
 
 
 @functools.cache
-def _open(folder: Path) -> Native:
+def opened(folder: Path) -> Native:
+    """The extension in this folder, whatever it was made from."""
     module = _extension(folder / cache.EXTENSION)
     names: dict[str, Any] = dict(vars(ir))
     text = (folder / cache.LITERAL).read_text(encoding="utf-8")

@@ -1,6 +1,7 @@
 """`k4 run`: from a configuration file to running workers. Nothing of what a worker does is loaded here.
 
-Imports `config`, `errors`, `fetch`, `log`, `native`, `session`, `supervisor`, `worker` and, of the generator, `bind`."""
+The first worker is started before anything else: what it needs is loaded beside what reading the configuration needs.
+Imports `config`, `errors`, `fetch`, `job`, `log`, `native`, `session`, `supervisor` and, of the generator, `bind`."""
 
 from __future__ import annotations
 
@@ -8,15 +9,18 @@ import asyncio
 import contextlib
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from . import config as configuration
-from . import fetch, log, native, session
-from ._codegen.bind import bind
+from . import supervisor
 from .errors import K4Error, UsageError
-from .supervisor import Supervisor
-from .worker import Job
+from .job import Entry, FetcherJob, Job
+from .log import Logger
+
+if TYPE_CHECKING:
+    from .config import Group
+    from .native import Native
 
 _HOST_PORT = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+):([0-9]{1,5})")
 
@@ -27,38 +31,60 @@ def run(config: Path, *, level: str | None, seconds: float | None, sim: str | No
     Returns the exit code. Raises K4Error, whose message names every finding in the configuration, and UsageError.
     """
     ca = None if sim is None else _sim_ca(sim)
+    return asyncio.run(_run(config, level, seconds, sim, ca, spec))
+
+
+async def _run(config: Path, level: str | None, seconds: float | None, sim: str | None, ca: Path | None, spec: Sequence[Path]) -> int:
+    waiting = await supervisor.start()
+    with contextlib.ExitStack() as stack:
+        try:
+            logger, jobs = stack.enter_context(_prepared(config, level, sim, ca, spec))
+        except BaseException:
+            await supervisor.dismiss(waiting)
+            raise
+        return await supervisor.Supervisor(jobs, logger, waiting=waiting).run(seconds)
+
+
+@contextlib.contextmanager
+def _prepared(
+    config: Path, level: str | None, sim: str | None, ca: Path | None, spec: Sequence[Path]
+) -> Iterator[tuple[Logger, list[Job | FetcherJob]]]:
+    """The log and the jobs of a configuration, and the fetcher's socket while they are worked on."""
+    from . import config as configuration
+    from . import fetch, log, native
+
     built = native.load(list(spec) or None)
     checked = configuration.load_reported(config, built.exchanges)
     folder = None if checked.log.dir is None else Path(checked.log.dir)
     logger = log.setup(level=level or checked.log.level, folder=folder, retain_days=checked.log.retain_days)
     common = (level or checked.log.level, checked.log.dir, checked.log.retain_days)
     groups = configuration.groups(checked)
+    fetching = [group.name for group in groups if _fetches(group, built)]
     with contextlib.ExitStack() as stack:
-        fetching = [group.name for group in groups if _fetches(group, built)]
         path, fd = stack.enter_context(fetch.listening()) if fetching else (None, -1)
-        jobs: list[Job | fetch.FetcherJob] = [
+        jobs: list[Job | FetcherJob] = [
             Job(
                 group.name,
-                tuple(entry.model_dump() for entry in group.connections),
+                tuple(Entry.of(entry.model_dump()) for entry in group.connections),
                 *common,
                 sim=sim,
                 sim_ca=None if ca is None else str(ca),
                 spec=tuple(str(path.resolve()) for path in spec),
                 fetch=str(path) if group.name in fetching else None,
+                build=str(built.file.parent),
             )
             for group in groups
         ]
         if fetching:
-            jobs.append(fetch.FetcherJob(fd, *common))
-        return asyncio.run(_supervise(jobs, logger, seconds))
+            jobs.append(FetcherJob(fd, *common))
+        yield logger, jobs
 
 
-async def _supervise(jobs: Sequence[Job | fetch.FetcherJob], logger: log.Logger, seconds: float | None) -> int:
-    return await Supervisor(jobs, logger).run(seconds)
-
-
-def _fetches(group: configuration.Group, built: native.Native) -> bool:
+def _fetches(group: Group, built: Native) -> bool:
     """Whether what the group receives takes something that is fetched."""
+    from . import session
+    from ._codegen.bind import bind
+
     return any(session.fetches(bind(built.exchanges[entry.exchange], entry.product), entry.records) for entry in group.connections)
 
 

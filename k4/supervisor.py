@@ -2,7 +2,7 @@
 
 A worker that crashes is started again after a growing, jittered wait; one that is refused at its first start (a segment that another
 writer holds, a CA file that cannot be read) ends the run, since only the user can help.
-Imports `backoff`, `fetch`, `log` and, for its job and codes, `worker`.
+Imports `backoff`, `job` and `log`.
 """
 
 from __future__ import annotations
@@ -15,9 +15,8 @@ import time
 from collections.abc import Sequence
 
 from .backoff import Backoff
-from .fetch import FetcherJob
+from .job import REFUSED, FetcherJob, Job
 from .log import Logger
-from .worker import REFUSED, Job
 
 # After SIGTERM a worker has so long to drain, then it is killed.
 DRAIN_S = 5.0
@@ -26,9 +25,26 @@ START_S = 30.0
 WORKER = (sys.executable, "-m", "k4.worker")
 FETCHER = (sys.executable, "-m", "k4.fetcher")
 
+Process = asyncio.subprocess.Process
+
+
+async def start(command: Sequence[str] = WORKER, *fds: int) -> Process:
+    """A worker that waits for its job, and ends by itself if its standard input ends first. `fds`: descriptors that it inherits."""
+    # Its own process group: a terminal's Ctrl-C reaches the supervisor alone, which then ends the workers in order.
+    pipe = asyncio.subprocess.PIPE
+    return await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, process_group=0, pass_fds=fds)
+
+
+async def dismiss(waiting: Process) -> None:
+    """Ends a worker that has no job yet, and so nothing to close."""
+    with contextlib.suppress(ProcessLookupError):
+        waiting.kill()
+    await waiting.wait()
+
 
 class Supervisor:
-    """`command`: what a worker is started with, its job on standard input. `backoff_s`: first and longest wait before a restart."""
+    """`command`: what a worker is started with, its job on standard input. `backoff_s`: first and longest wait before a restart.
+    `waiting`: a worker that was started already and waits for a job."""
 
     def __init__(
         self,
@@ -37,6 +53,7 @@ class Supervisor:
         *,
         command: Sequence[str] = WORKER,
         backoff_s: tuple[float, float] = (0.25, 30.0),
+        waiting: Process | None = None,
     ) -> None:
         self._jobs = jobs
         self._log = log
@@ -45,6 +62,7 @@ class Supervisor:
         self._stop = asyncio.Event()
         self._begun = {job.group: asyncio.Event() for job in jobs}
         self._failed = False
+        self._waiting = waiting
 
     async def run(self, seconds: float | None = None) -> int:
         """Runs until SIGTERM, SIGINT or for `seconds`. Returns the exit code: 0 stopped as asked, 1 a group could not run."""
@@ -91,10 +109,12 @@ class Supervisor:
 
     async def _once(self, job: Job | FetcherJob) -> int:
         """Starts a worker and waits for its end, which is brought about when the run is to stop. Returns its code, < 0: a signal."""
-        # Its own process group: a terminal's Ctrl-C reaches the supervisor alone, which then ends the workers in order.
-        pipe = asyncio.subprocess.PIPE
-        command, fds = (FETCHER, (job.fd,)) if isinstance(job, FetcherJob) else (self._command, ())
-        process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, process_group=0, pass_fds=fds)
+        if isinstance(job, FetcherJob):
+            process = await start(FETCHER, job.fd)
+        elif self._waiting is not None:
+            process, self._waiting = self._waiting, None
+        else:
+            process = await start(self._command)
         assert process.stdin is not None
         assert process.stdout is not None
         heard = asyncio.create_task(self._hear(job, process.stdout))
@@ -124,7 +144,7 @@ class Supervisor:
         await asyncio.sleep(seconds)
         self._stop.set()
 
-    async def _end(self, job: Job | FetcherJob, process: asyncio.subprocess.Process, ended: asyncio.Task[int]) -> None:
+    async def _end(self, job: Job | FetcherJob, process: Process, ended: asyncio.Task[int]) -> None:
         with contextlib.suppress(ProcessLookupError):
             process.terminate()
         await asyncio.wait([ended], timeout=DRAIN_S)

@@ -3,7 +3,7 @@
 Started by `k4.supervisor` as `python -m k4.worker` with its job as one line of JSON on standard input, which then stays open: its end
 means that the supervisor is gone, and the worker stops. One line on standard output says that it has begun. It loads neither aiohttp
 nor cryptography.
-Imports `config`, `errors`, `group`, `log`, `native`.
+Imports `errors`, `group`, `job`, `log`, `native`.
 """
 
 from __future__ import annotations
@@ -11,53 +11,22 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
-import json
 import os
 import signal
 import sys
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import uvloop
 
 from . import log, native
-from .config import Connection, Group
 from .errors import K4Error
 from .group import Feed
-
-# The worker cannot run, and would not be able to next time either.
-REFUSED = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """What a worker is told. `connections`: the group's entries as JSON values; paths are absolute. `fetch`: where `k4.fetcher` listens."""
-
-    group: str
-    connections: tuple[dict[str, object], ...]
-    level: str
-    log_dir: str | None
-    retain_days: int
-    sim: str | None = None
-    sim_ca: str | None = None
-    spec: tuple[str, ...] = ()
-    fetch: str | None = None
-
-    def to_json(self) -> str:
-        return json.dumps(asdict(self))
-
-    @staticmethod
-    def from_json(text: str) -> Job:
-        values = json.loads(text)
-        return Job(**{**values, "connections": tuple(values["connections"]), "spec": tuple(values["spec"])})
+from .job import REFUSED, Job
 
 
 async def _feed(job: Job, logger: log.Logger) -> None:
-    built = native.load([Path(folder) for folder in job.spec] or None)
-    group = Group(job.group, tuple(Connection.model_validate(entry) for entry in job.connections))
-    fetch = None if job.fetch is None else Path(job.fetch)
-    feed = Feed(built, group, logger, sim=job.sim, sim_ca=None if job.sim_ca is None else Path(job.sim_ca), fetch=fetch)
+    feed = Feed(_native(job), job, logger)
     try:
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
@@ -66,7 +35,7 @@ async def _feed(job: Job, logger: log.Logger) -> None:
         loop.add_reader(sys.stdin.fileno(), _stdin, stop)
         loop.set_exception_handler(lambda _, context: _unexpected(logger, context))
         os.write(sys.stdout.fileno(), b"running\n")
-        logger.info("started", segments=", ".join(group.segments.values()), connections=len(feed.connections), pid=os.getpid())
+        logger.info("started", segments=", ".join(job.segments.values()), connections=len(feed.connections), pid=os.getpid())
         # What has been made until now lives for ever; the collector need not look at it again.
         gc.collect()
         gc.freeze()
@@ -75,9 +44,16 @@ async def _feed(job: Job, logger: log.Logger) -> None:
         feed.close()
 
 
+def _native(job: Job) -> native.Native:
+    """What the supervisor found, else (it may have been cleared away since) what matches now."""
+    if job.build is not None and Path(job.build).is_dir():
+        return native.opened(Path(job.build))
+    return native.load([Path(folder) for folder in job.spec] or None)
+
+
 def _unexpected(logger: log.Logger, context: dict[str, Any]) -> None:
     """An exception that nobody awaited: a fault of ours, which must be seen."""
-    logger.error("unexpected", what=context.get("message"), exc_info=context.get("exception"))
+    logger.error("unexpected", what=context.get("message"), exception=log.trace(context.get("exception")))
 
 
 def _stdin(stop: asyncio.Event) -> None:
@@ -102,7 +78,7 @@ def main() -> int:
         line += part
     job = Job.from_json(line.decode())
     folder = None if job.log_dir is None else Path(job.log_dir)
-    cpus = {entry.get("cpu") for entry in job.connections} - {None}
+    cpus = {entry.cpu for entry in job.connections if entry.cpu is not None}
     try:
         logger = log.setup(level=job.level, folder=folder, retain_days=job.retain_days, group=job.group)
     except K4Error as error:
@@ -110,7 +86,6 @@ def main() -> int:
         return REFUSED
     try:
         for cpu in cpus:
-            assert isinstance(cpu, int)
             os.sched_setaffinity(0, {cpu})
         uvloop.run(_feed(job, logger))
     except K4Error as error:

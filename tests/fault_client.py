@@ -20,7 +20,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import structlog
 import uvloop
 
 import k4.link
@@ -31,6 +30,7 @@ from k4.connection import Connection, Core, Shared
 from k4.link import Resolver
 from k4.native import Native, load
 from k4.venue import Venue
+from tests import logs
 
 PATIENCE_S = 15.0
 TICK_S = 0.001
@@ -100,7 +100,7 @@ class Client:
         (plan,) = session.plans(venue.product, session.streams(venue.messages, ["bbo"], ("FOOBAR",)))
         plan = replace(plan, url=session.replace_host(plan.url, f"wss://127.0.0.1:{self.order['port']}"))
         tls = ssl.create_default_context(cafile=self.order["ca"])
-        shared = Shared(tls, Resolver(), Budget([]), structlog.get_logger(), Clock())
+        shared = Shared(tls, Resolver(), Budget([]), logs.logger(), Clock())
         made = Connection(Core(self.native.lib, self.native.ffi, self.feed, product), venue, plan, shared, name="one#0")
         made._backoff = Backoff(0.01, 0.05)
         return made
@@ -134,7 +134,7 @@ class Client:
             "wins": after["wins"],
             "counted": {name: after[name] - before[name] for name in after},
             "reasons": [line["reason"] for line in lines if line["event"] in ("link lost", "dial failed")],
-            "warnings": [line for line in lines if line["log_level"] not in ("info", "debug")],
+            "warnings": [line for line in lines if line["level"] not in ("info", "debug")],
             "grown_kb": grown_kb,
             "stall_wall_ms": stalls.wall_ns / 1e6,
             "stall_busy_ms": stalls.busy_ns / 1e6,
@@ -158,7 +158,7 @@ def say(answer: dict[str, Any]) -> None:
 
 def serve(native: Native, order: dict[str, Any]) -> None:
     """Runs one order in this process."""
-    with tempfile.TemporaryDirectory(prefix="k4-faults-") as folder, structlog.testing.capture_logs() as lines:
+    with tempfile.TemporaryDirectory(prefix="k4-faults-") as folder, logs.captured() as lines:
 
         async def main() -> dict[str, Any]:
             return await Client(native, order, Path(folder)).run(lines)

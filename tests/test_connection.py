@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import structlog
 import uvloop
 
 from k4 import session
@@ -26,6 +25,7 @@ from k4.link import Link, LinkError, Resolver, State, dial, target
 from k4.native import Native
 from k4.session import Plan
 from k4.venue import Venue
+from tests import logs
 from tests.venue_server import CLOSE, PING, PONG, TEXT, Authority, Peer, Script, authority, frame, serve
 
 Lines = list[dict[str, Any]]
@@ -40,8 +40,8 @@ def tls(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 
 @pytest.fixture
 def lines() -> Iterator[Lines]:
-    with structlog.testing.capture_logs() as captured:
-        yield captured  # type: ignore[misc]
+    with logs.captured() as captured:
+        yield captured
 
 
 @dataclass
@@ -65,7 +65,7 @@ class Bench:
     def carrying(self, plan: Plan) -> Connection:
         lib, ffi = self.native.lib, self.native.ffi
         core = Core(lib, ffi, self.feed, lib.k4_product_find(b"binance", b"spot"))
-        made = Connection(core, self.venue, plan, Shared(self.tls, Resolver(), Budget([]), structlog.get_logger(), Clock()), name="one#0")
+        made = Connection(core, self.venue, plan, Shared(self.tls, Resolver(), Budget([]), logs.logger(), Clock()), name="one#0")
         made._backoff = Backoff(0.01, 0.05)
         return made
 
@@ -243,7 +243,7 @@ def test_a_port_where_nobody_listens_is_tried_until_somebody_does(bench: Bench, 
                 "connection": "one#0",
                 "reason": f"127.0.0.1:{port} (127.0.0.1): Connection refused",
                 "next_try_within_s": 0.01,
-                "log_level": "warning",
+                "level": "warning",
             }
             async with serve(tls.server(), plain, port):
                 await until(lambda: connection.links == 1)
@@ -547,7 +547,7 @@ def test_requests_are_paced_and_answers_matched(bench: Bench, tls: Authority, li
             "code": "2",
             "text": "Invalid request: unknown stream",
             "streams": "S2 bbo, S3 bbo",
-            "log_level": "error",
+            "level": "error",
         }
     ]
 

@@ -17,12 +17,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import structlog
 from aiohttp import web
 
 from k4 import fetch, fetcher, supervisor
-from k4.fetch import Asked, Fetch, FetcherJob, FetchError
+from k4.fetch import Asked, Fetch, FetchError
 from k4.fetcher import Fetcher
+from k4.job import FetcherJob
+from tests import logs
 from tests.venue_server import Authority, authority
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -217,7 +218,7 @@ async def client(tls: Authority, base: str | None = None) -> AsyncIterator[Fetch
     with fetch.listening() as (path, fd):
         async with Fetcher() as made:
             server = await asyncio.start_unix_server(
-                lambda r, w: fetcher.answer(made, r, w, structlog.get_logger()), sock=socket.socket(fileno=os.dup(fd))
+                lambda r, w: fetcher.answer(made, r, w, logs.logger()), sock=socket.socket(fileno=os.dup(fd))
             )
             yield Fetch(path, base=base, ca_files=[str(tls.ca_file)])
             server.close()
@@ -274,7 +275,7 @@ def test_the_fetcher_is_started_anew_and_nobody_must_know(tls: Authority, tmp_pa
     async def ask() -> None:
         with fetch.listening() as (path, fd):
             job = FetcherJob(fd, "info", str(tmp_path), 14)
-            keeper = supervisor.Supervisor([job], structlog.get_logger(), backoff_s=(0.05, 0.1))
+            keeper = supervisor.Supervisor([job], logs.logger(), backoff_s=(0.05, 0.1))
             run = asyncio.create_task(keeper.run())
             async with serving(tls, echo) as base:
                 asker = Fetch(path, base=base, ca_files=[str(tls.ca_file)])

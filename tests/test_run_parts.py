@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import random
 from collections.abc import Iterator
@@ -11,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import structlog
 
 from k4 import log
 from k4.backoff import Backoff, Budget
@@ -20,6 +20,7 @@ from k4.errors import K4Error
 from k4.session import Request, Stream
 from k4.subscription import Rejected, Subscriptions, symbols
 from k4.watch import LIVE, SLICE, STALE, Watch
+from tests import logs
 
 # --------------------------------------------------------------------------- backoff, budget
 
@@ -218,14 +219,14 @@ class Carrier:
 
 @pytest.fixture
 def lines() -> Iterator[list[dict[str, Any]]]:
-    with structlog.testing.capture_logs() as captured:
-        yield captured  # type: ignore[misc]
+    with logs.captured() as captured:
+        yield captured
 
 
 def test_a_stream_lives_while_a_connection_is_up_and_has_brought_data(lines: list[dict[str, Any]]) -> None:
     shm, one, two = Shm(), Carrier(), Carrier()
     shm.recv[1, 0] = 5  # left by a former writer
-    watch = Watch(shm, None, structlog.get_logger())
+    watch = Watch(shm, None, logs.logger())
     watch.add(1, 0, "FOOBAR bbo", [one, two], 0)
     assert shm.states == {(1, 0): STALE}
     one.healthy_since_ns = 1 * SECOND
@@ -251,22 +252,22 @@ def test_a_stream_lives_while_a_connection_is_up_and_has_brought_data(lines: lis
 
 def test_a_stream_silent_since_its_subscription_is_named_once(lines: list[dict[str, Any]]) -> None:
     shm, carrier = Shm(), Carrier(SECOND)
-    watch = Watch(shm, None, structlog.get_logger())
+    watch = Watch(shm, None, logs.logger())
     for n, label in enumerate(["FOOBAR bbo", "NOPE bbo", "NADA bbo"]):
         watch.add(1, n, label, [carrier], 0)
     shm.recv[1, 0] = 1
     for now in (1, 2, 30, 31, 32, 60):
         watch.tick(now * SECOND, 0)
-    assert lines == [{"event": "no data since subscribed", "streams": "NOPE bbo, NADA bbo", "for_s": 30.0, "log_level": "warning"}]
+    assert lines == [{"event": "no data since subscribed", "streams": "NOPE bbo, NADA bbo", "for_s": 30.0, "level": "warning"}]
     shm.recv[1, 1] = 1
     watch.tick(70 * SECOND, 0)
-    assert lines[1:] == [{"event": "data after all", "streams": "NOPE bbo", "log_level": "info"}]
+    assert lines[1:] == [{"event": "data after all", "streams": "NOPE bbo", "level": "info"}]
     assert watch.states() == {"live": 2, "stale": 1, "silent": 1}
 
 
 def test_streams_still_silent_at_the_end_are_named(lines: list[dict[str, Any]]) -> None:
     shm, carrier, down = Shm(), Carrier(SECOND), Carrier(0)
-    watch = Watch(shm, None, structlog.get_logger())
+    watch = Watch(shm, None, logs.logger())
     for n, (label, by) in enumerate([("FOOBAR bbo", carrier), ("NOPE bbo", carrier), ("DOWN bbo", down)]):
         watch.add(1, n, label, [by], 0)
     watch.tick(2 * SECOND, 0)
@@ -274,7 +275,7 @@ def test_streams_still_silent_at_the_end_are_named(lines: list[dict[str, Any]]) 
     assert lines == [], "too early to say"
     shm.recv[1, 0] = 1
     watch.end(9 * SECOND)
-    assert lines == [{"event": "no data since subscribed", "streams": "NOPE bbo", "for_s": 8.0, "log_level": "warning"}]
+    assert lines == [{"event": "no data since subscribed", "streams": "NOPE bbo", "for_s": 8.0, "level": "warning"}]
     for now in (31, 32):
         watch.tick(now * SECOND, 0)
     watch.end(33 * SECOND)
@@ -283,7 +284,7 @@ def test_streams_still_silent_at_the_end_are_named(lines: list[dict[str, Any]]) 
 
 def test_a_lost_connection_makes_all_its_streams_stale_in_one_tick() -> None:
     shm, carrier = Shm(), Carrier(SECOND)
-    watch = Watch(shm, None, structlog.get_logger())
+    watch = Watch(shm, None, logs.logger())
     count = 3 * SLICE
     for n in range(count):
         watch.add(2, n, str(n), [carrier], 0)
@@ -304,10 +305,8 @@ def test_repeats_are_held_back_and_counted() -> None:
     repeats = log.Repeats(lambda: now, most=2, window_s=10)
 
     def passed(**event: Any) -> dict[str, Any] | None:
-        try:
-            return dict(repeats(None, "", {"event": "dial failed", "level": "warning", **event}))
-        except structlog.DropEvent:
-            return None
+        line = {"event": "dial failed", "level": "warning", **event}
+        return line if repeats.passes(line) else None
 
     assert [passed() is not None for _ in range(5)] == [True, True, False, False, False]
     assert passed(connection="other") is not None
@@ -324,9 +323,9 @@ def test_files_are_daily_and_old_ones_go(tmp_path: Path) -> None:
         (tmp_path / f"k4-{day}.log").write_text("old\n")
     (tmp_path / "other.log").write_text("not ours\n")
     file = log.DailyFile(tmp_path, 2, now=lambda: now)
-    file(None, "", {"event": "a", "path": tmp_path})
+    file({"event": "a", "path": tmp_path})
     now += timedelta(minutes=2)
-    file(None, "", {"event": "b", "symbol": "币"})
+    file({"event": "b", "symbol": "币"})
     file.close()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["k4-2026-03-10.log", "k4-2026-03-11.log", "other.log"]
     assert json.loads((tmp_path / "k4-2026-03-10.log").read_text()) == {"event": "a", "path": str(tmp_path)}
@@ -339,3 +338,45 @@ def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     with pytest.raises(K4Error, match=r"log\.dir '.*/file/logs' cannot be written: Not a directory") as caught:
         log.DailyFile(tmp_path / "file" / "logs")
     assert caught.value.hint == "choose another folder, or null for no file"
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def console(stream: io.StringIO, **event: Any) -> str:
+    log.Console(stream)({"timestamp": "2026-03-10T23:59:00.000000Z", "level": "info", "event": "connected", **event})
+    return stream.getvalue()
+
+
+def test_a_line_on_the_console() -> None:
+    line = console(io.StringIO(), streams=4, name="one#0", reason="a peer's\nword", path=Path("/a b"))
+    assert line == (
+        "2026-03-10T23:59:00.000000Z [info    ] connected                    "
+        "streams=4 name=one#0 reason=\"a peer's\\nword\" path=PosixPath('/a b')\n"
+    )
+    assert console(io.StringIO(), event="gone\x1b[2J") == "2026-03-10T23:59:00.000000Z [info    ] 'gone\\x1b[2J'\n"
+    assert console(io.StringIO(), exception="Traceback\n  ValueError").endswith("connected\nTraceback\n  ValueError\n")
+    assert console(Terminal(), level="error", n=1) == (
+        "\x1b[2m2026-03-10T23:59:00.000000Z\x1b[0m [\x1b[31merror   \x1b[0m] \x1b[1mconnected                   \x1b[0m "
+        "\x1b[36mn\x1b[0m=\x1b[35m1\x1b[0m\n"
+    )
+
+
+def test_a_logger_says_what_is_bound_from_its_level_on() -> None:
+    lines: list[log.Event] = []
+    logger = log.Logger([lines.append], level="warning", repeats=log.Repeats(lambda: 0.0, most=1), group="g").bind(connection="one#0")
+    logger.info("not this")
+    logger.warning("link lost", reason="x")
+    logger.warning("link lost", reason="x")
+    times = [line.pop("timestamp") for line in lines]
+    assert datetime.strptime(times[0], "%Y-%m-%dT%H:%M:%S.%f%z").tzinfo == UTC
+    assert lines == [{"group": "g", "connection": "one#0", "reason": "x", "event": "link lost", "level": "warning"}]
+    try:
+        int("k")
+    except ValueError:
+        logger.exception("crashed")
+    assert lines[1].pop("exception").splitlines()[-1].startswith("ValueError: ")
+    del lines[1]["timestamp"]
+    assert lines[1] == {"group": "g", "connection": "one#0", "event": "crashed", "level": "error"}

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import structlog
 
 from k4 import session
 from k4.backoff import LAST_S, Budget
@@ -25,7 +24,7 @@ from k4.connection import DIAL_SHARE, Connection, Core, Shared
 from k4.link import Link, LinkError, Resolver, State
 from k4.native import Native
 from k4.venue import Venue
-from tests import virtual
+from tests import logs, virtual
 from tests.faults import record
 
 HOUR = 3600.0
@@ -50,7 +49,7 @@ class Storm:
         venue = Venue(native.exchanges["binance"], "spot", native.records)
         (plan,) = session.plans(venue.product, session.streams(venue.messages, ["bbo"], ("FOOBAR",)))
         clock = Clock(loop.clock().time_ns, loop.ns)
-        shared = Shared(ssl.create_default_context(), Resolver(), budget, structlog.get_logger(), clock)
+        shared = Shared(ssl.create_default_context(), Resolver(), budget, logs.logger(), clock)
         core = Core(lib, ffi, self.feed, product)
         self.connections = [Connection(core, venue, plan, shared, name=f"c#{n}", index=n, of=count) for n in range(count)]
         self._serve = serve
@@ -103,7 +102,7 @@ def storm(
         return made
 
     try:
-        with structlog.testing.capture_logs() as lines, asyncio.Runner(loop_factory=lambda: loop) as runner:
+        with logs.captured() as lines, asyncio.Runner(loop_factory=lambda: loop) as runner:
             runner.run(main())
     finally:
         if made is not None:
@@ -154,7 +153,7 @@ def test_one_connection_is_patient_and_never_in_step(
     assert max(late) > 0.9 * LAST_S
     assert min(late) < 0.1 * LAST_S
     assert 0.4 * LAST_S < sum(late) / len(late) < 0.6 * LAST_S
-    assert len([line for line in lines if line["log_level"] == "warning"]) == len(times), "each is named once"
+    assert len([line for line in lines if line["level"] == "warning"]) == len(times), "each is named once"
 
 
 def test_many_connections_stay_inside_the_hosts_limit(native: Native, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,16 +8,18 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Coroutine, Iterator
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import pytest
-import structlog
+from pydantic import BaseModel
 
-from k4 import supervisor
-from k4.fetch import FetcherJob
+from k4 import job, supervisor
+from k4.config import Connection, Endpoints, Redundancy, Tls
+from k4.job import REFUSED, Entry, FetcherJob, Job
 from k4.supervisor import Supervisor
-from k4.worker import REFUSED, Job
+from tests import logs
 
 Lines = list[dict[str, Any]]
 
@@ -26,23 +28,18 @@ HEAD = """
 import json, os, signal, sys, time
 job = json.loads(sys.stdin.readline())
 note = lambda text: os.write(os.open(job["log_dir"], os.O_WRONLY | os.O_APPEND | os.O_CREAT), (text + "\\n").encode())
+signal.signal(signal.SIGTERM, lambda *_: (note("term"), sys.exit(0)))  # before its beginning is noted: the signal may come at once
 note(f"start {os.getpid()} {job['group']}")
 print("running", flush=True)
 starts = sum(line.startswith("start") for line in open(job["log_dir"]))
 """
-OBEDIENT = (
-    HEAD
-    + """
-signal.signal(signal.SIGTERM, lambda *_: (note("term"), sys.exit(0)))
-while True: time.sleep(0.05)
-"""
-)
+OBEDIENT = HEAD + "\nwhile True: time.sleep(0.05)\n"
 
 
 @pytest.fixture
 def lines() -> Iterator[Lines]:
-    with structlog.testing.capture_logs() as captured:
-        yield captured  # type: ignore[misc]
+    with logs.captured() as captured:
+        yield captured
 
 
 During = Callable[[Supervisor], Coroutine[Any, Any, None]]
@@ -52,7 +49,7 @@ def supervise(script: str, file: Path, *groups: str, seconds: float | None = Non
     jobs = [Job(group, (), "info", str(file), 14) for group in groups or ("g",)]
 
     async def main() -> int:
-        made = Supervisor(jobs, structlog.get_logger(), command=[sys.executable, "-c", script], backoff_s=(0.01, 0.02))
+        made = Supervisor(jobs, logs.logger(), command=[sys.executable, "-c", script], backoff_s=(0.01, 0.02))
         helper = None if during is None else asyncio.create_task(during(made))
         code = await asyncio.wait_for(made.run(seconds), 20)
         if helper is not None:
@@ -96,7 +93,7 @@ def test_a_refusal_counts_though_the_run_ends(tmp_path: Path) -> None:
             self.stop()
             return REFUSED
 
-    assert asyncio.run(Both([Job("g", (), "info", None, 14)], structlog.get_logger()).run()) == 1
+    assert asyncio.run(Both([Job("g", (), "info", None, 14)], logs.logger()).run()) == 1
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -107,11 +104,9 @@ def test_a_signal_ends_the_workers_first(number: signal.Signals, tmp_path: Path,
         await written(file, "start")
         os.kill(os.getpid(), number)
 
-    # Its handler stands before it notes its beginning: the signal may come at once.
-    early = "import signal\nsignal.signal(signal.SIGTERM, lambda *_: (note('term'), sys.exit(0)))\n"
-    assert supervise(early + OBEDIENT, file, during=during) == 0
+    assert supervise(OBEDIENT, file, during=during) == 0
     assert file.read_text().splitlines()[-1] == "term"
-    assert lines == [{"event": "stopping", "reason": number.name, "log_level": "info"}]
+    assert lines == [{"event": "stopping", "reason": number.name, "level": "info"}]
 
 
 def test_a_crashed_worker_is_started_again(tmp_path: Path, lines: Lines) -> None:
@@ -160,13 +155,38 @@ def test_a_worker_that_does_not_end_is_killed(tmp_path: Path, lines: Lines, monk
         made.stop()
 
     assert supervise(script, file, during=during) == 1
-    assert lines == [{"event": "worker does not stop; killing it", "group": "g", "after_s": 0.3, "log_level": "error"}]
+    assert lines == [{"event": "worker does not stop; killing it", "group": "g", "after_s": 0.3, "level": "error"}]
     pid = int(file.read_text().split()[1])
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
 
 
 def test_jobs_survive_their_way_to_the_worker() -> None:
-    job = Job("g", ({"name": "x", "symbols": ["币"]},), "info", None, 3, "h:1", "/ca", ("/spec",))
-    assert Job.from_json(job.to_json()) == job
-    assert "\n" not in job.to_json()
+    entry = Connection(name="x", exchange="e", product="p", symbols=["币"], records=["bbo"], tls=Tls(ca_file="/c"), shm={"bbo": "b"})
+    told = Job("g", (Entry.of(entry.model_dump()),), "info", None, 3, "h:1", "/ca", ("/spec",), "/build")
+    assert told.segments == entry.segments() == {"bbo": "b"}
+    assert Job.from_json(told.to_json()) == told
+    assert "\n" not in told.to_json()
+
+
+@pytest.mark.parametrize(("model", "told"), [(Connection, Entry), (Redundancy, job.Redundancy), (Endpoints, job.Endpoints), (Tls, job.Tls)])
+def test_a_worker_is_told_all_that_an_entry_says(model: type[BaseModel], told: type) -> None:
+    assert [field.name for field in fields(told)] == list(model.model_fields)
+
+
+def test_a_worker_that_waits_gets_the_first_job(tmp_path: Path) -> None:
+    """It was started before its job was known."""
+    file = tmp_path / "notes"
+
+    async def main() -> tuple[int, int]:
+        command = [sys.executable, "-c", OBEDIENT]
+        waiting = await supervisor.start(command)
+        jobs = [Job(group, (), "info", str(file), 14) for group in ("g", "h")]
+        made = Supervisor(jobs, logs.logger(), command=command, waiting=waiting)
+        return await asyncio.wait_for(made.run(0.2), 20), waiting.pid
+
+    code, pid = asyncio.run(main())
+    assert code == 0
+    started = [line for line in file.read_text().splitlines() if line.startswith("start")]
+    assert len(started) == 2
+    assert sum(line.startswith(f"start {pid} ") for line in started) == 1
