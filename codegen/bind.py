@@ -39,6 +39,16 @@ def bind_message(message: ir.Message, product: ir.Product) -> ir.Message:
     return _bind(message, dict(product.vars))
 
 
+def fetched_names(exchange: ir.Exchange, product: str) -> tuple[str, ...]:
+    """Names that fetched `vars` messages bring before a connection is made."""
+    names: list[str] = []
+    for message in exchange.messages:
+        if message.record == "vars" and product in message.products:
+            names += [field.name for field in message.fields]
+            names += [name for match in message.match for pattern in match.patterns for name in names_in(pattern)]
+    return tuple(dict.fromkeys(names))
+
+
 def stream_url(product: ir.Product, message: ir.Message) -> ir.Text:
     """Where the stream of `message` (bound or not) is: the product's `url` with the names of both put in."""
     return _text(product.url, _known(message, dict(product.vars)))

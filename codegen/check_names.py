@@ -30,18 +30,8 @@ def check(about: About) -> None:
 
 def known_names(about: About, product: ir.Product) -> list[str]:
     """Names with a value before any frame is read: vars of product and message, fetched vars, then `symbol` and `channel`."""
-    names = [*dict(product.vars), *dict(about.message.vars), *fetched_names(about.exchange, product)]
+    names = [*dict(product.vars), *dict(about.message.vars), *bind.fetched_names(about.exchange, product.name)]
     return list(dict.fromkeys([*names, "symbol", *(["channel"] if about.message.channel is not None else [])]))
-
-
-def fetched_names(exchange: ir.Exchange, product: ir.Product) -> list[str]:
-    """Names that a fetched `vars` message brings before a connection is made."""
-    names: list[str] = []
-    for message in exchange.messages:
-        if message.record == "vars" and product.name in message.products:
-            names += [field.name for field in message.fields]
-            names += [name for match in message.match for pattern in match.patterns for name in bind.names_in(pattern)]
-    return names
 
 
 def _text(about: About, key: str, line: int, text: ir.Text, known: Iterable[str], shown: Iterable[str] | None = None) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from . import bind, ir
 from .about import About
-from .check_names import CLOCK, fetched_names, known_names, unknown
+from .check_names import CLOCK, known_names, unknown
 from .fields import is_depth
 from .spec import Spec
 
@@ -49,7 +49,7 @@ def _url(spec: Spec, exchange: ir.Exchange, product: ir.Product, streams: list[A
     who = f'product "{product.name}"'
     if wrong := _address(product.url, "wss://"):
         spec.find(line, who, f'url = "{product.url.source}": {wrong}')
-    known = {*_SESSION_NAMES, *dict(product.vars), *fetched_names(exchange, product), "symbol", "channel"}
+    known = {*_SESSION_NAMES, *dict(product.vars), *bind.fetched_names(exchange, product.name), "symbol", "channel"}
     _stream_names(spec, product, streams, "url", product.url, (line, who), known)
 
 
@@ -104,7 +104,7 @@ def _subscribing(spec: Spec, exchange: ir.Exchange, product: ir.Product, streams
         if request.arg is not None and not uses:
             spec.find(*place, f"{key}.arg is given, but {key}.send holds no $args; write $args where the list of them stands")
             continue
-        known = {*_SESSION_NAMES, *dict(product.vars), *fetched_names(exchange, product), "symbol", "channel"}
+        known = {*_SESSION_NAMES, *dict(product.vars), *bind.fetched_names(exchange, product.name), "symbol", "channel"}
         _stream_names(spec, product, streams, f"{key}.send", request.send, place, known)
         if request.arg is not None:
             _stream_names(spec, product, streams, f"{key}.arg", request.arg, place, known - {"args"})
@@ -134,7 +134,7 @@ def _samples(about: About, product: ir.Product) -> dict[str, str]:
     """Values as they may be at run time, the symbol from the first example that has one."""
     expected = (dict(record).get("symbol") for example in about.message.examples for record in example.expect)
     symbol = next((value for value in expected if isinstance(value, str)), _SAMPLE_SYMBOL)
-    values = dict.fromkeys(fetched_names(about.exchange, product), "x")
+    values = dict.fromkeys(bind.fetched_names(about.exchange, product.name), "x")
     values |= {"symbol": symbol, "id": "1", "now_s": "1700000000", "now_ms": "1700000000000"}
     values |= {**dict(product.vars), **dict(about.message.vars)}
     if about.message.channel is not None:

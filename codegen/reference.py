@@ -1,7 +1,7 @@
 """The reference interpreter: what a frame gives by the letter of docs/decoding.md, in plain Python straight from the IR.
 
 Nothing is generated, nothing is fast. The checker tries examples with it, `k4 decode --reference` shows it, tests hold the generated
-parsers against it. May import `ir` and the other `ref*` modules.
+parsers against it. May import `fields`, `ir` and the other `ref*` modules.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from . import ir
+from .fields import OTHER_RECORDS
 from .refbook import UNCHANGED, Book
 from .reffields import FieldReader, Gone, Level, Sides, text_of
 from .refjson import STRING, FrameError, Node, parse
@@ -315,10 +316,8 @@ class Interpreter:
     def _given(self, index: int, known: Mapping[str, str]) -> dict[str, Place]:
         """What is known before a body is read. What its `match` captures for its own `url` is read anew from each page."""
         message = self.messages[index]
-        captured = {
-            part.name for match in message.match for pattern in match.patterns for part in pattern.parts if isinstance(part, ir.Ref)
-        }
-        paging = {part.name for part in (message.url.parts if message.url else ()) if isinstance(part, ir.Ref)} & captured - {"symbol"}
+        paging = {part.name for part in (message.url.parts if message.url else ()) if isinstance(part, ir.Ref)} & captured(message)
+        paging -= {"symbol"}
         return {**self.known, **{name: Place(text, 0) for name, text in known.items() if name not in paging}}
 
     def _row(self, taken: _Taken, element: Element, names: dict[str, Place]) -> dict[str, object]:
@@ -334,8 +333,9 @@ class Interpreter:
                 row[field.name] = value
             elif not value.allowed:
                 raise RefusedError("missing", value.offset, field.name)
-        fills = {"symbol"} & (names.keys() - row.keys())
-        return {**{name: names[name].text for name in fills}, **row}
+        # A capture named like a field fills it, where `fields` does not; every name is a field of `vars`.
+        may = captured(taken.message) if taken.message.record == "vars" else {rule.name for rule in OTHER_RECORDS["instrument"]}
+        return {**{name: place.text for name, place in names.items() if name in may and name not in row}, **row}
 
     def _texts(self, taken: _Taken, element: Element, names: dict[str, Place], raw: bytes) -> dict[str, str]:
         reader = FieldReader(taken.message, taken.root, element.node, element.trail, names)
@@ -371,6 +371,11 @@ def _names_symbol(message: ir.Message, known: Mapping[str, Place]) -> bool:
     return any(isinstance(part, ir.Ref) and part.name == "symbol" for part in in_match) or ir.Members("symbol") in in_each
 
 
+def captured(message: ir.Message) -> set[str]:
+    """The names that the `match` of a message takes out of what it reads."""
+    return {part.name for match in message.match for pattern in match.patterns for part in pattern.parts if isinstance(part, ir.Ref)}
+
+
 def _fits_plain(message: ir.Message, raw: bytes) -> bool:
     """Whether the message may take a frame as plain text. A pattern that any text fits takes only what cannot be JSON."""
     whole = [match for match in message.match if not match.path.element and not match.path.steps]
@@ -381,4 +386,4 @@ def _fits_plain(message: ir.Message, raw: bytes) -> bool:
     return not loose or not start or start[0] not in _JSON_STARTS
 
 
-__all__ = ["FetchError", "Fetched", "Interpreter", "Outcome", "Reading", "Record", "Refusal", "Values"]
+__all__ = ["FetchError", "Fetched", "Interpreter", "Outcome", "Reading", "Record", "Refusal", "Values", "captured"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from . import ir
-from .bind import bind
+from .bind import bind, fetched_names, names_in
 from .errors import Finding
 from .tree import MAX_NODES, Forest
 
@@ -30,7 +30,9 @@ def unbuilt(exchange: ir.Exchange) -> tuple[Finding, ...]:
     for message in exchange.messages:
         found += _message(message)
     for product in exchange.products:
-        found += _sizes(product, bind(exchange, product.name))
+        messages = tuple(message for message in bind(exchange, product.name) if message.url is None)
+        found += _sizes(product, messages)
+        found += _fetched(messages, set(fetched_names(exchange, product.name)))
     lines = sorted(dict.fromkeys(found))
     return tuple(Finding(exchange.file, line, f"{what} are not built yet") for line, what in lines)
 
@@ -38,7 +40,8 @@ def unbuilt(exchange: ir.Exchange) -> tuple[Finding, ...]:
 def _message(message: ir.Message) -> Iterator[tuple[int, str]]:
     name = f'message "{message.record}"'
     if message.url is not None:
-        yield message.line, f"{name}: fetched messages (`url`)"
+        if message.record not in ir.FETCHED_RECORDS:
+            yield message.line, f"{name}: fetched books (`url`)"
         return
     if not message.record.startswith("depth") and not any(record.startswith("depth") for record in message.records):
         if len(message.records) > 1:
@@ -56,6 +59,16 @@ def _message(message: ir.Message) -> Iterator[tuple[int, str]]:
             yield from _level(name, field)
 
 
+def _fetched(messages: tuple[ir.Message, ...], names: set[str]) -> Iterator[tuple[int, str]]:
+    """Parsers are made before anything is fetched: they know none of its names."""
+    for message in messages:
+        texts = [pattern for match in message.match for pattern in match.patterns] + ([message.channel] if message.channel else [])
+        used = {name for text in texts for name in names_in(text)}
+        used |= {source.name for field in message.fields for source in sources_of(field.source) if isinstance(source, ir.FromName)}
+        for name in sorted(used & names):
+            yield message.line, f'message "{message.record}": channels, patterns and fields with the fetched ${name}'
+
+
 def _level(name: str, field: ir.Field) -> Iterator[tuple[int, str]]:
     if isinstance(field.source, ir.FromFirst):
         yield field.line, f"{name}: {field.name}: lists of sources for levels"
@@ -65,6 +78,11 @@ def _level(name: str, field: ir.Field) -> Iterator[tuple[int, str]]:
             yield field.line, f"{name}: {field.name}: levels without exactly one [*]"
         elif any(isinstance(step, ir.Every) and step.reverse for step in path.steps):
             yield field.line, f"{name}: {field.name}: levels from the last on ([-*])"
+
+
+def sources_of(source: ir.Source) -> tuple[ir.Source, ...]:
+    """The sources that a source tries, in order."""
+    return source.sources if isinstance(source, ir.FromFirst) else (source,)
 
 
 def paths_of(source: ir.Source) -> tuple[ir.Path, ...]:

@@ -3,7 +3,8 @@
 A connection has one life at a time, two while it is being replaced: the new one is proven by data before the old one is closed.
 `tick` is called ten times a second and is all that measures time, on the monotonic clock. No exchange is known here: what is said
 comes from `session`, what is understood from `venue`. Market data passes below this module, in C.
-Imports `backoff`, `clock`, `errors`, `fetch`, `link`, `log`, `session`, `subscription`, `venue`.
+Imports `backoff`, `clock`, `errors`, `fetch`, `link`, `log`, `names`, `session`, `subscription`,
+`venue`.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from .errors import K4Error
 from .fetch import Fetch
 from .link import Event, Link, LinkError, Resolver, State, dial, target
 from .log import Logger
+from .names import address
 from .session import Plan
 from .subscription import Subscriptions, symbols
 from .venue import Reading, Venue
@@ -57,7 +59,10 @@ class Core:
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """What the connections of an entry have in common. `fetch`: None where the product fetches nothing."""
+    """What the connections of an entry have in common. `base`: `wss://HOST[:PORT]` to dial instead of what a fetched URL names.
+
+    `fetch`: None where the product fetches nothing.
+    """
 
     tls: ssl.SSLContext
     resolver: Resolver
@@ -65,6 +70,7 @@ class Shared:
     log: Logger
     clock: Clock
     fetch: Fetch | None = None
+    base: str | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -111,6 +117,8 @@ class Connection:
         self._backoff = Backoff()
         self._next_id = 1
         self._turn = index
+        self._fetches = any(message.record == "vars" for message in venue.messages)
+        self._names: dict[str, str] = {}  # what was fetched before the newest connect
         self._stopped: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         limits = venue.product.session.limits
         # Half of the sustained rate at most goes into probes.
@@ -171,6 +179,9 @@ class Connection:
 
     async def _bring_up(self) -> _Life | None:
         """Dials once. None: it did not work, which has been logged."""
+        url = await self._address()
+        if url is None:
+            return None
         now = time.monotonic()
         wait = self._shared.dials.wait(now)
         self._shared.dials.spend(now + wait)
@@ -178,12 +189,12 @@ class Connection:
         if self._stopped.done():
             return None
         slot = self._slot()
-        link = Link(self, self._core.lib, self._core.ffi, self._slots[slot], target(self.plan.url), self._shared.clock)
+        link = Link(self, self._core.lib, self._core.ffi, self._slots[slot], target(url), self._shared.clock)
         life = _Life(link, slot, Budget(self._venue.product.session.limits.requests), asyncio.get_running_loop().create_future())
         life.first_messages = life.messages = self._messages(life)
         life.messages_ns = life.duty_ns = time.monotonic_ns()
         self._lives.append(life)
-        dialling = asyncio.ensure_future(dial(link, self.plan.url, self._shared.tls, self._shared.resolver, turn=self._turn))
+        dialling = asyncio.ensure_future(dial(link, url, self._shared.tls, self._shared.resolver, turn=self._turn))
         await asyncio.wait([dialling, self._stopped], return_when=asyncio.FIRST_COMPLETED)
         if not dialling.done():
             dialling.cancel()
@@ -205,6 +216,24 @@ class Connection:
         if self.plan.by_message:
             life.subscriber = asyncio.create_task(self._subscribe(life))
         return life
+
+    async def _address(self) -> str | None:
+        """Where to dial, after what that takes has been fetched. None: it could not be had, which has been logged, or all is to stop."""
+        if not self._fetches:
+            return self.plan.url
+        asking = asyncio.ensure_future(address(self._venue, self.plan, self._shared.fetch, self._shared.base))
+        ends: list[asyncio.Future[Any]] = [asking, self._stopped]
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        if not asking.done():
+            asking.cancel()
+            return None
+        try:
+            url, self._names = asking.result()
+        except K4Error as error:
+            wait = round(self._backoff.ceiling, 2)
+            self._log.warning("what a connect needs could not be fetched", reason=str(error), next_try_within_s=wait)
+            return None
+        return url
 
     async def _live(self, life: _Life) -> _Life | None:
         """Waits until the link is lost (None), or is to be replaced while it still works (then itself)."""
@@ -275,7 +304,7 @@ class Connection:
     async def _subscribe(self, life: _Life) -> None:
         product = self._venue.product
         assert product.session.subscribe is not None
-        asked = session.requests(product, product.session.subscribe, self.plan.by_message, self._next_id)
+        asked = session.requests(product, product.session.subscribe, self.plan.by_message, self._next_id, self._names)
         self._next_id += len(asked)
         for request in asked:
             while (wait := life.budget.wait(time.monotonic(), RESERVE)) > 0 or life.link.full:  # noqa: ASYNC110 (a rate, not an event)
@@ -288,7 +317,7 @@ class Connection:
 
     def _probe(self, life: _Life, now_ns: int) -> None:
         """Sends what makes the venue answer."""
-        text = session.ping_text(self._venue.product, number=self._next_id, now_ns=time.time_ns())
+        text = session.ping_text(self._venue.product, number=self._next_id, now_ns=time.time_ns(), fetched=self._names)
         if text is None:
             life.link.send_ping(b"k4")
         else:
@@ -418,7 +447,9 @@ class Connection:
             if not life.replace.done():
                 life.replace.set_result("the venue announced that it will close it")
         elif reading.kind == "ping":
-            text = session.answer(self._venue.product, reading.message, reading.said, number=self._next_id, now_ns=time.time_ns())
+            text = session.answer(
+                self._venue.product, reading.message, reading.said, number=self._next_id, now_ns=time.time_ns(), fetched=self._names
+            )
             if text is not None and not life.link.full:
                 life.budget.spend(time.monotonic())
                 life.link.send_text(text)

@@ -11,8 +11,11 @@ import asyncio
 import ssl
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+from websockets.exceptions import InvalidURI
 
 from . import session
 from .backoff import Budget
@@ -131,11 +134,12 @@ class Feed:
         carriers: dict[tuple[str, str | None], list[Connection]] = {}
         count = entry.redundancy.connections
         tls, fetch = self._tls(entry), self._fetcher(entry)
+        base = f"wss://{self._sim}" if self._sim is not None else entry.endpoints.ws
         for index in range(count):
             for part, plan in enumerate(plans):
                 name = f"{entry.name}#{index}" + (f".{part}" if len(plans) > 1 else "")
-                placed = self._placed(plan, entry)
-                shared = Shared(tls, self._resolver, self._budget(placed.url, venue), self._log, self._clock, fetch)
+                placed = plan if base is None else replace(plan, url=session.replace_host(plan.url, base))
+                shared = Shared(tls, self._resolver, self._budget(placed.url, venue), self._log, self._clock, fetch, base)
                 connection = Connection(core, venue, placed, shared, name=name, index=index, of=count)
                 self.connections.append(connection)
                 for stream in plan.streams:
@@ -157,14 +161,12 @@ class Feed:
                 by = carriers.get((record, symbol)) or carriers.get((record, None)) or [c for group in carriers.values() for c in group]
                 self.watch.add(number, instrument, f"{symbol} {record}", by, time.time_ns())
 
-    def _placed(self, plan: session.Plan, entry: Entry) -> session.Plan:
-        base = f"wss://{self._sim}" if self._sim is not None else entry.endpoints.ws
-        if base is None:
-            return plan
-        return session.Plan(session.replace_host(plan.url, base), plan.by_url, plan.by_message, plan.symbol)
-
     def _budget(self, url: str, venue: Venue) -> Budget:
-        return self._dials.setdefault(target(url).host, Budget(venue.product.session.limits.connects, DIAL_SHARE))
+        try:
+            host = target(url).host
+        except InvalidURI:
+            host = venue.exchange.name  # known only when it has been fetched
+        return self._dials.setdefault(host, Budget(venue.product.session.limits.connects, DIAL_SHARE))
 
     def _tls(self, entry: Entry) -> ssl.SSLContext:
         """Verification is always on; a CA file adds trust and nothing removes it."""

@@ -20,6 +20,9 @@ URL_BYTES = 8000
 # What may stand unescaped in the part of a URL that `$args`, `$channel` and `$symbol` fill (path segment and query value).
 _URL_SAFE = "-._~!$'()*+,;:@="
 
+Names = Mapping[str, str]
+NONE: Names = {}
+
 
 @dataclass(frozen=True, slots=True)
 class Stream:
@@ -117,14 +120,22 @@ def plans(product: ir.Product, wanted: Sequence[Stream]) -> tuple[Plan, ...]:
     return tuple(result)
 
 
-def requests(product: ir.Product, request: ir.Request, wanted: Sequence[Stream], first_id: int) -> tuple[Request, ...]:
+def connect_url(product: ir.Product, plan: Plan, fetched: Names) -> str:
+    """The URL of `plan` with the names that had to be fetched for it."""
+    given = {name: _as_given(value) for name, value in fetched.items()}
+    return _url(product, plan.streams[0], _args_of_url(product, plan.by_url), given)
+
+
+def requests(
+    product: ir.Product, request: ir.Request, wanted: Sequence[Stream], first_id: int, fetched: Names = NONE
+) -> tuple[Request, ...]:
     """The messages that ask for `wanted` (`request`: the session's `subscribe` or `unsubscribe`), with ids from `first_id` on.
 
     Streams whose `send` renders alike share a request, up to `limits.args` of them and `limits.bytes` bytes of text.
     """
     alike: dict[str, list[Stream]] = {}
     for stream in wanted:
-        shape = bind.render(request.send, {**_names(product, stream), "args": "\0", "id": "\0"}, "")
+        shape = bind.render(request.send, {**_names(product, stream, fetched), "args": "\0", "id": "\0"}, "")
         key = shape if request.arg is not None else f"{shape}\0{stream.channel}\0{stream.symbol}"
         alike.setdefault(key, []).append(stream)
     limits = product.session.limits
@@ -133,28 +144,43 @@ def requests(product: ir.Product, request: ir.Request, wanted: Sequence[Stream],
         rest = members
         while rest:
             count = 1 if request.arg is None else min(len(rest), limits.args or len(rest))
-            text = _request_text(product, request, rest[:count], first_id + len(result))
+            text = _request_text(product, request, rest[:count], first_id + len(result), fetched)
             while count > 1 and limits.bytes is not None and len(text.encode()) > limits.bytes:
                 count -= 1
-                text = _request_text(product, request, rest[:count], first_id + len(result))
+                text = _request_text(product, request, rest[:count], first_id + len(result), fetched)
             result.append(Request(id=first_id + len(result), text=text, streams=tuple(rest[:count])))
             rest = rest[count:]
     return tuple(result)
 
 
-def ping_text(product: ir.Product, *, number: int, now_ns: int) -> str | None:
+def ping_text(product: ir.Product, *, number: int, now_ns: int, fetched: Names = NONE) -> str | None:
     """What makes the venue answer; None = a WebSocket ping."""
     ping = product.session.ping
     if ping is None or ping.send is None:
         return None
-    return bind.render(ping.send, {**dict(product.vars), "id": str(number), **_now(now_ns)}, "")
+    return bind.render(ping.send, {**fetched, **dict(product.vars), "id": str(number), **_now(now_ns)}, "")
 
 
-def answer(product: ir.Product, message: ir.Message, captures: Mapping[str, str], *, number: int, now_ns: int) -> str | None:
+def answer(product: ir.Product, message: ir.Message, captures: Names, *, number: int, now_ns: int, fetched: Names = NONE) -> str | None:
     """The answer to a message the venue wants answered (`record = "ping"` with `send`); None = it has none."""
     if message.send is None:
         return None
-    return bind.render(message.send, {**dict(product.vars), **dict(message.vars), **captures, "id": str(number), **_now(now_ns)}, "")
+    own = {**fetched, **dict(product.vars), **dict(message.vars), **captures}
+    return bind.render(message.send, {**own, "id": str(number), **_now(now_ns)}, "")
+
+
+def fetch_url(product: ir.Product, message: ir.Message, known: Names, *, now_ns: int) -> str:
+    """Where a fetched message is asked for; a name without a value stays empty."""
+    assert message.url is not None
+    given = {name: _url_text(value) if name == "symbol" else _as_given(value) for name, value in known.items()}
+    return bind.render(message.url, {**dict(product.vars), **dict(message.vars), **given, **_now(now_ns)}, "")
+
+
+def fetch_body(product: ir.Product, message: ir.Message, known: Names, *, now_ns: int) -> str | None:
+    """What is POSTed to fetch a message; None: it is a GET."""
+    if message.send is None:
+        return None
+    return bind.render(message.send, {**dict(product.vars), **dict(message.vars), **known, **_now(now_ns)}, "")
 
 
 def replace_host(url: str, base: str) -> str:
@@ -164,9 +190,9 @@ def replace_host(url: str, base: str) -> str:
     return base.rstrip("/") + rest[cut:]
 
 
-def _names(product: ir.Product, stream: Stream) -> dict[str, str]:
+def _names(product: ir.Product, stream: Stream, fetched: Names = NONE) -> dict[str, str]:
     # Inside a request these stand in JSON strings, so they are escaped as such.
-    names = {**dict(product.vars), **dict(stream.vars), "channel": stream.channel, "symbol": stream.symbol or ""}
+    names = {**fetched, **dict(product.vars), **dict(stream.vars), "channel": stream.channel, "symbol": stream.symbol or ""}
     return {name: json.dumps(value, ensure_ascii=False)[1:-1] for name, value in names.items()}
 
 
@@ -174,14 +200,15 @@ def _now(now_ns: int) -> dict[str, str]:
     return {"now_s": str(now_ns // 1_000_000_000), "now_ms": str(now_ns // 1_000_000)}
 
 
-def _request_text(product: ir.Product, request: ir.Request, members: Sequence[Stream], number: int) -> str:
-    args = "" if request.arg is None else ",".join(bind.render(request.arg, _names(product, stream), "") for stream in members)
-    return bind.render(request.send, {**_names(product, members[0]), "args": args, "id": str(number)}, "")
+def _request_text(product: ir.Product, request: ir.Request, members: Sequence[Stream], number: int, fetched: Names) -> str:
+    names = [_names(product, stream, fetched) for stream in members]
+    args = "" if request.arg is None else ",".join(bind.render(request.arg, one, "") for one in names)
+    return bind.render(request.send, {**names[0], "args": args, "id": str(number)}, "")
 
 
-def _url(product: ir.Product, stream: Stream, args: str) -> str:
+def _url(product: ir.Product, stream: Stream, args: str, fetched: Names = NONE) -> str:
     own = {"channel": _url_text(stream.channel), "symbol": _url_text(stream.symbol or "")}
-    return bind.render(product.url, {**dict(product.vars), **dict(stream.vars), **own, "args": args}, "")
+    return bind.render(product.url, {**fetched, **dict(product.vars), **dict(stream.vars), **own, "args": args}, "")
 
 
 def _args_of_url(product: ir.Product, members: Sequence[Stream]) -> str:
@@ -199,6 +226,11 @@ def _url_arg(product: ir.Product, stream: Stream) -> str:
 
 def _url_text(text: str) -> str:
     return quote(text, safe=_URL_SAFE)
+
+
+def _as_given(text: str) -> str:
+    """What a venue gave to be put into a URL: an address, a token, a page's key. It has escaped in it what it must."""
+    return quote(text, safe=_URL_SAFE + "%/?&#[]")
 
 
 def _fitting(product: ir.Product, members: Sequence[Stream]) -> int:

@@ -1,7 +1,7 @@
 """One product of one exchange, as a connection speaks to it: bound messages, manners, and how its answers are read.
 
 Acks, errors and the like are rare and small, and so C hands them over as bytes and the reference interpreter reads them. Market data
-never comes here. Imports, of the generator, `bind`, `ir` and `reference`.
+never comes here. Imports `errors` and, of the generator, `bind`, `ir` and `reference`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ._codegen import bind, ir
-from ._codegen.reference import Interpreter
+from ._codegen.reference import FetchError, Interpreter
+from .errors import K4Error
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,3 +41,20 @@ class Venue:
             Reading(self.messages[reading.message].record, self.messages[reading.message], reading.fields)
             for reading in self._interpreter.read(frame)
         )
+
+    def names(self, message: int, body: bytes, known: Mapping[str, str], url: str) -> dict[str, str]:
+        """The names that a fetched `vars` message brings, beyond those `known`: its captures, and the fields of its first element.
+
+        Raises K4Error where the body is not what the spec says.
+        """
+        try:
+            fetched = self._interpreter.fetched(message, body, known)
+        except FetchError as error:
+            raise K4Error(f"{url}: {error}: {body[:200].decode(errors='replace')}") from error
+        if fetched.refusals and not fetched.rows:
+            refusal = fetched.refusals[0]
+            raise K4Error(f"{url}: {refusal.field or 'an element'} is refused: {refusal.code} at byte {refusal.offset}")
+        if not fetched.rows:
+            raise K4Error(f"{url}: the answer has no element: {body[:200].decode(errors='replace')}")
+        brought = {name: text for name, text in fetched.captures.items() if name not in known}
+        return {**brought, **{name: str(value) for name, value in fetched.rows[0].items()}}

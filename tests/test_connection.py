@@ -11,16 +11,17 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import uvloop
 
 from k4 import session
-from k4._codegen import ir
+from k4._codegen import exchange, ir
 from k4.backoff import Backoff, Budget
 from k4.clock import Clock
 from k4.connection import Connection, Core, Shared
+from k4.fetch import Fetch, FetchError
 from k4.link import Link, LinkError, Resolver, State, dial, target
 from k4.native import Native
 from k4.session import Plan
@@ -603,3 +604,125 @@ def test_stopping_while_dialling_and_while_waiting_is_quick(bench: Bench) -> Non
             assert time.monotonic() - began < 1.0
 
         run(main())
+
+
+# --------------------------------------------------------------------------- names that a connect needs
+
+TOKEN = """
+[[message]]
+record = "vars"
+url    = "https://api.probe.example/endpoints?of=$market"
+match  = { "list[0].host" = "$host" }
+fields = { path = "list[0].path" }
+[[message.example]]
+wire   = '{"list":[{"host":"wss://a.example","path":"p"}]}'
+expect = [{ host = "wss://a.example", path = "p" }]
+[[message]]
+record = "vars"
+url    = "https://api.probe.example/token?path=$path"
+send   = '{"path":"$path"}'
+fields = { token = "t" }
+[[message.example]]
+wire   = '{"t":"abc"}'
+expect = [{ token = "abc" }]
+"""
+
+
+class Answers:
+    """Stands for the fetcher: answers in turn, an exception by raising it."""
+
+    def __init__(self, *answers: bytes | Exception) -> None:
+        self.answers = list(answers)
+        self.asked: list[tuple[str, str | None]] = []
+
+    async def get(self, url: str, body: str | None = None, *, most: int = 0) -> bytes:
+        self.asked.append((url, body))
+        answer = self.answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+def fetching(bench: Bench, tmp_path: Path, port: int, answers: Answers) -> Connection:
+    """A connection of the spot product, whose address and token are fetched."""
+    spec = tmp_path / "binance.toml"
+    text = (Path(__file__).parent.parent / "schema/exchange/binance.toml").read_text()
+    first = text.index("[product.spot]")
+    head = '[product.spot]\nurl = "$host/$path?streams=$args&k=$token"\nvars = { market = "SPOT" }\n'
+    spec.write_text(text[:first] + head + text[text.index("[session]") :] + TOKEN)
+    loaded = exchange.load(spec, bench.native.records)
+    bench.venue = Venue(loaded, "spot", bench.native.records)
+    (plan,) = session.plans(bench.venue.product, session.streams(bench.venue.messages, ["bbo"], ("FOOBAR",)))
+    made = bench.carrying(plan)
+    made._shared = replace(made._shared, fetch=cast("Fetch", answers), base=f"wss://127.0.0.1:{port}" if port else None)
+    return made
+
+
+def test_names_are_fetched_before_each_connect(bench: Bench, tls: Authority, tmp_path: Path) -> None:
+    host = b'{"list":[{"host":"wss://a.example","path":"x/y"}]}'
+    answers = Answers(host, b'{"t":"one=="}', host, b'{"t":"two %"}')
+
+    async def script(peer: Peer) -> None:
+        await peer.handshake()
+        if peer.target.endswith("one=="):
+            await asyncio.sleep(0.1)
+            return
+        await peer.listen()
+
+    async def main() -> None:
+        async with serve(tls.server(), script) as server:
+            connection = fetching(bench, tmp_path, server.port, answers)
+            async with running(connection):
+                await until(lambda: connection.links == 2)
+            assert [peer.target for peer in server.peers] == [
+                "/x/y?streams=foobar@bookTicker&k=one==",
+                "/x/y?streams=foobar@bookTicker&k=two%20%",
+            ]
+
+    run(main())
+    urls = [("https://api.probe.example/endpoints?of=SPOT", None), ("https://api.probe.example/token?path=x/y", '{"path":"x/y"}')]
+    assert answers.asked == urls * 2
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (FetchError("https://h: status 500: out of order"), "https://h: status 500: out of order"),
+        (b'{"list":[]}', 'https://api.probe.example/endpoints?of=SPOT: the body does not match: {"list":[]}'),
+        (b"<html>", "https://api.probe.example/endpoints?of=SPOT: the body is malformed at byte 0: <html>"),
+        (b'{"list":[{"host":"wss://h","path":{}}]}', "https://api.probe.example/endpoints?of=SPOT: path is refused: type at byte 34"),
+        (b'{"list":[{"host":"ws://h","path":"p"}]}', "'ws://h/p', which was fetched, is no wss:// address"),
+        (b'{"list":[{"host":"h","path":"p"}]}', "'h/p', which was fetched, is no wss:// address"),
+    ],
+)
+def test_what_cannot_be_fetched_is_told_and_tried_again(
+    answer: bytes | Exception, reason: str, bench: Bench, tls: Authority, tmp_path: Path, lines: Lines
+) -> None:
+    more = [b'{"t":"secret"}'] if isinstance(answer, bytes) and b"h" in answer and b'"p"' in answer else []
+    answers = Answers(answer, *more, b'{"list":[{"host":"wss://127.0.0.1:1","path":"p"}]}', *[FetchError("gone")] * 1000)
+
+    async def main() -> None:
+        connection = fetching(bench, tmp_path, 0, answers)
+        async with running(connection):
+            await until(lambda: len(lines) >= 2)
+        assert connection.links == 0
+
+    run(main())
+    assert lines[0]["event"] == "what a connect needs could not be fetched"
+    assert lines[0]["reason"] == reason
+    assert lines[1]["reason"] == "gone"
+    assert "secret" not in str(lines)
+
+
+def test_stop_does_not_wait_for_what_is_fetched(bench: Bench, tmp_path: Path) -> None:
+    class Silent(Answers):
+        async def get(self, url: str, body: str | None = None, *, most: int = 0) -> bytes:
+            await asyncio.sleep(3600)
+            return b""
+
+    async def main() -> None:
+        connection = fetching(bench, tmp_path, 0, Silent())
+        async with running(connection):
+            await asyncio.sleep(0.05)
+
+    run(main())

@@ -509,6 +509,19 @@ url = "https://api.example/v1"
 each = "rows[*]"
 fields = { symbol = "@.s" }
 [[message]]
+record = "vars"
+url = "https://api.example/v1/token"
+fields = { token = "t" }
+[[message]]
+record = "trade"
+match = { kind = "$token" }
+order = "window"
+fields = { symbol = "s", price = "p", qty = "q", buyer_is_maker = "m" }
+[[message]]
+record = "depth5"
+url = "https://api.example/v1/book?s=$symbol"
+fields = { snapshot = "=true", symbol = "$symbol", bid_price = "b[*][0]", bid_qty = "b[*][1]", ask_price = "a[*][0]", ask_qty = "a[*][1]" }
+[[message]]
 record = "depth5"
 match = { kind = "upd" }
 order = "increasing"
@@ -522,10 +535,11 @@ side = "x"
     found = unbuilt.unbuilt(load(tmp_path, text, "probe"))
     first = PROBE.count("\n") + 2
     assert [(one.line - first, one.message) for one in found] == [
-        (0, 'message "instrument": fetched messages (`url`) are not built yet'),
-        (11, 'message "depth5": snapshot: order books kept from updates are not built yet'),
-        (12, 'message "depth5": bid_price: lists of sources for levels are not built yet'),
-        (13, 'message "depth5": side: levels of mixed sides are not built yet'),
+        (9, 'message "trade": channels, patterns and fields with the fetched $token are not built yet'),
+        (14, 'message "depth5": fetched books (`url`) are not built yet'),
+        (24, 'message "depth5": snapshot: order books kept from updates are not built yet'),
+        (25, 'message "depth5": bid_price: lists of sources for levels are not built yet'),
+        (26, 'message "depth5": side: levels of mixed sides are not built yet'),
     ]
 
 
