@@ -16,11 +16,11 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from k4._codegen import exchange, fbs, ir
 from k4.errors import K4Error, UsageError
 from k4.sim.command import parse_listen, read_recording
+from k4.sim.desk import Desk
 from k4.sim.market import Event, Market
-from k4.sim.server import Desk, Simulator
+from k4.sim.server import Simulator
 from k4.sim.tls import ca_file
-from k4.sim.venue import Stream, Venue
-from k4.sim.wire import Voice
+from k4.sim.venue import Stream
 
 ROOT = Path(__file__).parent.parent
 SYMBOLS = ["FOOBAR", "测试BAR"]
@@ -38,9 +38,7 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
 
 
 def desk(binance: ir.Exchange, seed: int = 1) -> Desk:
-    product = binance.products[0]
-    venue = Venue(binance, product)
-    return Desk(venue, Voice(venue.messages, product.session, product.name), tuple(SYMBOLS), Market(SYMBOLS, seed))
+    return Desk(binance, binance.products[0], tuple(SYMBOLS), seed)
 
 
 def trusted() -> ssl.SSLContext:
@@ -53,7 +51,8 @@ def test_frames_say_what_the_market_did(binance: ir.Exchange) -> None:
 
     def say(record: str, **values: object) -> dict[str, object]:
         (message,) = voice.tellers(record)
-        parsed: dict[str, object] = json.loads(voice.say(message, Event(record, "测试BAR", values)))
+        (frame,) = voice.say(message, [{**values, "symbol": "测试BAR"}])
+        parsed: dict[str, object] = json.loads(frame)
         return parsed
 
     quote = {"bid_price": Decimal("10.5"), "bid_qty": Decimal("0.00001"), "ask_price": Decimal("10.51"), "ask_qty": Decimal(7)}
@@ -130,15 +129,23 @@ def test_requests_and_urls_are_understood(binance: ir.Exchange) -> None:
     venue = desk(binance).venue
     kinds = [message.record for message in venue.messages]
     trade, depth = kinds.index("trade"), kinds.index("depth5")
-    asked_by_url = venue.streams_of_url(PATH + "foobar@trade/%E6%B5%8B%E8%AF%95bar@depth5@100ms")
-    assert asked_by_url == (Stream(trade, "FOOBAR"), Stream(depth, "测试BAR"))
-    assert venue.streams_of_url("/elsewhere?streams=foobar@trade") is None
-    asked = venue.read_request('{"method":"SUBSCRIBE","params":["foobar@trade","foobar@nothing"],"id":12}')
+    carried = venue.served_at(PATH + "foobar@trade/%E6%B5%8B%E8%AF%95bar@depth5@100ms")
+    assert carried is not None
+    assert {index: [one.streams for one in wanted] for index, wanted in carried.items() if wanted} == {
+        trade: [(Stream(trade, "FOOBAR"),)],
+        depth: [(Stream(depth, "测试BAR"),)],
+    }
+    assert venue.served_at("/elsewhere?streams=foobar@trade") is None
+    asked = venue.read_request('{"method": "SUBSCRIBE", "params":["foobar@trade","foobar@nothing"],"id":12}')
     assert asked is not None
-    assert (asked.action, asked.streams, asked.unknown, asked.id) == ("subscribe", (Stream(trade, "FOOBAR"),), ('"foobar@nothing"',), "12")
-    wrong = venue.read_request('{"method":"SUBSCRIBED","id":13}')
-    assert wrong is not None
-    assert (wrong.action, wrong.id) == ("error", "13")
+    assert (asked.action, asked.id) == ("subscribe", "12")
+    assert [(one.channel, one.symbol, one.streams) for one in asked.wanted] == [
+        ("foobar@trade", "FOOBAR", (Stream(trade, "FOOBAR"),)),
+        ("foobar@nothing", "", ()),
+    ]
+    wrong = '{"method":"SUBSCRIBED","id":13}'
+    assert venue.read_request(wrong) is None
+    assert venue.id_of(wrong) == "13"
 
 
 def client(url: str) -> connect:

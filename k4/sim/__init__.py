@@ -1,6 +1,7 @@
-"""Simulated exchanges on loopback: real WebSocket servers over TLS that speak from the specs' own examples.
+"""Simulated exchanges on loopback: real WebSocket and HTTPS servers that speak from the specs' own examples.
 
-`tls` makes the throw-away authority, `market` invents books and trades, `wire` renders frames from examples, `venue` knows
-which streams a connection asked for, `server` moves bytes, `command` is `k4 sim`. Nothing here uses the generated parsers:
-what the simulator says is an independent statement of the spec. Imports nothing itself.
+`market` invents books and trades, `spell` and `wire` write them as an example has them, `voice` knows what a venue says and answers,
+`venue` understands what is asked of it, `books` keeps subscribers' places in a book, `desk` is one product at work, `names` and `rest`
+serve what is fetched, `net` is one connection, `server` all of them, `tls` makes the throw-away authority, `command` is `k4 sim`.
+Nothing here uses the generated parsers: what the simulator says is an independent statement of the spec. Imports nothing itself.
 """

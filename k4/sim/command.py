@@ -1,6 +1,6 @@
 """`k4 sim`: serves what a config names on loopback, or replays a recording.
 
-Imports `k4.config`, `k4.errors`, `k4.native` (for the built specs, not their parsers), `market`, `server`, `tls`, `venue`, `wire`.
+Imports `k4.config`, `k4.errors`, `k4.native` (for the built specs, not their parsers), `desk`, `names`, `server`, `tls`.
 """
 
 from __future__ import annotations
@@ -17,11 +17,10 @@ import uvloop
 from k4 import native
 from k4.config import Config, load_reported
 from k4.errors import K4Error, UsageError
-from k4.sim.market import Market
-from k4.sim.server import Desk, Simulator
+from k4.sim.desk import Desk
+from k4.sim.names import Names
+from k4.sim.server import Simulator
 from k4.sim.tls import ca_file
-from k4.sim.venue import Venue
-from k4.sim.wire import Voice
 
 UNTIMED_RATE = 1000.0  # frames per second of a recording without times, at speed 1
 
@@ -61,7 +60,7 @@ async def _serve(simulator: Simulator, host: str, port: int, seconds: float | No
         bound = await simulator.start(host, port)
     except OSError as error:
         raise K4Error(f"cannot listen on {host}:{port}: {error.strerror or error}; choose another with --listen HOST:PORT") from error
-    products = ", ".join(f"{desk.venue.exchange.name} {desk.venue.product.name} ({len(desk.symbols)} symbols)" for desk in simulator.desks)
+    products = ", ".join(f"{desk.name} ({len(desk.symbols)} symbols)" for desk in simulator.desks)
     sys.stdout.write(f"k4 sim: listening on {host}:{bound}: {products}; clients trust {ca_file()}\n")
     sys.stdout.flush()
     stop = asyncio.Event()
@@ -84,8 +83,9 @@ def desks(config: Config, built: native.Native, seed: int) -> list[Desk]:
         product = exchange.product(product_name)
         if product is None:
             raise K4Error(f'exchange "{exchange_name}" has no product "{product_name}"')
-        venue = Venue(exchange, product)
-        out.append(Desk(venue, Voice(venue.messages, product.session, product.name), tuple(names), Market(list(names), seed)))
+        listing = next((m for m in exchange.messages if m.record == "instrument" and product_name in m.products), None)
+        native_of = Names(listing, product_name).native
+        out.append(Desk(exchange, product, tuple(dict.fromkeys(map(native_of, names))), seed))
     return out
 
 

@@ -1,7 +1,9 @@
-"""The simulator's network side: accepts clients over TLS, understands what they ask, and sends each stream to whoever asked.
+"""The simulator: accepts clients over TLS, understands what they ask, and sends each stream to whoever asked.
 
-Redundant connections are fed from one source with a delay each, so that they carry the same updates at different times.
-Imports websockets, `market`, `tls`, `venue`, `wire`.
+All products of a configuration are served on one port. A connection belongs to the products whose URL it came by, told apart further by
+the host it names, by what it asks for and by who lists the symbol. Redundant connections are fed from one market with a delay each, so
+that they carry the same updates at different times.
+Imports aiofastnet, `books`, `desk`, `net`, `rest`, `tls`, `venue` and, of the generator, `ir`.
 """
 
 from __future__ import annotations
@@ -11,57 +13,63 @@ import contextlib
 import http
 import logging
 import time
-from collections import deque
-from collections.abc import Sequence
+from collections.abc import Coroutine, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
-from websockets.asyncio.server import Server, ServerConnection, serve
-from websockets.exceptions import ConnectionClosed
+import aiofastnet
 
-from k4.sim.market import Event, Market
+from k4._codegen import ir
+from k4.sim.books import Cursor
+from k4.sim.desk import Desk
+from k4.sim.net import Answer, Peer, Request
+from k4.sim.rest import Shelf, served
 from k4.sim.tls import server_context
-from k4.sim.venue import Asked, Stream, Venue
-from k4.sim.wire import Voice
-
-if TYPE_CHECKING:
-    from websockets.http11 import Request, Response
+from k4.sim.venue import Asked, Stream, Wanted, answers, host_of
 
 log = logging.getLogger(__name__)
 
-SERVER_PING_S = 20.0
 TICK_S = 0.002
-BACKLOG_MAX = 1_000_000  # frames a client may lag behind before it is dropped
+WATCH_S = 0.5
+WS_PING_S = 20.0
+VENUE_PING_S = 2.0  # between two messages by which a venue asks whether a client is there
+UNANSWERED = 3  # of those, and the client is dropped
+GRACE_S = 10.0  # beyond twice the interval in which a client has to ping
+
+Told = tuple[Desk, Stream]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Client:
-    """One connection: its streams, and the frames on their way to it with the time each is due (monotonic s)."""
+    """One connection. `carries`: per product, the messages that its URL can bring; what else is asked for stays silent."""
 
     number: int
-    socket: ServerConnection
-    desk: Desk
+    peer: Peer
+    carries: dict[Desk, frozenset[int]]
     delay_s: float
-    streams: set[Stream] = field(default_factory=set)
-    queue: deque[tuple[float, str]] = field(default_factory=deque)
-    wake: asyncio.Event = field(default_factory=asyncio.Event)
+    streams: set[Told] = field(default_factory=set)
+    cursors: dict[Told, Cursor] = field(default_factory=dict)
+    pinged_at: float = 0.0  # when the client last pinged
+    waiting: list[tuple[ir.Text, dict[str, str]]] = field(default_factory=list)  # what is to answer the venue's pings
 
-    def push(self, text: str, *, due: float) -> None:
-        self.queue.append((due, text))
-        self.wake.set()
-        if len(self.queue) > BACKLOG_MAX:
-            log.warning("client %d does not read: dropped", self.number)
-            self.socket.transport.abort()
+    @property
+    def desk(self) -> Desk:
+        return next(iter(self.carries))
+
+    def wants(self, desk: Desk, stream: Stream) -> bool:
+        return (desk, stream) in self.streams or (desk, Stream(stream.message, "")) in self.streams
 
 
 @dataclass(slots=True)
-class Desk:
-    """One product at work: who understands (`venue`), who speaks (`voice`), what happens (`market`)."""
+class Counts:
+    """What has been said to clients and by them, for tests and the last line of `k4 sim`."""
 
-    venue: Venue
-    voice: Voice
-    symbols: tuple[str, ...]
-    market: Market
+    accepted: int = 0
+    acks: int = 0
+    errors: int = 0
+    pongs: int = 0
+    pings: int = 0
+    answered: int = 0  # of the venue's pings
+    fetched: int = 0
 
 
 class Simulator:
@@ -81,128 +89,204 @@ class Simulator:
     ) -> None:
         self.desks = tuple(desks)
         self.clients: list[Client] = []
-        self.accepted = 0
-        self.sent = 0
+        self.counts = Counts()
         self.replayed = asyncio.Event()
+        self._shelves = [Shelf(desk) for desk in self.desks]
+        self._by_peer: dict[Peer, Client] = {}
         self._delays_s = tuple(delays_s) or (0.0,)
         self._rate = rate
         self._replay = replay
-        self._replaying: asyncio.Task[None] | None = None
+        self._replaying = False
         self._tasks: list[asyncio.Task[None]] = []
-        self._server: Server | None = None
+        self._server: asyncio.AbstractServer | None = None
 
     # ------------------------------------------------------------------ life
 
     async def start(self, host: str, port: int) -> int:
         """Listens on `host:port` (0: any free port) and returns the port. OSError: the address cannot be had."""
-        names = sorted({host, "localhost", "127.0.0.1", "::1"})
-        self._server = await serve(
-            self._handle,
-            host,
-            port,
-            ssl=server_context(names),
-            process_request=self._admit,
-            compression=None,
-            ping_interval=SERVER_PING_S,
-            max_size=1 << 16,
-            reuse_port=False,
-        )
+        names = {host, "localhost", "127.0.0.1", "::1"} | {name for desk in self.desks for name in desk.venue.hosts}
+        loop = asyncio.get_running_loop()
+        self._server = await aiofastnet.create_server(loop, lambda: Peer(self), host, port, ssl=server_context(sorted(names)))
+        self._start(self._watch())
         if not self._replay:
-            self._tasks = [asyncio.create_task(self._live(desk)) for desk in self.desks]
-        bound: int = next(iter(self._server.sockets)).getsockname()[1]
+            for desk in self.desks:
+                self._start(self._live(desk))
+        bound: int = self._server.sockets[0].getsockname()[1]
         return bound
 
     async def close(self) -> None:
-        """Closes every connection and stops the market."""
-        for task in (*self._tasks, *([self._replaying] if self._replaying else [])):
+        """Tells every client, where the venue does, and closes all connections."""
+        for task in self._tasks:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
+        for client in [*self.clients]:
+            notice = client.desk.voice.notice()
+            if notice is not None:
+                self._say(client, notice)
+            client.peer.close(1001, "the simulator ends")
         if self._server is not None:
             self._server.close()
-            await self._server.wait_closed()
+        for client in [*self.clients]:
+            client.peer.abort()
 
     def drop(self, number: int) -> None:
         """Cuts connection `number` (in the order of arrival, from 0) as a broken network would: no close handshake."""
-        for client in self.clients:
+        for client in [*self.clients]:
             if client.number == number:
-                client.socket.transport.abort()
+                client.peer.abort()
+
+    def _start(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        task.add_done_callback(_told)
+        self._tasks.append(task)
+
+    # ------------------------------------------------------------------ HTTP
+
+    def _carried(self, request: Request) -> dict[Desk, dict[int, tuple[Wanted, ...]]]:
+        """The products that a request's URL belongs to; where it names a venue's own host, only that venue's."""
+        found = {desk: carries for desk in self.desks if (carries := desk.venue.served_at(request.target)) is not None}
+        host = host_of(f"wss://{request.host}")
+        return {desk: carries for desk, carries in found.items() if host in desk.venue.hosts} or found
+
+    def admit(self, request: Request) -> Answer | None:
+        if self._carried(request):
+            return None
+        return Answer(http.HTTPStatus.NOT_FOUND, f"no product of the simulator is served at {request.target}\n".encode())
+
+    def fetch(self, request: Request) -> Answer:
+        self.counts.fetched += 1
+        return served(self._shelves, request, time.time_ns())
 
     # ------------------------------------------------------------------ clients
 
-    def _desk_of(self, path: str) -> tuple[Desk, tuple[Stream, ...]] | None:
-        for desk in self.desks:
-            streams = desk.venue.streams_of_url(path)
-            if streams is not None:
-                return desk, streams
-        return None
-
-    def _admit(self, connection: ServerConnection, request: Request) -> Response | None:
-        if self._desk_of(request.path) is None:
-            return connection.respond(http.HTTPStatus.NOT_FOUND, f"no product of the simulator is served at {request.path}\n")
-        return None
-
-    async def _handle(self, socket: ServerConnection) -> None:
-        found = self._desk_of(socket.request.path) if socket.request else None
-        if found is None:
-            return
-        desk, streams = found
-        client = Client(self.accepted, socket, desk, self._delays_s[self.accepted % len(self._delays_s)], self._known(desk, streams))
-        self.accepted += 1
+    def opened(self, peer: Peer, request: Request) -> None:
+        found = self._carried(request)
+        number, self.counts.accepted = self.counts.accepted, self.counts.accepted + 1
+        carries = {desk: frozenset(messages) for desk, messages in found.items()}
+        client = Client(number, peer, carries, self._delays_s[number % len(self._delays_s)], pinged_at=time.monotonic())
         self.clients.append(client)
-        sender = asyncio.create_task(self._send(client))
-        if self._replay and self._replaying is None:
-            self._replaying = asyncio.create_task(self._play())
-        try:
-            async for text in socket:
-                if isinstance(text, str):
-                    self._answer(client, text)
-        except ConnectionClosed:
-            pass
-        finally:
-            self.clients.remove(client)
-            sender.cancel()
+        self._by_peer[peer] = client
+        if self._replay and not self._replaying:
+            self._replaying = True
+            self._start(self._play())
+        for wanted in _by_url(found):
+            self._subscribe(client, wanted)
 
-    @staticmethod
-    def _known(desk: Desk, streams: Sequence[Stream]) -> set[Stream]:
-        """Streams of symbols the venue lists; the others are accepted and stay silent, as real venues do."""
-        return {stream for stream in streams if not stream.symbol or stream.symbol in desk.symbols}
+    def left(self, peer: Peer) -> None:
+        client = self._by_peer.pop(peer)
+        self.clients.remove(client)
+        for told in [*client.cursors]:
+            self._unsubscribe(client, told)
 
-    def _answer(self, client: Client, text: str) -> None:
-        asked = client.desk.venue.read_request(text)
-        if asked is None:
-            reply = client.desk.voice.pong(text)
-        elif asked.action == "error":
-            reply = client.desk.voice.error(asked.id)
-        else:
-            self._apply(client, asked)
-            reply = client.desk.voice.ack(asked.id)
-        if reply is not None:
-            client.push(reply, due=time.monotonic())
+    def pinged(self, peer: Peer) -> None:
+        self._by_peer[peer].pinged_at = time.monotonic()
 
-    def _apply(self, client: Client, asked: Asked) -> None:
-        known = self._known(client.desk, asked.streams)
-        if asked.action == "subscribe":
-            client.streams |= known
-        else:
-            client.streams -= known
+    def said(self, peer: Peer, text: str) -> None:
+        client = self._by_peer[peer]
+        asked = [(desk, one) for desk in client.carries if (one := desk.venue.read_request(text)) is not None]
+        if asked:
+            self._answer(client, asked)
+            return
+        for desk in client.carries:
+            number = desk.venue.read_ping(text)
+            if number is not None:
+                client.pinged_at = time.monotonic()
+                pong = desk.voice.pong(number)
+                if pong is not None:
+                    self.counts.pongs += 1
+                    self._say(client, pong)
+                return
+        for i, (template, captures) in enumerate(client.waiting):
+            if answers(template, captures, text):
+                self.counts.answered += 1
+                del client.waiting[: i + 1]
+                return
+        error = client.desk.voice.error(client.desk.venue.id_of(text))
+        if error is not None:
+            self.counts.errors += 1
+            self._say(client, error)
 
-    async def _send(self, client: Client) -> None:
-        """Sends what is due, oldest first; frames that are due together leave in one go."""
-        with contextlib.suppress(ConnectionClosed):
-            while True:
-                while client.queue:
-                    due, text = client.queue[0]
-                    wait = due - time.monotonic()
-                    if wait > 0:
-                        await asyncio.sleep(wait)
-                    client.queue.popleft()
-                    await client.socket.send(text)
-                    self.sent += 1
-                client.wake.clear()
-                await client.wake.wait()
+    def _answer(self, client: Client, asked: list[tuple[Desk, Asked]]) -> None:
+        """Acknowledges or refuses a request, part by part or as a whole, and does what it asks."""
+        _, first = asked[0]
+        voice = asked[0][0].voice
+        alike = [(desk, one.wanted) for desk, one in asked if len(one.wanted) == len(first.wanted)]
+        parts = [_choose([(desk, wanted[i]) for desk, wanted in alike]) for i in range(len(first.wanted))]
+        refused = [part for part in parts if not part.known] if voice.refuses_streams else []
+        if refused and not voice.acks_streams:
+            self._refuse(client, first, refused[0])  # one bad part and none of the request holds
+            return
+        if not voice.acks_streams:
+            self._ack(client, asked[0][0], first, None)
+        for part in parts:
+            if part in refused:
+                self._refuse(client, first, part)
+                continue
+            if voice.acks_streams:
+                self._ack(client, part.desk, first, part.wanted)
+            if part.known:
+                self._do(client, first.action, part)
 
-    # ------------------------------------------------------------------ sources
+    def _ack(self, client: Client, desk: Desk, asked: Asked, wanted: Wanted | None) -> None:
+        named = (wanted.channel, wanted.symbol) if wanted is not None else ("", "")
+        text = desk.voice.ack(asked.action, asked.id, *named)
+        if text is not None:
+            self.counts.acks += 1
+            self._say(client, text)
+
+    def _refuse(self, client: Client, asked: Asked, part: _Part) -> None:
+        text = part.desk.voice.refusal(asked.action, asked.id, part.wanted.channel, part.wanted.symbol)
+        if text is not None:
+            self.counts.errors += 1
+            self._say(client, text)
+
+    def _do(self, client: Client, action: str, part: _Part) -> None:
+        if action == "subscribe":
+            self._subscribe(client, part)
+            return
+        for stream in part.wanted.streams:
+            for one in _books(part.desk, stream):
+                self._unsubscribe(client, (part.desk, one))
+
+    def _subscribe(self, client: Client, part: _Part) -> None:
+        """From here on the client is told of these streams, beginning with what the venue tells at once."""
+        desk, now_ns = part.desk, time.time_ns()
+        for wanted in part.wanted.streams:
+            if wanted.message not in client.carries.get(desk, frozenset()):
+                continue  # acknowledged and silent: not on this URL
+            for stream in _books(desk, wanted):
+                self._unsubscribe(client, (desk, stream))
+                if desk.is_book(stream):
+                    cursor, told = desk.open_book(stream, now_ns, every=1 + client.number % 2)
+                    self._tell(told)
+                    client.cursors[desk, stream] = cursor
+                client.streams.add((desk, stream))
+                if not self._replay:
+                    for frame in desk.first(stream, now_ns):
+                        self._push(client, frame)
+
+    def _unsubscribe(self, client: Client, told: Told) -> None:
+        client.streams.discard(told)
+        cursor = client.cursors.pop(told, None)
+        if cursor is not None:
+            told[0].close_book(told[1], cursor)
+
+    # ------------------------------------------------------------------ what is sent
+
+    def _say(self, client: Client, text: str) -> None:
+        """An answer: not delayed, but behind what is on its way."""
+        client.peer.push(client.desk.pack(text), due=asyncio.get_running_loop().time())
+
+    def _push(self, client: Client, frame: bytes) -> None:
+        client.peer.push(frame, due=asyncio.get_running_loop().time() + client.delay_s)
+
+    def _tell(self, updates: Sequence[tuple[Cursor, list[bytes]]]) -> None:
+        """Updates of books, each to the client whose cursor it is."""
+        owners = {cursor: client for client in self.clients for cursor in client.cursors.values()} if updates else {}
+        for cursor, frames in updates:
+            for frame in frames:
+                self._push(owners[cursor], frame)
 
     async def _live(self, desk: Desk) -> None:
         """Moves the market at the rate asked for, however the loop was delayed."""
@@ -210,19 +294,15 @@ class Simulator:
         while True:
             await asyncio.sleep(TICK_S)
             due = int((time.monotonic() - started) * self._rate)
+            clients = [client for client in self.clients if desk in client.carries]
             for _ in range(due - steps):
-                for event in desk.market.step(time.time_ns()):
-                    self._publish(desk, event)
+                for stream, frames in desk.live(time.time_ns(), lambda stream: any(c.wants(desk, stream) for c in clients)):  # noqa: B023 (used at once)
+                    for client in clients:
+                        if client.wants(desk, stream):
+                            for frame in frames:
+                                self._push(client, frame)
             steps = due
-
-    def _publish(self, desk: Desk, event: Event) -> None:
-        now = time.monotonic()
-        for message in desk.voice.tellers(event.record):
-            clients = [client for client in self.clients if client.desk is desk and _asked(client, message, event.symbol)]
-            if clients:
-                text = desk.voice.say(message, event)
-                for client in clients:
-                    client.push(text, due=now + client.delay_s)
+            self._tell(list(desk.cut(time.time_ns())))
 
     async def _play(self) -> None:
         started = time.monotonic()
@@ -230,13 +310,86 @@ class Simulator:
             wait = started + offset_s - time.monotonic()
             if wait > 0:
                 await asyncio.sleep(wait)
-            now = time.monotonic()
             for client in self.clients:
-                client.push(text, due=now + client.delay_s)
-        while any(client.queue for client in self.clients):  # noqa: ASYNC110 (nothing else waits for this)
+                self._push(client, client.desk.pack(text))
+        while any(client.peer.waiting for client in self.clients):  # noqa: ASYNC110 (nothing else waits for this)
             await asyncio.sleep(TICK_S)
         self.replayed.set()
 
+    async def _watch(self) -> None:
+        """Pings clients as their venues do, and drops those that do not answer or do not ping as they must."""
+        number, next_ws, next_venue = 0, WS_PING_S, VENUE_PING_S
+        started = time.monotonic()
+        while True:
+            await asyncio.sleep(WATCH_S)
+            now = time.monotonic() - started
+            ws, venue = now >= next_ws, now >= next_venue
+            next_ws, next_venue = next_ws + WS_PING_S * ws, next_venue + VENUE_PING_S * venue
+            for client in [*self.clients]:
+                if ws:
+                    client.peer.ping()
+                if venue:
+                    number += 1
+                    self._ask(client, number)
+                ping = client.desk.venue.product.session.ping
+                duty = None if ping is None else ping.every_s
+                if duty is not None and time.monotonic() - client.pinged_at > 2 * duty + GRACE_S:
+                    log.warning("client %d has not pinged for too long: dropped", client.number)
+                    client.peer.close(1008, "no ping")
 
-def _asked(client: Client, message: int, symbol: str) -> bool:
-    return Stream(message, symbol) in client.streams or Stream(message, "") in client.streams
+    def _ask(self, client: Client, number: int) -> None:
+        """The venue's own ping."""
+        if len(client.waiting) >= UNANSWERED:
+            log.warning("client %d leaves pings unanswered: dropped", client.number)
+            client.peer.close(1008, "ping unanswered")
+            return
+        ping = client.desk.voice.ping(number)
+        if ping is not None:
+            text, template, captures = ping
+            self.counts.pings += 1
+            client.waiting.append((template, captures))
+            self._say(client, text)
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A part of a request and the product that it means. `known`: there is such a stream."""
+
+    desk: Desk
+    wanted: Wanted
+    known: bool
+
+
+def _choose(offers: Sequence[tuple[Desk, Wanted]]) -> _Part:
+    """Of the products that understand a part: the one that has the channel and lists the symbol, else one that has the channel."""
+    having = [(desk, wanted) for desk, wanted in offers if wanted.streams]
+    for desk, wanted in having:
+        if desk.lists(wanted.symbol):
+            return _Part(desk, wanted, True)
+    desk, wanted = (having or sorted(offers, key=lambda offer: offer[1].foreign))[0]
+    return _Part(desk, wanted, False)
+
+
+def _by_url(found: dict[Desk, dict[int, tuple[Wanted, ...]]]) -> Iterator[_Part]:
+    """What a URL subscribes by itself; of several products that one that lists the symbol."""
+    seen: set[tuple[str, str]] = set()
+    for desk, messages in found.items():
+        here = {(w.channel, w.symbol) for wanted in messages.values() for w in wanted if desk.lists(w.symbol)} - seen
+        for wanted in messages.values():
+            for one in wanted:
+                if (one.channel, one.symbol) in here:
+                    yield _Part(desk, one, True)
+        seen |= here
+
+
+def _books(desk: Desk, stream: Stream) -> tuple[Stream, ...]:
+    """A stream of all books is kept per symbol."""
+    if stream.symbol or not desk.is_book(stream):
+        return (stream,)
+    return tuple(Stream(stream.message, symbol) for symbol in desk.symbols)
+
+
+def _told(task: asyncio.Task[None]) -> None:
+    """A fault of the simulator's own must be seen."""
+    if not task.cancelled() and task.exception() is not None:
+        log.error("the simulator failed", exc_info=task.exception())

@@ -1,235 +1,370 @@
 """Frames as the venue writes them: each rendered from a message's example with new values put at the places of its fields.
 
-The example is cut once into pieces around the values that change; saying something fills them in. Everything else stays as
-the example has it, byte for byte. Imports `market` (its events), `k4.errors` and, of the generator, `bind`, `ir` and `refjson` (where
-values stand).
+An example is cut once into text and writers; saying something fills them in. What no field or match names stays as the example has it,
+byte for byte. Lists are rendered from one of their elements: a row per update, a level per price.
+Imports `spell`, `k4.errors` and, of the generator, `ir` and `refjson` (where values stand).
 """
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from decimal import Decimal
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from k4._codegen import ir
-from k4._codegen.bind import render
-from k4._codegen.refjson import Node, parse
+from k4._codegen.refjson import FrameError, Node, parse
 from k4.errors import K4Error
-from k4.sim.market import Event
+from k4.sim.spell import CHECKSUMS, Simple, Values, Writer, fraction, mapped_value, match_writer, place_writer, quoted, simple_sources
 
-Values = Mapping[str, object]
-Writer = Callable[[Values], str]
-
+Span = tuple[int, int]
 _LEVELS = {"depth5": 5, "depth20": 20}
-_UNITS_NS = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
-_AUTO_NS = {10: 10**9, 13: 10**6, 16: 10**3, 19: 1}
+_KEY = re.compile(rb'"(?:[^"\\]|\\.)*"')
 
 
-class Voice:
-    """Everything a product's venue can say, over the messages of one product (bound, their order is the message index)."""
+@dataclass(frozen=True, slots=True)
+class Wire:
+    """An example, parsed."""
 
-    def __init__(self, messages: tuple[ir.Message, ...], session: ir.Session, product: str) -> None:
-        self._messages = messages
-        self._session = session
-        self._product = product
-        self._frames: dict[int, _Frame] = {}
-        for index, message in enumerate(messages):
-            if message.channel is not None and message.record in ir.MARKET_RECORDS:
-                self._frames[index] = _Frame(message, self._example(message))
+    data: bytes
+    root: Node
+    product: str
 
-    def tellers(self, record: str) -> list[int]:
-        """Messages that tell of `record`; "depth" is told by every depth kind."""
-        kinds = _LEVELS if record == "depth" else (record,)
-        return [i for i in self._frames if self._messages[i].record in kinds]
-
-    def say(self, message: int, event: Event) -> str:
-        """The frame in which `message` tells of `event`."""
-        return self._frames[message].say({**event.values, "symbol": event.symbol})
-
-    def ack(self, request_id: str) -> str | None:
-        """The answer to a request that was understood; `request_id` is JSON text. None: the venue sends none."""
-        return self._control("ack", request_id)
-
-    def error(self, request_id: str) -> str | None:
-        """The answer to a request that was not understood."""
-        return self._control("error", request_id)
-
-    def notice(self) -> str | None:
-        """The announcement that this link will close."""
-        return self._control("notice", "null")
-
-    def pong(self, text: str) -> str | None:
-        """The answer to a text ping of the client; None: `text` is no ping."""
-        ping = self._session.ping
-        if ping is None or ping.send is None or render(ping.send, {}, "") != text:
+    @staticmethod
+    def of(example: ir.Example) -> Wire | None:
+        """None: the example is no JSON, a bare word."""
+        data = example.wire.encode()
+        try:
+            return Wire(data, parse(data), example.product)
+        except FrameError:
             return None
-        return self._control("pong", "null")
-
-    def _example(self, message: ir.Message) -> ir.Example:
-        for example in message.examples:
-            if example.product == self._product and example.expect:
-                return example
-        raise K4Error(f'the simulator has no example of message "{message.record}" (line {message.line}) for {self._product} to speak from')
-
-    def _control(self, record: str, request_id: str) -> str | None:
-        for message in self._messages:
-            if message.record != record:
-                continue
-            for example in message.examples:
-                if example.product == self._product:
-                    return _with_id(example.wire, _id_path(message), request_id)
-        return None
 
 
-def _id_path(message: ir.Message) -> ir.Path | None:
-    """Where an answer carries the request's id: read by the field `id`, or captured as `$id`."""
-    found = message.field("id")
-    source = _first(found.source) if found else None
-    if isinstance(source, ir.FromPath):
-        return source.path
-    return next((match.path for match in message.match if any(_names(text, "id") for text in match.patterns)), None)
+def wires(message: ir.Message, product: str) -> list[Wire]:
+    """The parsed examples to speak from: the product's own, else those of the others, which then have the same layout."""
+    own = [example for example in message.examples if example.product == product]
+    return [wire for example in own or message.examples if (wire := Wire.of(example)) is not None]
 
 
-def _names(text: ir.Text, name: str) -> bool:
-    return any(isinstance(part, ir.Ref) and part.name == name for part in text.parts)
+class Cut:
+    """A value of an example cut at the places that change: text, writer, text, …, text."""
 
+    def __init__(self, data: bytes, node: Node, edits: Mapping[Span, Writer], only: Mapping[Span, Node]) -> None:
+        self._data = data
+        self._edits = edits
+        self._only = only
+        self._texts: list[str] = [""]
+        self._writers: list[Writer] = []
+        self._take(node)
 
-def _with_id(wire: str, path: ir.Path | None, request_id: str) -> str:
-    """`wire` with the value at `path`, if there is one, replaced by `request_id` (JSON text)."""
-    data = wire.encode()
-    node = _find(parse(data), path) if path is not None else None
-    return wire if node is None else (data[: node.start] + request_id.encode() + data[node.end :]).decode()
-
-
-@dataclass(slots=True)
-class _Frame:
-    """An example cut at the values that change: text, writer, text, writer, ..., text."""
-
-    message: ir.Message
-    example: ir.Example
-    texts: list[str] = field(default_factory=list)
-    writers: list[Writer] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        data = self.example.wire.encode()
-        root = parse(data)
-        element = self._element(root)
-        edits: dict[tuple[int, int], Writer] = {}
-        for match in self.message.match:
-            self._edit_match(root, element, match, edits)
-        levels: dict[tuple[int, int], list[tuple[str, ir.FromPath]]] = {}
-        for spec_field in self.message.fields:
-            source = _first(spec_field.source)
-            if isinstance(source, ir.FromPath | ir.FromMap):
-                self._edit_field(root, element, spec_field.name, source, edits, levels, data)
-        for span, fields in levels.items():
-            edits[span] = self._side(root, element, fields, data)
-        at = 0
-        for (start, end), writer in sorted(edits.items(), key=lambda item: item[0]):
-            self.texts.append(data[at:start].decode())
-            self.writers.append(writer)
-            at = end
-        self.texts.append(data[at:].decode())
-
-    def say(self, values: Values) -> str:
-        out = [self.texts[0]]
-        for writer, text in zip(self.writers, self.texts[1:], strict=True):
+    def fill(self, values: Values) -> str:
+        out = [self._texts[0]]
+        for writer, text in zip(self._writers, self._texts[1:], strict=True):
             out += (writer(values), text)
         return "".join(out)
 
-    def _element(self, root: Node) -> Node:
-        """What `@` is in the example: with several elements the first; they all show the same layout."""
+    def _take(self, node: Node) -> None:
+        """Containers are walked, and those in `only` keep that one child."""
+        span = (node.start, node.end)
+        if span in self._edits:
+            self._writers.append(self._edits[span])
+            self._texts.append("")
+            return
+        children = [(member.start, member.value) for member in node.members] + [(item.start, item) for item in node.items]
+        at, end = node.start, node.end
+        kept = self._only.get(span)
+        if kept is not None:
+            # The list's other elements are left out: from its bracket to the one kept, and on behind the last.
+            self._text(at, children[0][0])
+            end = children[-1][1].end
+            children = [(start, child) for start, child in children if child is kept]
+            at = children[0][0]
+        for start, child in children:
+            self._text(at, start)
+            self._text(self._key(start) if node.members else start, child.start)
+            self._take(child)
+            at = child.end
+        self._text(at if kept is None else end, node.end)
+
+    def _key(self, start: int) -> int:
+        """Takes the key at `start` if it changes; where the text goes on."""
+        found = _KEY.match(self._data, start)
+        if found is None or found.span() not in self._edits:
+            return start
+        self._writers.append(self._edits[found.span()])
+        self._texts.append("")
+        return found.end()
+
+    def _text(self, start: int, end: int) -> None:
+        self._texts[-1] += self._data[start:end].decode()
+
+
+@dataclass(slots=True)
+class _Row:
+    """What `each` gives: `cut` renders one element of the list at `span`."""
+
+    span: Span
+    cut: Cut
+    reverse: bool
+
+
+@dataclass(slots=True)
+class _Side:
+    """Levels of a list: `cut` renders one of them; `names` are the columns it needs."""
+
+    cut: Cut
+    names: tuple[str, ...]
+    spell: dict[str, Writer] = field(default_factory=dict)  # column → its text, without quotes
+
+
+class Frame:
+    """One example as a template of its message. `spare`: further examples, for elements and levels that this one has none of."""
+
+    def __init__(self, message: ir.Message, wire: Wire, spare: Sequence[Wire] = ()) -> None:
+        self.message = message
+        self._where = f'message "{message.record}" (line {message.line})'
+        self._wire = wire
+        self._spare = (wire, *spare)
+        self._most = max((_LEVELS.get(record, 0) for record in message.records), default=0)
+        self._book = is_book(message)
+        self._sides: dict[str, _Side] = {}
+        self._only: dict[Span, Node] = {}
+        edits: dict[Span, Writer] = {}
+        element, self._rows = self._walk_each(edits)
+        self._edit(edits, wire, wire.root, element=False)
+        if self._rows is None:
+            self._edit(edits, wire, element, element=True)
+        else:
+            edits[self._rows.span] = self._write_rows
+        self._cut = Cut(wire.data, wire.root, edits, self._only)
+
+    @property
+    def listing(self) -> bool:
+        """Can one frame hold several updates?"""
+        return self._rows is not None
+
+    def say(self, rows: Sequence[Values]) -> list[str]:
+        """The frames that tell of `rows`, oldest first: one for all where the message is a list, else one for each."""
+        rows = [row for values in rows for row in self._spread(values)]
+        if self._rows is None:
+            return [self._cut.fill(row) for row in rows]
+        return [self.page(rows[0], rows)] if rows else []
+
+    def page(self, values: Values, rows: Sequence[Values]) -> str:
+        """One frame with `values` outside the list and a row for each of `rows`, of which there may be none."""
+        return self._cut.fill({**values, _ROWS: rows})
+
+    def level_text(self, name: str, value: object) -> str:
+        """A price or quantity as the levels have it."""
+        side = self._sides[name]
+        return side.spell[name]({name: value})
+
+    # ------------------------------------------------------------------ cutting
+
+    def _walk_each(self, edits: dict[Span, Writer]) -> tuple[Node, _Row | None]:
+        """Finds what `@` is in the example, and the list that has a row per update, if `each` is one."""
         for path in self.message.each:
-            steps = tuple(ir.Index(0) if isinstance(step, ir.Every) else step for step in path.steps)
-            found = _walk(root, steps)
-            if found is not None:
-                return found
-        raise K4Error(f"{self._where()}: no element of `each` in its example, so the simulator cannot speak it")
+            node: Node | None = self._wire.root
+            last: tuple[Node, ir.Every] | None = None
+            for step in path.steps:
+                if node is None:
+                    break
+                match step:
+                    case ir.Every():
+                        last = (node, step)
+                        node = self._pick(node.items, node)
+                    case ir.Members(name):
+                        last = None
+                        member = node.members[0] if node.members else None
+                        if member is not None:
+                            key = _KEY.match(self._wire.data, member.start)
+                            assert key is not None
+                            edits[key.span()] = partial(_key, name, member.key)
+                            self._only[node.start, node.end] = member.value
+                        node = member.value if member else None
+                    case _:
+                        node = walk(node, (step,))
+            if node is None:
+                continue
+            return node, None if last is None else self._row(*last, node)
+        raise K4Error(f"{self._where}: no element of `each` in its example, so the simulator cannot speak it")
 
-    def _where(self) -> str:
-        return f'message "{self.message.record}" (line {self.message.line})'
+    def _pick(self, items: Sequence[Node], parent: Node) -> Node | None:
+        """The element that shows most fields; the only one that is kept, unless its list becomes the one with a row per update."""
+        if not items:
+            return None
+        best = max(items, key=lambda item: sum(_place(f, item, element=True) is not None for f in self.message.fields))
+        self._only[parent.start, parent.end] = best
+        return best
 
-    def _edit_match(self, root: Node, element: Node, match: ir.Match, edits: dict[tuple[int, int], Writer]) -> None:
-        """A matched text that holds the symbol (a stream's name, say) names the event's symbol."""
-        node = _find(root, match.path, element)
-        if node is None:
-            return
-        for pattern in match.patterns:
-            if _names(pattern, "symbol"):
-                edits[node.start, node.end] = partial(_name, pattern)
-                return
+    def _row(self, array: Node, step: ir.Every, node: Node) -> _Row:
+        span = (array.start, array.end)
+        self._only.pop(span, None)
+        # A step behind the last `[*]` leads from the list's element to `@`; the row is the whole element.
+        element = next(item for item in array.items if item.start <= node.start < item.end)
+        edits: dict[Span, Writer] = {}
+        self._edit(edits, self._wire, node, element=True)
+        return _Row(span, Cut(self._wire.data, element, edits, {}), step.reverse)
 
-    def _edit_field(
-        self,
-        root: Node,
-        element: Node,
-        name: str,
-        source: ir.FromPath | ir.FromMap,
-        edits: dict[tuple[int, int], Writer],
-        levels: dict[tuple[int, int], list[tuple[str, ir.FromPath]]],
-        data: bytes,
-    ) -> None:
-        path = source.path
-        every = next((i for i, step in enumerate(path.steps) if isinstance(step, ir.Every)), None)
-        if every is not None:
-            side = _walk(element if path.element else root, path.steps[:every])
-            if side is not None and isinstance(source, ir.FromPath):
-                levels.setdefault((side.start, side.end), []).append((name, source))
-            return
-        node = _find(root, path, element)
-        if node is not None and node.scalar:
-            edits[node.start, node.end] = _writer(name, source, node, data, self._where())
+    def _edit(self, edits: dict[Span, Writer], wire: Wire, start: Node, *, element: bool) -> None:
+        """Puts writers for all matches and fields whose paths start at `start`."""
+        for match in self.message.match:
+            node = walk(start, match.path.steps) if match.path.element == element else None
+            if node is not None and (node.scalar or node.absent) and (writer := match_writer(node, match)) is not None:
+                edits[node.start, node.end] = writer
+        places: dict[Span, tuple[Node, list[tuple[str, Simple]]]] = {}
+        levels: dict[Span, list[tuple[str, ir.Path]]] = {}
+        for spec in self.message.fields:
+            found = _place(spec, start, element=element)
+            if found is None:
+                continue
+            node, source = found
+            if any(isinstance(step, ir.Every) for step in source.path.steps):
+                levels.setdefault((node.start, node.end), []).append((spec.name, source.path))
+            elif isinstance(source, ir.FromPath) and source.word in CHECKSUMS:
+                edits[node.start, node.end] = partial(self._checksum, node, source.word or "")
+            elif node.scalar:
+                if spec.name.endswith(("price", "qty")) and isinstance(source, ir.FromPath):
+                    node = self._shortest(source.path, node)
+                places.setdefault((node.start, node.end), (node, []))[1].append((spec.name, source))
+        for span, (node, fields) in places.items():
+            writer = place_writer(node, wire.data, fields, self._where, edits.get(span))
+            if writer is not None:
+                edits[span] = writer
+        for span, columns in levels.items():
+            edits[span] = self._levels(columns, start)
 
-    def _side(self, root: Node, element: Node, fields: list[tuple[str, ir.FromPath]], data: bytes) -> Writer:
-        """One side of a book: the example's first level, once per level."""
-        path = fields[0][1].path
-        every = next(i for i, step in enumerate(path.steps) if isinstance(step, ir.Every))
-        side = _walk(element if path.element else root, path.steps[:every])
-        if side is None or not side.items:
-            raise K4Error(f"{self._where()}: no level in its example, so the simulator cannot speak it")
-        level = side.items[0]
-        edits = []
-        for name, source in fields:
-            node = _walk(level, source.path.steps[every + 1 :])
+    def _levels(self, columns: list[tuple[str, ir.Path]], start: Node) -> Writer:
+        every = next(i for i, step in enumerate(columns[0][1].steps) if isinstance(step, ir.Every))
+        wire, level = self._level(columns[0][1], every, start)
+        edits: dict[Span, Writer] = {}
+        side = _Side(Cut(b"", Node("null", 0, 0), {}, {}), tuple(name for name, _ in columns))
+        for name, path in columns:
+            node = walk(level, path.steps[every + 1 :])
+            field_ = self.message.field(name)
+            if node is None or field_ is None:
+                continue
+            # A level's text is the same in every frame of the message, since checksums are taken over it.
+            fields = [(name, source) for source in simple_sources(field_.source)]
+            writer = place_writer(self._shortest(path, node), wire.data, fields, self._where)
+            if writer is not None:
+                edits[node.start, node.end] = writer
+                side.spell[name] = partial(_unquoted, writer)
+            self._sides[name] = side
+        side.cut = Cut(wire.data, level, edits, {})
+        return partial(self._write_levels, side)
+
+    def _level(self, path: ir.Path, every: int, start: Node) -> tuple[Wire, Node]:
+        """A level to write levels from: of this list, else of another example's."""
+        array = walk(start, path.steps[:every])
+        if array is not None and array.items:
+            return self._wire, array.items[0]
+        for wire in self._spare:
+            for begin in self._starts(wire, path):
+                array = walk(begin, path.steps[:every])
+                if array is not None and array.items:
+                    return wire, array.items[0]
+        raise K4Error(f"{self._where}: no level at {path.source} in its examples, so the simulator cannot speak it")
+
+    def _shortest(self, path: ir.Path, node: Node) -> Node:
+        """`node` with the shortest fraction that any example has at `path`: a venue writes a number in one way, wherever it stands."""
+        texts = [found.text for wire in self._spare for start in self._starts(wire, path) for found in reach(start, path.steps)]
+        return replace(node, text=min(texts, key=fraction, default=node.text))
+
+    def _starts(self, wire: Wire, path: ir.Path) -> list[Node]:
+        """Every place of an example that `path` may start from."""
+        return [node for each in self.message.each for node in reach(wire.root, each.steps)] if path.element else [wire.root]
+
+    # ------------------------------------------------------------------ writing
+
+    def _spread(self, values: Values) -> list[Values]:
+        """Where levels are elements, a book's update is a row per level; else it is one row."""
+        if self.message.field("side") is None:
+            return [values]
+        rows: list[Values] = []
+        for side in ("bid", "ask"):
+            columns = {name: _column(values, f"{side}_{name}") for name in ("price", "qty", "count")}
+            count = min((len(column) for column in columns.values() if column), default=0)
+            rows += [{**values, "side": side, **{name: column[i] for name, column in columns.items() if column}} for i in range(count)]
+        return rows
+
+    def _write_rows(self, values: Values) -> str:
+        assert self._rows is not None
+        rows = values.get(_ROWS)
+        assert isinstance(rows, Sequence)
+        cut = self._rows.cut
+        texts = [cut.fill({**values, **row}) for row in (reversed(rows) if self._rows.reverse else rows)]
+        return "[" + ",".join(texts) + "]"
+
+    def _write_levels(self, side: _Side, values: Values) -> str:
+        columns = {name: _column(values, name) for name in side.names}
+        count = min((len(column) for column in columns.values()), default=0)
+        if self._most and not self._book:
+            count = min(count, self._most)
+        return "[" + ",".join(side.cut.fill({name: column[i] for name, column in columns.items()}) for i in range(count)) + "]"
+
+    def _checksum(self, node: Node, rule: str, values: Values) -> str:
+        """Over the whole book as the levels are written; `values` hold it under the names of its columns."""
+        book = values.get(BOOK)
+        if not isinstance(book, Mapping):
+            return self._wire.data[node.start : node.end].decode()
+        sides = []
+        for side in ("bid", "ask"):
+            price, qty = f"{side}_price", f"{side}_qty"
+            levels = zip(_column(book, price), _column(book, qty), strict=True)
+            sides.append([(self.level_text(price, p), self.level_text(qty, q)) for p, q in levels])
+        number = zlib.crc32(checked_text(rule, sides[0], sides[1]).encode())
+        return quoted(node, str(number - (1 << 32) if number >= 1 << 31 and rule == CHECKSUMS[0] else number))
+
+
+_ROWS = "\0rows"
+BOOK = "\0book"  # the whole book behind an update, for its checksum
+
+
+def checked_text(rule: str, bids: Sequence[tuple[str, str]], asks: Sequence[tuple[str, str]]) -> str:
+    """What a venue's checksum is taken over, for the two rules of the language; levels are (price, quantity), best first."""
+    if rule == CHECKSUMS[0]:
+        pairs = [side[i] for i in range(25) for side in (bids, asks) if i < len(side)]
+        return ":".join(f"{price}:{qty}" for price, qty in pairs)
+    digits = [text.replace(".", "").lstrip("0") for side in (asks, bids) for level in side[:10] for text in level]
+    return "".join(digits)
+
+
+def is_book(message: ir.Message) -> bool:
+    """Does the message change a book, or replace one?"""
+    return message.field("snapshot") is not None
+
+
+def shown(message: ir.Message, wire: Wire) -> int:
+    """How many of the message's fields an example shows."""
+    starts = [node for path in message.each if (node := walk(wire.root, path.steps)) is not None]
+    return sum(_place(spec, wire.root, element=False) is not None for spec in message.fields) + max(
+        (sum(_place(spec, start, element=True) is not None for spec in message.fields) for start in starts), default=0
+    )
+
+
+def says(message: ir.Message, wire: Wire, name: str) -> bool | None:
+    """What an example says of a flag (`snapshot`, `backfill`); None: the message has no such field."""
+    spec = message.field(name)
+    if spec is None:
+        return None
+    if isinstance(spec.source, ir.FromText):
+        return spec.source.text == "true"
+    for source in simple_sources(spec.source):
+        starts = (
+            [node for path in message.each if (node := walk(wire.root, path.steps)) is not None] if source.path.element else [wire.root]
+        )
+        for start in starts:
+            node = walk(start, source.path.steps)
             if node is not None:
-                edits.append((node.start, node.end, name, _writer(name, source, node, data, self._where())))
-        edits.sort(key=lambda edit: edit[:2])
-        depth = _LEVELS.get(self.message.record, len(side.items))
-
-        def write(values: Values) -> str:
-            columns = {name: column for _, _, name, _ in edits if isinstance(column := values[name], list)}
-            count = min(depth, *(len(column) for column in columns.values()))
-            return "[" + ",".join(one({name: column[i] for name, column in columns.items()}) for i in range(count)) + "]"
-
-        def one(values: Values) -> str:
-            out: list[str] = []
-            at = level.start
-            for start, end, _, writer in edits:
-                out += (data[at:start].decode(), writer(values))
-                at = end
-            out.append(data[at : level.end].decode())
-            return "".join(out)
-
-        return write
+                return bool(mapped_value(source, node.text)) if isinstance(source, ir.FromMap) else node.text == "true"
+    return None
 
 
-def _name(text: ir.Text, values: Values) -> str:
-    return f'"{render(text, {"symbol": str(values["symbol"])})}"'
-
-
-def _first(source: ir.Source) -> ir.Source:
-    return source.sources[0] if isinstance(source, ir.FromFirst) else source
-
-
-def _find(root: Node, path: ir.Path, element: Node | None = None) -> Node | None:
-    return _walk(element if path.element and element is not None else root, path.steps)
-
-
-def _walk(node: Node | None, steps: tuple[ir.Step, ...]) -> Node | None:
-    """The value the steps lead to, None where there is none; `[*]` goes to the first element."""
+def walk(node: Node | None, steps: tuple[ir.Step, ...]) -> Node | None:
+    """The value the steps lead to, None where there is none; `[*]` and `.$name` go to the first element."""
     for step in steps:
         if node is None:
             return None
@@ -247,42 +382,39 @@ def _walk(node: Node | None, steps: tuple[ir.Step, ...]) -> Node | None:
     return node
 
 
-def _writer(name: str, source: ir.FromPath | ir.FromMap, node: Node, data: bytes, where: str) -> Writer:
-    """Writes the field's value as the example has it: quoted or not, in its unit, with at least its fraction digits."""
-    quote = '"' if node.kind == "string" else ""
-    example = node.text
-    if isinstance(source, ir.FromMap):
-        spoken = {result: text for text, result in reversed(source.entries) if result is not None}
-        kept = data[node.start : node.end].decode()
-        return lambda values: f"{quote}{spoken[values[name]]}{quote}" if values.get(name) in spoken else kept  # type: ignore[index]
-    write = _scalar(name, source.word, example, where)
-    kept = data[node.start : node.end].decode()
-    return lambda values: kept if values.get(name) is None else f"{quote}{write(values[name])}{quote}"
+def _place(spec: ir.Field, start: Node, *, element: bool) -> tuple[Node, Simple] | None:
+    """Where the field stands in the example: its first source that leads anywhere. Of levels, their list."""
+    for source in simple_sources(spec.source):
+        if source.path.element != element:
+            continue
+        every = next((i for i, step in enumerate(source.path.steps) if isinstance(step, ir.Every)), None)
+        node = walk(start, source.path.steps if every is None else source.path.steps[:every])
+        if node is not None:
+            return node, source
+    return None
 
 
-def _scalar(name: str, word: str | None, example: str, where: str) -> Callable[[object], str]:
-    if word == "iso":
-        return _iso
-    if word == "auto" or word in _UNITS_NS:
-        unit = _UNITS_NS[word] if word in _UNITS_NS else _AUTO_NS[len(example.partition(".")[0])]
-        return lambda value: str(int(str(value)) // unit)
-    if word is not None:
-        raise K4Error(f'{where}: the simulator does not speak "{word}" of {name} yet')
-    fraction = len(re.sub(r"^[^.]*\.?", "", example))
-    return lambda value: _spell(value, fraction)
+def reach(node: Node, steps: tuple[ir.Step, ...]) -> list[Node]:
+    """All values the steps lead to."""
+    found = [node]
+    for step in steps:
+        if isinstance(step, ir.Every):
+            found = [item for one in found for item in one.items]
+        elif isinstance(step, ir.Members):
+            found = [member.value for one in found for member in one.members]
+        else:
+            found = [value for one in found if (value := walk(one, (step,))) is not None]
+    return found
 
 
-def _spell(value: object, fraction: int) -> str:
-    match value:
-        case bool():
-            return "true" if value else "false"
-        case Decimal():
-            digits = max(fraction, -int(value.normalize().as_tuple().exponent), 0)
-            return f"{value:.{digits}f}"
-        case _:
-            return str(value)
+def _column(values: Values, name: str) -> Sequence[object]:
+    column = values.get(name)
+    return column if isinstance(column, list) else ()
 
 
-def _iso(value: object) -> str:
-    ns = int(str(value))
-    return datetime.fromtimestamp(ns // 10**9, UTC).strftime("%Y-%m-%dT%H:%M:%S") + f".{ns % 10**9:09d}Z"
+def _key(name: str, kept: str, values: Values) -> str:
+    return json.dumps(str(values.get(name, kept)), ensure_ascii=False)
+
+
+def _unquoted(writer: Writer, values: Values) -> str:
+    return writer(values).strip('"')
