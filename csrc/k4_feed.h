@@ -22,7 +22,8 @@
 /* How far the wall clock must move against the monotonic one to be called a step. */
 #define K4_CLOCK_STEP_NS INT64_C(10000000)
 
-enum { K4_CONN_NAME_MAX = 63, K4_EVENTS_FIRST = 64, K4_EVENTS_MAX = 2048 };
+/* K4_EVENTS_MAX: what one read may hand to Python; that many hold its event loop for less than 5 ms. */
+enum { K4_CONN_NAME_MAX = 63, K4_EVENTS_FIRST = 64, K4_EVENTS_MAX = 1024 };
 
 /* So many frames of a read are decoded before the records of the first are taken; a power of two. What an instrument's records
  * touch is spread over memory, and is fetched meanwhile. */

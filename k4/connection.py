@@ -39,7 +39,7 @@ RESERVE = 2
 DIAL_SHARE = 0.7
 # Messages that are no market data are read in Python, slowly: a slice at a time, so that data is never kept waiting; a message or a
 # backlog beyond any venue's need is not read at all.
-READ_SLICE_NS = 1_000_000
+READ_SLICE_NS = 500_000
 READ_BYTES = 32 * 1024
 BACKLOG_MESSAGES = 2048
 BACKLOG_BYTES = 256 * 1024
@@ -382,34 +382,37 @@ class Connection:
                 self._answer(life)
 
     def event(self, link: Link, event: Event) -> None:
-        life = next((life for life in self._lives if life.link is link), None)
-        if life is None:
+        for life in self._lives:
+            if life.link is link:
+                break
+        else:
             return
         lib = self._core.lib
-        if event.kind == lib.K4_EVENT_PING:
+        if event.kind == lib.K4_EVENT_MESSAGE:
+            self._note(life, event)
+        elif event.kind == lib.K4_EVENT_PING:
             life.pong = event.data
             self._answer(life)
         elif event.kind == lib.K4_EVENT_REFUSED:
             self._refused(event)
-        elif event.kind == lib.K4_EVENT_MESSAGE:
-            self._note(life, event)
 
     def _note(self, life: _Life, event: Event) -> None:
         """Puts a message that is no market data where it is read in its turn."""
         if event.message < 0:  # known already that no message of the spec takes it
             self._log.warning("the spec has no message for a frame", frame=_sample(event.data))
             return
-        if len(event.data) > READ_BYTES:
+        size = len(event.data)
+        if size > READ_BYTES:
             self._log.warning("a message that is no market data is too long to be read", frame=_sample(event.data))
             return
-        if len(life.backlog) == BACKLOG_MESSAGES or life.backlog_bytes + len(event.data) > BACKLOG_BYTES:
+        if len(life.backlog) == BACKLOG_MESSAGES or life.backlog_bytes + size > BACKLOG_BYTES:
             life.link.drop("the peer floods with messages that are no market data", 1008)
             life.backlog.clear()
             return
         if not life.backlog:
             asyncio.get_running_loop().call_soon(self._read, life)
         life.backlog.append(event)
-        life.backlog_bytes += len(event.data)
+        life.backlog_bytes += size
 
     def _read(self, life: _Life) -> None:
         """Reads of the backlog what a slice of time allows, and comes back for the rest."""

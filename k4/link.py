@@ -16,8 +16,7 @@ import os
 import socket
 import ssl
 import time
-from dataclasses import dataclass
-from typing import Any, Protocol, cast
+from typing import Any, NamedTuple, Protocol, cast
 
 import aiofastnet
 from websockets.client import ClientProtocol
@@ -47,8 +46,7 @@ class State(enum.Enum):
     LOST = "lost"
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(NamedTuple):  # made by the thousand when a peer floods: a frozen dataclass costs twice as much
     """What C hands over, copied: `kind` is one of the K4_EVENT_* numbers of csrc/k4_api.h."""
 
     kind: int
@@ -235,14 +233,10 @@ class Link(asyncio.BufferedProtocol):
     def _act(self, bits: int) -> None:
         lib = self._lib
         if bits & lib.K4_CONN_EVENTS:
-            out = self._ffi.new("k4_event *")
             # Copied first, acted on after: their pointers last until the next k4_conn_buffer.
-            events: list[Event] = []
-            while lib.k4_conn_event(self.conn, out):
-                data = bytes(self._ffi.buffer(out.data, out.len)) if out.len else b""
-                events.append(Event(out.kind, out.code, out.message, out.offset, data))
-            for event in events:
-                if event.kind == lib.K4_EVENT_CLOSE:
+            close = lib.K4_EVENT_CLOSE
+            for event in self._events():
+                if event.kind == close:
                     self._peer_closes(event)
                 elif self.state is not State.LOST:
                     self._owner.event(self, event)
@@ -251,6 +245,14 @@ class Link(asyncio.BufferedProtocol):
             code = lib.k4_conn_failure(self.conn, reason)
             text = self._ffi.string(reason[0]).decode() if reason[0] != self._ffi.NULL else "protocol error"
             self.drop(f"the peer broke the protocol: {text}", code)
+
+    def _events(self) -> list[Event]:
+        events, out = [], self._ffi.new("k4_event *")
+        take, conn, buffer = self._lib.k4_conn_event, self.conn, self._ffi.buffer
+        while take(conn, out):
+            size = out.len
+            events.append(Event(out.kind, out.code, out.message, out.offset, buffer(out.data, size)[:] if size else b""))
+        return events
 
     def _peer_closes(self, event: Event) -> None:
         ours = self.state is State.CLOSING
