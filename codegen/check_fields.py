@@ -138,8 +138,8 @@ def _kind(kind: str) -> str:
 
 
 def _map(about: About, field: ir.Field, rule: FieldRule, source: ir.FromMap) -> None:
-    if rule.kind in ("time", "checksum"):
-        what = f"a {rule.kind} cannot be mapped, it is read by a word ({' '.join(WORDS[rule.kind])})"
+    if rule.kind == "time":
+        what = f"a time cannot be mapped, it is read by a word ({' '.join(TIME_WORDS)})"
         about.find(field.line, f"{field.name}: {what}")
         return
     results = [*source.entries, *((("*", source.default[0]),) if source.default else ())]
@@ -160,6 +160,8 @@ def _misfit(rule: FieldRule, result: str | bool | int) -> str:
         return f'is "{text}"; write true or false without quotes' if text in ("true", "false") else f"is {text!r}; write true or false"
     if rule.kind == "enum":
         return "" if text in rule.results else f'is "{text}"{did_you_mean(text, rule.results)}'
+    if rule.kind == "checksum":
+        return "" if text in WORDS["checksum"] else f'is "{text}"; write {" or ".join(WORDS["checksum"])}, or "" for a value that is none'
     if rule.kind in ("price", "qty", "decimal"):
         good = not isinstance(result, bool) and _DECIMAL.fullmatch(text)
         return "" if good else f'is "{text}"; write a decimal number'

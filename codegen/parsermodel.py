@@ -117,6 +117,11 @@ class ElementModel:
     scalars: tuple[FieldModel, ...]
     lists: tuple[ListModel, ...]
     columns: tuple[ColumnModel, ...]
+    kept: tuple[FieldModel, ...]  # what only a book takes
+
+    def rank(self, column: ColumnModel) -> int:
+        """Where a column stands in record order, in which errors count."""
+        return self.columns.index(column)
 
     def field(self, name: str) -> FieldModel | None:
         return next((one for one in self.scalars if one.name == name), None)
@@ -124,6 +129,8 @@ class ElementModel:
 
 @dataclass(frozen=True, slots=True)
 class MessageModel:
+    """`book`: the function that cuts its records out of a book, "" where it keeps none; `holds`: that book's snapshots are fetched."""
+
     index: int
     source: ir.Message
     record: ir.RecordType | None  # of several: the one with the most levels
@@ -134,6 +141,8 @@ class MessageModel:
     elements: tuple[ElementModel, ...]
     whole: bool
     loose: bool
+    book: str
+    holds: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,11 +195,12 @@ class ProductModel:
     @property
     def alone(self) -> set[int]:
         """The trees that are walked over a value by itself: the frame's, and those that no pass over the frame walks along the way."""
-        lists = (one for message in self.messages for element in message.elements for one in element.lists)
-        return {0, *(hop.tree for hop in self.hops), *(one.tree for one in lists if not self.kept_at(one.place))}
+        lists = ((message, one) for message in self.messages for element in message.elements for one in element.lists)
+        return {0, *(hop.tree for hop in self.hops), *(one.tree for message, one in lists if not self.kept_at(message, one.place))}
 
     def keeps(self, tree: int, node: int) -> KeptModel | None:
         return next((one for one in self.kept if tree == 0 and one.node == node), None)
 
-    def kept_at(self, place: PlaceModel) -> KeptModel | None:
-        return self.keeps(0, place.node) if place.walk == "root" and place.hop is None else None
+    def kept_at(self, message: MessageModel, place: PlaceModel) -> KeptModel | None:
+        """The kept list that this message reads; updates of books may be longer than any that are kept."""
+        return self.keeps(0, place.node) if place.walk == "root" and place.hop is None and not message.book else None

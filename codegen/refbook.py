@@ -1,6 +1,6 @@
 """Books of the reference interpreter: a side is a dict of levels, an update is judged by the chain rules of the spec language, §4.
 
-May import `reffields`.
+May import `reffields`, `refvalue`.
 """
 
 from __future__ import annotations
@@ -8,9 +8,11 @@ from __future__ import annotations
 import zlib
 from dataclasses import dataclass, field
 
-from .reffields import Level, Sides
+from .reffields import Checksum, Level, Sides
+from .refvalue import Dec, RefusedError, UnfitError, align
 
 UNCHANGED, STALE = "unchanged", "stale_book"
+MOST_FRACTION = 255  # digits of a fraction that a level keeps
 Key = tuple[int, int]
 
 
@@ -22,7 +24,7 @@ class Update:
     update_id: int | None
     first_id: int | None
     prev_id: int | None
-    checksum: tuple[str, int] | None  # rule and value, unsigned
+    checksum: Checksum | None
     sides: Sides
 
 
@@ -55,7 +57,7 @@ class Book:
             self.id = update.update_id
         _change(self.bid, update.sides.bid)
         _change(self.ask, update.sides.ask)
-        if update.checksum is not None and crc32(update.checksum[0], self.cut(25)) != update.checksum[1]:
+        if update.checksum is not None and crc32(update.checksum.rule, self.cut(25)) != update.checksum.value:
             self.live = False
             return STALE
         return None
@@ -88,9 +90,9 @@ class Book:
 
 def _change(side: dict[Key, Level], levels: tuple[Level, ...]) -> None:
     for level in levels:
-        if level.price is None:
-            continue
-        if level.qty is not None and level.qty.digits == 0:
+        if level.price is None or level.qty is None:
+            continue  # of a list whose other half is not there
+        if level.qty.digits == 0:
             side.pop(level.price.key, None)
         else:
             side[level.price.key] = level
@@ -119,9 +121,30 @@ def crc32(rule: str, sides: Sides) -> int:
     raise ValueError(f"no checksum rule {rule}")
 
 
-def _text(value: object) -> str:
-    return str(getattr(value, "text", ""))
+def _text(value: Dec | None) -> str:
+    """A value with the digits it was received with; an exponent is applied to them."""
+    assert value is not None
+    digits = str(abs(value.digits)).zfill(value.fraction + 1)
+    whole, fraction = digits[: len(digits) - value.fraction], digits[len(digits) - value.fraction :]
+    return f"{'-' if value.digits < 0 else ''}{whole}{'.' if fraction else ''}{fraction}"
 
 
-def _digits(value: object) -> str:
-    return _text(value).replace(".", "").lstrip("0")
+def _digits(value: Dec | None) -> str:
+    assert value is not None
+    return "" if value.digits == 0 else str(value.digits)
+
+
+def fit(sides: Sides) -> None:
+    """Raises RefusedError for the first value, in record order, that no level of a book can hold."""
+    for side, levels in (("bid", sides.bid), ("ask", sides.ask)):
+        for half in ("price", "qty"):
+            for level in levels:
+                value: Dec | None = getattr(level, half)
+                if value is None:
+                    continue
+                try:
+                    align([value])
+                except UnfitError:
+                    raise RefusedError("range", value.offset, f"{side}_{half}") from None
+                if value.fraction > MOST_FRACTION:
+                    raise RefusedError("range", value.offset, f"{side}_{half}")

@@ -16,7 +16,7 @@ from .reffields import FieldReader, Gone, Level, Sides, text_of
 from .refjson import STRING, FrameError, Node, parse
 from .refmatch import hold
 from .refpath import Element, Wrong, elements, second_keys
-from .refrecord import Draft, Drafter, Record, Values, build, levels_of
+from .refrecord import Draft, Drafter, Record, Values, build, levels_of, symbol_of
 from .refvalue import Place, RefusedError
 
 _JSON_STARTS = frozenset(b'{["-0123456789tfn')
@@ -254,7 +254,10 @@ class Interpreter:
         for word in taken.message.records:
             sides = book.cut(self._depth(word))
             if draft.update.snapshot or _picture(sides) != before[word]:
-                found.append(build(self.records, word, taken.index, draft, sides, flags))
+                try:
+                    found.append(build(self.records, word, taken.index, draft, sides, flags))
+                except RefusedError as error:  # the digits that do not fit may stand in another frame
+                    raise RefusedError(error.code, 0, error.field) from None
         return found or [UNCHANGED]
 
     def _depth(self, word: str) -> int:
@@ -263,11 +266,10 @@ class Interpreter:
     def _spoil(self, message: ir.Message, reader: FieldReader) -> None:
         """An update that was refused is a hole in its book, whether or not the venue's ids would show it."""
         try:
-            symbol = reader.get("symbol", "symbol")
+            book = self.books.get((symbol_of(reader), message.record))
         except RefusedError:
             return
-        book = self.books.get((str(symbol), message.record))
-        if book is not None and not isinstance(symbol, Gone):
+        if book is not None:
             book.live = False
 
     # ----------------------------------------------------------------------- what is no market record

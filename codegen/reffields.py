@@ -35,7 +35,15 @@ class Gone:
     allowed: bool
 
 
-Value = int | bool | str | Dec | Id
+@dataclass(frozen=True, slots=True)
+class Checksum:
+    """What a venue says its book sums up to, unsigned, and the rule by which it was made."""
+
+    rule: str
+    value: int
+
+
+Value = int | bool | str | Dec | Id | Checksum
 _Simple = ir.FromPath | ir.FromMap | ir.FromText | ir.FromName
 
 
@@ -55,6 +63,8 @@ def convert(place: Place, kind: str, how: str | None) -> Value | None:
         return None if how == "nonzero" and number == 0 else abs(number) if how == "abs" else number
     if kind == "symbol":
         return symbol(place)
+    if kind == "checksum":
+        return Checksum(how or "", integer(place) & 0xFFFFFFFF)  # venues give the 32 bits signed or unsigned
     if kind == "enum":
         if not place.scalar:
             raise RefusedError("unmapped", place.offset)
@@ -117,21 +127,14 @@ class FieldReader:
         except RefusedError:
             return True
 
-    def word(self, name: str) -> str | None:
-        """The word that stands right of the field's path: a checksum's rule."""
-        source = self.source(name)
-        choices = source.sources if isinstance(source, ir.FromFirst) else (source,)
-        return next((one.word for one in choices if isinstance(one, ir.FromPath) and one.word is not None), None)
-
     def place(self, name: str) -> Place | Gone:
-        """The field as a text with its place: what a `range` of a derived value is reported at, and what a checksum is."""
+        """The field as a text with its place: what a `range` of a derived value is reported at."""
         source = self.source(name)
         for one in source.sources if isinstance(source, ir.FromFirst) else () if source is None else (source,):
             if isinstance(one, ir.FromPath | ir.FromMap):
                 reach = walk(*self._start(one.path), one.path.steps)
                 if isinstance(reach, Found):
-                    mapped_away = isinstance(one, ir.FromMap) and (reach.node.text, None) in one.entries
-                    return Gone(reach.trail, True) if mapped_away else Place.of(reach.node)
+                    return Place.of(reach.node)
             if isinstance(one, ir.FromName) and one.name in self.names:
                 return self.names[one.name]
         return Gone(self.trail, True)
@@ -171,7 +174,7 @@ def read(source: ir.FromPath | ir.FromMap, node: Node, trail: int, steps: tuple[
     mapped = _mapped(source, place)
     if mapped is None:
         return Gone(reach.trail, True)
-    value = convert(mapped, kind, None)
+    value = convert(place, kind, mapped.text) if kind == "checksum" else convert(mapped, kind, None)
     return Gone(reach.trail, True) if value is None else value
 
 
@@ -221,11 +224,12 @@ class Sides:
 
 
 class LevelReader:
-    """The levels of one element, up to `limit` a side."""
+    """The levels of one element, up to `limit` a side. `whole`: both halves of a level must be there, whatever their `?`."""
 
-    def __init__(self, fields: FieldReader, limit: int) -> None:
+    def __init__(self, fields: FieldReader, limit: int, whole: bool = False) -> None:
         self.fields = fields
         self.limit = limit
+        self.whole = whole
 
     def column(self, name: str) -> _Column | None:
         source = self.fields.source(name)
@@ -282,7 +286,7 @@ class LevelReader:
         assert isinstance(column.source, ir.FromPath | ir.FromMap)
         value = read(column.source, item, column.trail, column.steps, kind)
         if isinstance(value, Gone):
-            if not value.allowed:
+            if not value.allowed or (self.whole and kind in ("price", "qty")):
                 raise RefusedError("missing", value.offset)
             return None
         return value

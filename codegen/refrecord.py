@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from . import ir
-from .refbook import Update
-from .reffields import FieldReader, Gone, Id, Level, LevelReader, Sides, Value
+from .refbook import Update, fit
+from .reffields import Checksum, FieldReader, Gone, Id, Level, LevelReader, Sides, Value
 from .refvalue import INT32_MAX, Dec, Place, RefusedError, UnfitError, align, integer, symbol
 
 NO_LIMIT = 1 << 30
@@ -78,11 +78,12 @@ class Drafter:
         """All fields of an element. Raises RefusedError with the first field, in record order, that is wrong."""
         flags: set[str] = set()
         values: dict[str, Value | None] = {}
-        name = _symbol(reader)
+        name = symbol_of(reader)
         sides: Sides | None = None
         for member in members(self.record):
             if self.depth and member.name in _LEVEL_NAMES:
-                sides = sides or _sides(reader, NO_LIMIT if is_book(self.message) or reader.has("side") else self.depth)
+                book = is_book(self.message)
+                sides = sides or _sides(reader, NO_LIMIT if book or reader.has("side") else self.depth, book)
                 continue
             values[member.name] = self._value(reader, member, values)
             if member.name == "engine_ns":
@@ -125,15 +126,17 @@ class Drafter:
         if isinstance(snapshot, Gone):
             raise RefusedError("missing", snapshot.offset, "snapshot")
         first_id, prev_id = (_optional_integer(reader, name) for name in ("first_id", "prev_id"))
-        rule = reader.word("checksum")
-        place = reader.place("checksum")
+        checksum = _get(reader, "checksum", "checksum")
+        if isinstance(checksum, Gone) and not checksum.allowed:
+            raise RefusedError("missing", checksum.offset, "checksum")
         update_id = values.get("update_id")
+        fit(sides)
         return Update(
             snapshot is True,
             update_id if isinstance(update_id, int) else None,
             first_id,
             prev_id,
-            None if rule is None or isinstance(place, Gone) else (rule, _checksum(place)),
+            checksum if isinstance(checksum, Checksum) else None,
             sides,
         )
 
@@ -145,7 +148,7 @@ def _get(reader: FieldReader, name: str, kind: str) -> Value | Gone:
         raise RefusedError(error.code, error.offset, name) from None
 
 
-def _symbol(reader: FieldReader) -> str:
+def symbol_of(reader: FieldReader) -> str:
     value = _get(reader, "symbol", "symbol")
     if isinstance(value, Gone):
         known = reader.names.get("symbol")
@@ -171,16 +174,8 @@ def _optional_integer(reader: FieldReader, name: str) -> int | None:
     return value if isinstance(value, int) else None
 
 
-def _checksum(place: Place) -> int:
-    """Venues give the 32 bits signed or unsigned."""
-    try:
-        return integer(place) & 0xFFFFFFFF
-    except RefusedError as error:
-        raise RefusedError(error.code, error.offset, "checksum") from None
-
-
-def _sides(reader: FieldReader, limit: int) -> Sides:
-    return LevelReader(reader, limit).sides()
+def _sides(reader: FieldReader, limit: int, book: bool) -> Sides:
+    return LevelReader(reader, limit, book).sides()
 
 
 def _partner(name: str) -> str | None:

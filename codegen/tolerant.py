@@ -73,6 +73,11 @@ def ident(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9]", "_", name)
 
 
+def book_function(exchange: str, product: str, message: int) -> str:
+    """What both tiers call to give an update to its book."""
+    return f"k4_book_{ident(exchange)}_{ident(product)}_{message}"
+
+
 def quote(text: str) -> str:
     """The characters of a C string literal; bytes that C or a terminal might take amiss are octal."""
     return "".join(chr(b) if 0x20 <= b < 0x7F and b not in b'"\\?' else f"\\{b:03o}" for b in text.encode())
@@ -118,6 +123,7 @@ class _Builder:
     """One product's model. Paths are planted in the forest as they are met; it is whole when the last message is done."""
 
     def __init__(self, exchange: ir.Exchange, product: ir.Product, records: ir.Records) -> None:
+        self.exchange = exchange.name
         self.product = product
         self.records = records
         self.table = bind(exchange, product.name)
@@ -151,7 +157,7 @@ class _Builder:
         root = self.forest.trees[0]
         limits: dict[tuple[int, int], int] = {}
         for message in messages:
-            for element in message.elements:
+            for element in message.elements if not message.book else ():
                 for one in element.lists:
                     if one.place.walk != "root" or one.place.hop is not None:
                         continue
@@ -185,6 +191,8 @@ class _Builder:
             tuple(self._element(i, message, path, deepest, names) for i, path in enumerate(each)) if market or at_match else (),
             bool(whole),
             any(len(text.parts) == 1 and not isinstance(text.parts[0], ir.Lit) for text in texts),
+            book_function(self.exchange, self.product.name, index) if message.field("snapshot") is not None else "",
+            any(other.url is not None and other.record == message.record for other in self.table),
         )
 
     def _element(
@@ -194,6 +202,7 @@ class _Builder:
         at = spot.end
         match = tuple(self._match(one, at, "element", names) for one in message.match if one.path.element)
         scalars: list[FieldModel] = []
+        kept: list[FieldModel] = []
         lists: list[ListModel] = []
         columns: list[ColumnModel] = []
         if record is not None:
@@ -203,9 +212,12 @@ class _Builder:
                     continue
                 if not rule.kept:
                     scalars.append(reader.field(rule, record))
+                elif message.field("snapshot") is not None:
+                    kept.append(reader.field(rule, record))
             if _levels(record):
                 columns, lists = reader.columns()
-        return ElementModel(number, at[1], self._place("root", spot, names), match, tuple(scalars), tuple(lists), tuple(columns))
+        place = self._place("root", spot, names)
+        return ElementModel(number, at[1], place, match, tuple(scalars), tuple(lists), tuple(columns), tuple(kept))
 
     def _match(self, match: ir.Match, start: tuple[int, int], walk: str, names: tuple[str, ...]) -> MatchModel:
         first = len(self.patterns)

@@ -14,7 +14,6 @@ from .errors import Finding
 from .tree import MAX_NODES, Forest
 
 MAX_NAMES = 32
-_BOOK = ("snapshot", "first_id", "prev_id", "checksum")
 _SIDED = ("side", "price", "qty")
 _LEVELS = ("bid_price", "bid_qty", "ask_price", "ask_qty", "bid_count", "ask_count")
 
@@ -51,9 +50,7 @@ def _message(message: ir.Message) -> Iterator[tuple[int, str]]:
                 yield field.line, f"{name}: {field.name}: paths with [*] outside depth records"
         return
     for field in message.fields:
-        if field.name in _BOOK:
-            yield field.line, f"{name}: {field.name}: order books kept from updates"
-        elif field.name in _SIDED:
+        if field.name in _SIDED:
             yield field.line, f"{name}: {field.name}: levels of mixed sides"
         elif field.name in _LEVELS:
             yield from _level(name, field)

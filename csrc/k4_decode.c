@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "k4_api.h"
+#include "k4_books.h"
 
 void k4_decode(const struct k4_product *product, const uint8_t *text, size_t len, struct k4_scratch *scratch)
 {
@@ -32,6 +33,7 @@ struct k4_decoder {
     size_t count;
     size_t capacity;
     uint8_t *symbol;
+    struct k4_books books; /* of every symbol met */
     struct k4_scratch scratch;
 };
 
@@ -67,17 +69,20 @@ static void keep(void *context, struct k4_scratch *scratch)
 k4_decoder *k4_decoder_open(const k4_product *product, const char *symbol, int tier)
 {
     struct k4_decoder *decoder = calloc(1, sizeof *decoder);
-    if (decoder == NULL)
+    if (decoder == NULL || k4_books_init(&decoder->books) != 0) {
+        free(decoder);
         return NULL;
+    }
     decoder->product = product;
     decoder->tier = tier;
     decoder->scratch.flush = keep;
     decoder->scratch.context = decoder;
+    decoder->scratch.books = &decoder->books;
     size_t len = strlen(symbol);
     if (len > 0) {
         decoder->symbol = calloc(1, len + 2 * K4_SLACK);
         if (decoder->symbol == NULL) {
-            free(decoder);
+            k4_decoder_close(decoder);
             return NULL;
         }
         memcpy(decoder->symbol + K4_SLACK, symbol, len);
@@ -94,6 +99,7 @@ void k4_decoder_close(k4_decoder *decoder)
     free(decoder->frame);
     free(decoder->items);
     free(decoder->symbol);
+    k4_books_fini(&decoder->books);
     free(decoder);
 }
 
@@ -121,7 +127,7 @@ int k4_decoder_push(k4_decoder *decoder, const uint8_t *text, size_t len)
         memcpy(frame, text, len);
     memset(frame + len, 0, K4_SLACK);
     decoder->count = 0;
-    decoder->no_memory = false;
+    decoder->no_memory = decoder->books.no_memory = false;
     if (decoder->tier == K4_TIER_TOLERANT)
         decoder->product->tolerant(frame, len, scratch);
     else if (decoder->tier == K4_TIER_FAST) {
@@ -132,7 +138,7 @@ int k4_decoder_push(k4_decoder *decoder, const uint8_t *text, size_t len)
         k4_decode(decoder->product, frame, len, scratch);
     keep(decoder, scratch);
     scratch->count = 0;
-    return decoder->no_memory ? -2 : (int)decoder->count;
+    return decoder->no_memory || decoder->books.no_memory ? -2 : (int)decoder->count;
 }
 
 void k4_decoder_item(const k4_decoder *decoder, int i, k4_decoded *out)

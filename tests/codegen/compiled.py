@@ -18,7 +18,10 @@ SKIPS = (
     "dropped_class", "stale_book", "unknown_template",
 )  # fmt: skip
 STRICT = ("-std=c11", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror")
-SOURCES = ("k4_json", "k4_text", "k4_number", "k4_xxh64", "k4_parse", "k4_decode", "k4_product")
+SOURCES = (
+    "k4_json", "k4_text", "k4_number", "k4_xxh64", "k4_parse", "k4_decode", "k4_product",
+    "k4_symtab", "k4_crc32", "k4_ladder", "k4_checksum", "k4_book", "k4_books",
+)  # fmt: skip
 _FORMATS = {"byte": "b", "ubyte": "B", "bool": "B", "short": "h", "ushort": "H", "int": "i", "uint": "I", "long": "q", "ulong": "Q"}
 _INT64_MIN = -(1 << 63)
 _NO_FAST = """#include "k4_decode.h"
