@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from . import ir
 from .refbook import Update, fit
 from .reffields import Checksum, FieldReader, Gone, Id, Level, LevelReader, Sides, Value
-from .refvalue import INT32_MAX, Dec, Place, RefusedError, UnfitError, align, integer, symbol
+from .refvalue import INT32_MAX, Dec, RefusedError, UnfitError, align, symbol
 
 NO_LIMIT = 1 << 30
 _OWN = frozenset({"index", "flags", "exponent", "pad", "level_count"})

@@ -54,6 +54,10 @@ def _message(message: ir.Message) -> Iterator[tuple[int, str]]:
             yield field.line, f"{name}: {field.name}: levels of mixed sides"
         elif field.name in _LEVELS:
             yield from _level(name, field)
+            if message.field("snapshot") is not None and not field.name.endswith("_count") and not paths_of(field.source):
+                yield field.line, f"{name}: {field.name}: books without one half of their levels"
+        elif field.name == "checksum" and not paths_of(field.source):
+            yield field.line, f"{name}: checksum: constant checksums"
 
 
 def _fetched(messages: tuple[ir.Message, ...], names: set[str]) -> Iterator[tuple[int, str]]:

@@ -83,16 +83,20 @@ int k4_conn_message(k4_conn *conn, const uint8_t *text, size_t len, int64_t wall
 
 enum { K4_CONN_EVENTS = 1, K4_CONN_FAILED = 2 };
 
-enum { K4_EVENT_NONE = 0, K4_EVENT_PING = 1, K4_EVENT_PONG = 2, K4_EVENT_CLOSE = 3, K4_EVENT_MESSAGE = 4, K4_EVENT_REFUSED = 5 };
+enum { K4_EVENT_NONE = 0, K4_EVENT_PING = 1, K4_EVENT_PONG = 2, K4_EVENT_CLOSE = 3, K4_EVENT_MESSAGE = 4, K4_EVENT_REFUSED = 5, K4_EVENT_BOOK = 6 };
+
+/* Why a book is stale; LIVE: it is not. */
+enum { K4_BOOK_LIVE = 0, K4_BOOK_GAP = 1, K4_BOOK_CHECKSUM = 2, K4_BOOK_REFUSED = 3, K4_BOOK_NO_SNAPSHOT = 4, K4_BOOK_NO_MEMORY = 5 };
 
 /* PING, PONG: payload. CLOSE: the peer's close (code, reason as payload). MESSAGE: a frame that is no market data (`skip`,
  * `message`, bytes of the frame). REFUSED: the first refusal of its kind and code on this connection (sample of the frame).
+ * BOOK: the book of a symbol (bytes) that a message keeps has become live, or is stale and wants a snapshot (code).
  * Pointers are valid until the next k4_conn_buffer. Of several pings only the newest is kept. */
 typedef struct {
     int kind;
-    int code;    /* CLOSE: status code. REFUSED: enum k4_refusal */
+    int code;    /* CLOSE: status code. REFUSED: enum k4_refusal. BOOK: K4_BOOK_* */
     int skip;    /* MESSAGE: enum k4_skip */
-    int message; /* MESSAGE, REFUSED: index, or -1 */
+    int message; /* MESSAGE, REFUSED: index, or -1. BOOK: index */
     uint32_t offset;
     const uint8_t *data;
     size_t len;
@@ -105,10 +109,11 @@ int k4_conn_failure(const k4_conn *conn, const char **reason);
 /* Since k4_conn_open, k4_conn_reset or not. frames: WebSocket frames; messages: whole text or binary messages; records: decoded;
  * wins: published; duplicates: published before, or superseded; gaps: ids missing in front of its wins; late: wins that filled a
  * hole behind others; control: messages that are no market data; skipped: messages that gave no record; stale: dropped as too
- * late to judge; no_segment: records that no segment takes; failed_*: failures with 1002, 1007, 1009. */
+ * late to judge; no_segment: records that no segment takes; failed_*: failures with 1002, 1007, 1009; stale_books: times that a book
+ * became stale. */
 typedef struct {
     uint64_t bytes, frames, messages, records, wins, duplicates, gaps, late, refused, unknown_symbol, fast, tolerant, unknown_keys, retyped, pings, control, skipped;
-    uint64_t stale, no_segment, failed_protocol, failed_utf8, failed_size, events_lost;
+    uint64_t stale, no_segment, failed_protocol, failed_utf8, failed_size, events_lost, stale_books;
 } k4_conn_stats;
 void k4_conn_stats_get(const k4_conn *conn, k4_conn_stats *out);
 

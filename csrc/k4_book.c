@@ -15,7 +15,7 @@ void k4_book_clear(struct k4_book *book)
         book->cut[side] = false;
     }
     book->live = book->fresh = false;
-    book->fault = K4_FAULT_NO_SNAPSHOT;
+    book->fault = K4_BOOK_NO_SNAPSHOT;
     book->id = K4_ABSENT;
 }
 
@@ -41,7 +41,7 @@ static enum k4_skip goes_on(const struct k4_book *book, const struct k4_update *
     return K4_SKIP_NOT;
 }
 
-static enum k4_skip spoil(struct k4_book *book, enum k4_book_fault fault)
+static enum k4_skip spoil(struct k4_book *book, int fault)
 {
     book->live = false;
     book->fault = (uint8_t)fault;
@@ -54,13 +54,13 @@ enum k4_skip k4_book_apply(struct k4_book *book, struct k4_update *update, struc
     if (update->snapshot) {
         k4_book_clear(book);
         book->live = book->fresh = true;
-        book->fault = K4_FAULT_NONE;
+        book->fault = K4_BOOK_LIVE;
     } else {
         if (!book->live)
             return K4_SKIP_STALE_BOOK;
         enum k4_skip verdict = goes_on(book, update);
         if (verdict == K4_SKIP_STALE_BOOK)
-            return spoil(book, K4_FAULT_GAP);
+            return spoil(book, K4_BOOK_GAP);
         if (verdict != K4_SKIP_NOT)
             return verdict;
         book->fresh = false;
@@ -69,12 +69,12 @@ enum k4_skip k4_book_apply(struct k4_book *book, struct k4_update *update, struc
         book->id = update->update_id;
     for (unsigned side = K4_BID; side <= K4_ASK; side++) {
         if (!k4_book_set_side(book, side, &update->side[side], picture))
-            return spoil(book, K4_FAULT_MEMORY);
+            return spoil(book, K4_BOOK_NO_MEMORY);
         if (book->cut[side] && book->side[side].count < K4_BOOK_SURE)
-            return spoil(book, K4_FAULT_GAP);
+            return spoil(book, K4_BOOK_GAP);
     }
     if (update->rule != K4_CHECKSUM_NONE && k4_book_checksum(book, (enum k4_checksum_rule)update->rule, crc) != update->checksum)
-        return spoil(book, K4_FAULT_CHECKSUM);
+        return spoil(book, K4_BOOK_CHECKSUM);
     return K4_SKIP_NOT;
 }
 

@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "k4_api.h"
 #include "k4_crc32.h"
 #include "k4_decimal.h"
 #include "k4_decode.h"
@@ -65,16 +66,13 @@ struct k4_picture {
     struct k4_level top[2][K4_BOOK_TOP];
 };
 
-/* Why a book is stale. */
-enum k4_book_fault { K4_FAULT_NONE = 0, K4_FAULT_GAP, K4_FAULT_CHECKSUM, K4_FAULT_REFUSED, K4_FAULT_NO_SNAPSHOT, K4_FAULT_MEMORY };
-
 struct k4_book {
     struct k4_ladder side[2];
     struct k4_level border[2]; /* where `cut`: from this price on nothing is known */
     bool cut[2];
     bool live;
     bool fresh; /* nothing was applied since the snapshot */
-    uint8_t fault; /* enum k4_book_fault; NONE while live */
+    uint8_t fault; /* why it is stale: K4_BOOK_* */
     int64_t id; /* K4_ABSENT: none */
 };
 

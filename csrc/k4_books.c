@@ -114,8 +114,8 @@ static void tell(struct k4_books *books, struct k4_kept_book *kept, bool was, ui
     const bool live = kept->book.live;
     if (books->turned == NULL || (live ? was : kept->told))
         return;
-    kept->told = !live;
-    books->turned(books->context, kept, message);
+    const bool taken = books->turned(books->context, kept, message);
+    kept->told = !live && taken;
 }
 
 /* ---------------------------------------------------------------- held updates */
@@ -207,7 +207,7 @@ void k4_books_refused(struct k4_books *books, unsigned record, uint16_t message,
     const bool was = kept->book.live;
     drop_held(kept); /* what comes cannot go on from it */
     kept->book.live = false;
-    kept->book.fault = K4_FAULT_REFUSED;
+    kept->book.fault = K4_BOOK_REFUSED;
     tell(books, kept, was, message);
 }
 

@@ -37,8 +37,8 @@ struct k4_books {
     struct k4_kept_book *book; /* the one that the last apply found */
     /* Whether a book may be made for a symbol not met before; NULL: any. */
     bool (*admits)(void *context, unsigned record, const uint8_t *symbol, uint32_t symbol_len);
-    /* A book has become live or stale; stale also where it never was live. NULL: nobody asks. */
-    void (*turned)(void *context, const struct k4_kept_book *book, uint16_t message);
+    /* A book has become live or stale; stale also where it never was live. False: could not be taken, say it again. NULL: nobody asks. */
+    bool (*turned)(void *context, const struct k4_kept_book *book, uint16_t message);
     void *context;
     struct k4_update update;
     struct k4_picture picture;

@@ -111,6 +111,27 @@ static void push_refusal(k4_conn *conn, const struct k4_item *item)
                             .data = conn->text, .len = conn->text_len};
 }
 
+/* ---------------------------------------------------------------- books */
+
+static bool admit_book(void *context, unsigned record, const uint8_t *symbol, uint32_t symbol_len)
+{
+    k4_conn *conn = context;
+    const bool known = k4_feed_knows(conn->feed, conn, record, symbol, symbol_len);
+    conn->stats.unknown_symbol += !known;
+    return known;
+}
+
+static bool push_book(void *context, const struct k4_kept_book *kept, uint16_t message)
+{
+    k4_conn *conn = context;
+    k4_event *event = push_event(conn);
+    if (event == NULL)
+        return false;
+    conn->stats.stale_books += !kept->book.live;
+    *event = (k4_event){.kind = K4_EVENT_BOOK, .code = kept->book.fault, .message = message, .data = kept->symbol, .len = kept->symbol_len};
+    return true;
+}
+
 /* ---------------------------------------------------------------- messages */
 
 static void take_all(k4_conn *conn, struct k4_scratch *scratch)
@@ -216,9 +237,11 @@ k4_conn *k4_conn_open(k4_feed *feed, const k4_product *product, const char *name
         conn->event_room = K4_EVENTS_FIRST;
         conn->refused = calloc((size_t)product->message_count + 1, sizeof *conn->refused);
     }
-    if (conn == NULL || conn->events == NULL || conn->refused == NULL || k4_ws_init(&conn->ws, message_cap) != 0) {
+    if (conn == NULL || conn->events == NULL || conn->refused == NULL || k4_books_init(&conn->books) != 0
+        || k4_ws_init(&conn->ws, message_cap) != 0) {
         snprintf(error, error_size, "connection %s: no memory", name);
         if (conn != NULL) {
+            k4_books_fini(&conn->books);
             free(conn->events);
             free(conn->refused);
             free(conn);
@@ -235,7 +258,11 @@ k4_conn *k4_conn_open(k4_feed *feed, const k4_product *product, const char *name
         scratch->symbol_len = (uint32_t)symbol_len;
         scratch->flush = take_items;
         scratch->context = conn;
+        scratch->books = &conn->books;
     }
+    conn->books.admits = admit_book;
+    conn->books.turned = push_book;
+    conn->books.context = conn;
     for (int record = 0; record <= K4_RECORD_COUNT; record++)
         conn->berths[record].product = -1;
     conn->next = feed->conns;
@@ -261,6 +288,7 @@ void k4_conn_close(k4_conn *conn)
         link = &(*link)->next;
     *link = conn->next;
     k4_ws_fini(&conn->ws);
+    k4_books_fini(&conn->books);
     free(conn->events);
     free(conn->refused);
     free(conn);
@@ -269,6 +297,7 @@ void k4_conn_close(k4_conn *conn)
 void k4_conn_reset(k4_conn *conn)
 {
     k4_ws_reset(&conn->ws);
+    k4_books_clear(&conn->books);
     clear_events(conn);
     conn->failed = false;
     conn->sampled = 0;

@@ -97,7 +97,7 @@ struct k4_scratch {
 
 struct k4_message {
     const char *kind; /* the `record` word as tools print it: bbo, trade, ack ... */
-    uint8_t record;   /* K4_RECORD_* for a market record, else 0 */
+    uint8_t records;  /* what it gives, a bit 1 << K4_RECORD_* each; 0: no market record */
     uint8_t skip;     /* enum k4_skip for a message that is no market record */
     uint8_t order;    /* enum k4_order */
     uint16_t line;    /* where the spec says it */

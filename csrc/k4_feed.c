@@ -34,7 +34,7 @@ enum k4_rule k4_feed_rule(const struct k4_product *product, int record, int *lin
     *line_a = *line_b = 0;
     for (int i = 0; i < product->message_count; i++) {
         const struct k4_message *m = &product->messages[i];
-        if (m->record != record || m->order == K4_ORDER_NONE)
+        if ((m->records >> record & 1) == 0 || m->order == K4_ORDER_NONE)
             continue;
         if (first == NULL) {
             first = m;
@@ -49,7 +49,7 @@ enum k4_rule k4_feed_rule(const struct k4_product *product, int record, int *lin
 static bool gives(const struct k4_product *product, int record)
 {
     for (int i = 0; i < product->message_count; i++)
-        if (product->messages[i].record == record)
+        if (product->messages[i].records >> record & 1)
             return true;
     return false;
 }
@@ -277,6 +277,21 @@ static inline void count_loss(k4_conn *conn, struct k4_segment *segment, struct 
         if (v->runner_up)
             k4_segment_sample(segment->sources[v->winner].lead, v->lag_ns);
     }
+}
+
+bool k4_feed_knows(const struct k4_feed *feed, const k4_conn *conn, unsigned record, const uint8_t *symbol, uint32_t symbol_len)
+{
+    unsigned gives_too = 0; /* what is cut from the same book */
+    for (int i = 0; i < conn->product->message_count; i++)
+        if (conn->product->messages[i].records >> record & 1)
+            gives_too |= conn->product->messages[i].records;
+    for (int other = 1; other <= K4_RECORD_COUNT; other++) {
+        const struct k4_lane *lane = &feed->lanes[other];
+        if ((gives_too >> other & 1) != 0 && conn->berths[other].product >= 0
+            && k4_segment_find(&lane->segment, (uint32_t)conn->berths[other].product, symbol, symbol_len) >= 0)
+            return true;
+    }
+    return false;
 }
 
 void k4_feed_look(const struct k4_feed *feed, const k4_conn *conn, struct k4_item *item)

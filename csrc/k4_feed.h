@@ -14,6 +14,7 @@
 
 #include "k4_api.h"
 #include "k4_arbiter.h"
+#include "k4_books.h"
 #include "k4_decode.h"
 #include "k4_rules.h"
 #include "k4_segment.h"
@@ -51,8 +52,8 @@ struct k4_berth {
     int number;
 };
 
-/* About 330 KiB, and per lane 32 bytes for each instrument it has brought: the region of k4_ws, 64 items of scratch, events. Of the
- * other scratches usually only the first item is ever touched. */
+/* About 340 KiB, and per lane 32 bytes for each instrument it has brought: the region of k4_ws, 64 items of scratch, events. Of the
+ * other scratches usually only the first item is ever touched. Books take what k4_book.h says, each. */
 struct k4_conn {
     struct k4_feed *feed;
     const struct k4_product *product;
@@ -72,6 +73,7 @@ struct k4_conn {
     uint32_t sampled;  /* skip reasons of which a sample was given, as bits */
     k4_conn_stats stats;
     uint32_t turn;     /* the scratch of the next frame, without its upper bits */
+    struct k4_books books;
     struct k4_scratch scratch[K4_CONN_AHEAD]; /* the tolerant tier has the first, with nothing waiting in the others */
     uint8_t symbol[K4_SYMBOL_MAX + K4_SYMTAB_SLACK];
     uint8_t ping[K4_WS_CONTROL_MAX];
@@ -87,6 +89,9 @@ int k4_feed_berth(struct k4_feed *feed, k4_conn *conn, int record, char *error, 
 
 /* Looks at the clocks of a read. */
 void k4_feed_clock(struct k4_feed *feed, int64_t wall_ns, int64_t mono_ns);
+
+/* Whether some lane has that symbol for a message that gives `record`: what else a connection brings gets no book. */
+bool k4_feed_knows(const struct k4_feed *feed, const k4_conn *conn, unsigned record, const uint8_t *symbol, uint32_t symbol_len);
 
 /* What k4_feed_look writes as instrument of a record that goes nowhere. */
 #define K4_NO_INSTRUMENT UINT32_MAX

@@ -10,8 +10,8 @@
 #include "k4_feed.h"
 
 static const struct k4_message messages[] = {
-    {.kind = "bbo", .record = K4_RECORD_BBO, .order = K4_ORDER_INCREASING, .line = 10},
-    {.kind = "trade", .record = K4_RECORD_TRADE, .order = K4_ORDER_CONTIGUOUS, .line = 20},
+    {.kind = "bbo", .records = 1u << K4_RECORD_BBO, .order = K4_ORDER_INCREASING, .line = 10},
+    {.kind = "trade", .records = 1u << K4_RECORD_TRADE, .order = K4_ORDER_CONTIGUOUS, .line = 20},
     {.kind = "ack", .skip = K4_SKIP_ACK, .line = 30},
     {.kind = "ping", .skip = K4_SKIP_PING, .line = 40},
 };

@@ -244,8 +244,8 @@ static void a_takeover_publishes_nothing_twice(void)
 static void mistakes_are_told(void)
 {
     static const struct k4_message two[] = {
-        {.kind = "bbo", .record = K4_RECORD_BBO, .order = K4_ORDER_INCREASING, .line = 10},
-        {.kind = "bbo", .record = K4_RECORD_BBO, .order = K4_ORDER_LEADER, .line = 14},
+        {.kind = "bbo", .records = 1u << K4_RECORD_BBO, .order = K4_ORDER_INCREASING, .line = 10},
+        {.kind = "bbo", .records = 1u << K4_RECORD_BBO, .order = K4_ORDER_LEADER, .line = 14},
     };
     static const struct k4_product torn = {"nova", "swap", two, 2, fast, parse};
     k4_feed *feed = open_feed();
@@ -415,7 +415,7 @@ static void orders_become_rules(void)
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct k4_message one = {.kind = "x", .line = 3};
-        one.record = (uint8_t)cases[i].record;
+        one.records = (uint8_t)(1u << cases[i].record);
         one.order = (uint8_t)cases[i].order;
         const struct k4_product made = {"nova", "spot", &one, 1, fast, parse};
         int a, b;

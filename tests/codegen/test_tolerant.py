@@ -529,7 +529,9 @@ order = "increasing"
 symbol = "s"
 snapshot = { k = { full = true, diff = false } }
 bid_price = ["b[*][0]?", "c[*][0]"]
+bid_qty = "="
 side = "x"
+checksum = "=1"
 """
     )
     found = unbuilt.unbuilt(load(tmp_path, text, "probe"))
@@ -537,9 +539,10 @@ side = "x"
     assert [(one.line - first, one.message) for one in found] == [
         (9, 'message "trade": channels, patterns and fields with the fetched $token are not built yet'),
         (14, 'message "depth5": fetched books (`url`) are not built yet'),
-        (24, 'message "depth5": snapshot: order books kept from updates are not built yet'),
         (25, 'message "depth5": bid_price: lists of sources for levels are not built yet'),
-        (26, 'message "depth5": side: levels of mixed sides are not built yet'),
+        (26, 'message "depth5": bid_qty: books without one half of their levels are not built yet'),
+        (27, 'message "depth5": side: levels of mixed sides are not built yet'),
+        (28, 'message "depth5": checksum: constant checksums are not built yet'),
     ]
 
 
