@@ -119,6 +119,10 @@ class ElementModel:
     columns: tuple[ColumnModel, ...]
     kept: tuple[FieldModel, ...]  # what only a book takes
 
+    @property
+    def fields(self) -> tuple[FieldModel, ...]:
+        return self.scalars + self.kept
+
     def rank(self, column: ColumnModel) -> int:
         """Where a column stands in record order, in which errors count."""
         return self.columns.index(column)
