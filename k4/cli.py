@@ -113,7 +113,12 @@ def sim(
     replay: Annotated[Path | None, typer.Option("--replay", metavar="JSONL", help="Serve these recorded frames.")] = None,
     speed: Annotated[str, typer.Option("--speed", metavar="X|max", help="Replay X times as fast as recorded, or without waiting.")] = "1",
     delay: Annotated[str, typer.Option("--delay", metavar="MS,...", help="Delay in ms of the 1st, 2nd, ... redundant connection.")] = "0",
-    rate: Annotated[float, typer.Option("--rate", metavar="N", min=0.0, help="Market updates per second, over all symbols.")] = 50.0,
+    rate: Annotated[
+        float | None, typer.Option("--rate", metavar="N", min=0.0, help="Market updates per second and product, 50 if not given.")
+    ] = None,
+    load: Annotated[
+        bool, typer.Option("--load", help="Send rendered frames as fast as clients take them, or --rate N a second to each.")
+    ] = False,
     seed: Annotated[int, typer.Option("--seed", metavar="N", help="The same seed gives the same market.")] = 1,
     seconds: Seconds = None,
     spec: SpecDirs = None,
@@ -123,7 +128,16 @@ def sim(
 
     _exit(
         command.run(
-            config, listen=listen, replay=replay, speed=speed, delay=_delays(delay), rate=rate, seed=seed, seconds=seconds, spec=spec or []
+            config,
+            listen=listen,
+            replay=replay,
+            speed=speed,
+            delay=_delays(delay),
+            rate=rate,
+            seed=seed,
+            seconds=seconds,
+            spec=spec or [],
+            load=load,
         )
     )
 

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import signal
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from k4.sim.names import Names
 from k4.sim.server import Simulator
 from k4.sim.tls import ca_file
 
+RATE = 50.0  # market updates per second
 UNTIMED_RATE = 1000.0  # frames per second of a recording without times, at speed 1
 
 
@@ -32,30 +34,35 @@ def run(
     replay: Path | None,
     speed: str,
     delay: Sequence[float],
-    rate: float,
+    rate: float | None,
     seed: int,
     seconds: float | None,
     spec: Sequence[Path],
+    load: bool = False,
 ) -> int:
     """Runs a simulator for every product `config` names, until a signal or for `seconds`. Returns the exit code.
 
+    `rate`: market updates per second and product, `RATE` if None; with `load`, frames per second and client, without limit if None.
     `delay`: milliseconds, given to connections in turn. `speed`: a factor, or `max`. Raises K4Error (address in use,
     recording not readable) and UsageError (an option's value).
     """
     host, port = parse_listen(listen)
-    if rate <= 0:
+    if rate is not None and rate <= 0:
         raise UsageError(f"--rate {rate}: must be above 0")
+    if load and replay is not None:
+        raise UsageError("--load and --replay cannot be given together: a load is rendered, a recording is served as it is")
     if any(ms < 0 for ms in delay):
         raise UsageError(f"--delay {','.join(map(str, delay))}: milliseconds must not be negative")
     frames = read_recording(replay, speed) if replay else []
     built = native.load(spec or None)
     served = desks(load_reported(config, built.exchanges), built, seed)
-    simulator = Simulator(served, delays_s=[ms / 1000 for ms in delay], rate=rate, replay=frames)
-    uvloop.run(_serve(simulator, host, port, seconds))
+    delays_s = [ms / 1000 for ms in delay]
+    simulator = Simulator(served, delays_s=delays_s, rate=rate or RATE, replay=frames, load=(rate or 0.0) if load else None)
+    uvloop.run(_serve(simulator, host, port, seconds, load=load))
     return 0
 
 
-async def _serve(simulator: Simulator, host: str, port: int, seconds: float | None) -> None:
+async def _serve(simulator: Simulator, host: str, port: int, seconds: float | None, *, load: bool) -> None:
     try:
         bound = await simulator.start(host, port)
     except OSError as error:
@@ -67,9 +74,26 @@ async def _serve(simulator: Simulator, host: str, port: int, seconds: float | No
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
+    report = loop.create_task(_report(simulator)) if load else None
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(stop.wait(), seconds)
+    if report is not None:
+        report.cancel()
     await simulator.close()
+
+
+async def _report(simulator: Simulator) -> None:
+    """Says each second how much the load was, while there is any."""
+    counts = simulator.counts
+    at, frames, size = time.monotonic(), counts.frames, counts.bytes
+    while True:
+        await asyncio.sleep(1.0)
+        now = time.monotonic()
+        rate, volume = (counts.frames - frames) / (now - at), (counts.bytes - size) / (now - at)
+        at, frames, size = now, counts.frames, counts.bytes
+        if rate:
+            sys.stdout.write(f"k4 sim: {rate:,.0f} messages/s, {volume / 1e6:,.1f} MB/s to {len(simulator.clients)} client(s)\n")
+            sys.stdout.flush()
 
 
 def desks(config: Config, built: native.Native, seed: int) -> list[Desk]:

@@ -20,6 +20,12 @@ from k4.sim.voice import Voice, kind_of
 
 MOST_DIGITS = 8
 
+Change = Callable[[Stream, Values], Values]
+
+
+def _as_it_is(_: Stream, values: Values) -> Values:
+    return values
+
 
 class Desk:
     """`symbols`: the native symbols it lists. The same `seed` gives the same market. Raises K4Error where the spec cannot be spoken."""
@@ -49,43 +55,42 @@ class Desk:
 
     # ------------------------------------------------------------------ what happens
 
-    def live(self, now_ns: int, asked: Callable[[Stream], bool]) -> Iterator[tuple[Stream, list[bytes]]]:
-        """One step of the market: the frames of each stream that was asked for."""
+    def live(self, now_ns: int, asked: Callable[[Stream], bool], change: Change = _as_it_is) -> Iterator[tuple[Stream, list[str]]]:
+        """One step of the market: the messages of each stream that was asked for. `change` sees all values before they are written."""
         for (kind, symbol), events in itertools.groupby(self.market.step(now_ns), key=_kind):
             rows = [event.values for event in events]
             for message in self.voice.tellers(kind):
                 stream = Stream(message, symbol)
                 if asked(stream):
-                    yield stream, self._said(stream, kind, rows)
+                    yield stream, self._said(stream, kind, rows, change)
 
-    def _said(self, stream: Stream, kind: str, rows: list[Values]) -> list[bytes]:
+    def _said(self, stream: Stream, kind: str, rows: list[Values], change: Change) -> list[str]:
         if kind in ("bbo", "depth") and self.venue.messages[stream.message].order == "contiguous":
             last = self._stepped.get(stream, self.market.instruments[stream.symbol].update_id)
             rows = [{**row, "update_id": last + 1 + i} for i, row in enumerate(rows)]
             self._stepped[stream] = last + len(rows)
-        texts = self.voice.say(stream.message, [{**row, "symbol": stream.symbol} for row in rows])
-        return [self.pack(text) for text in texts]
+        return self.voice.say(stream.message, [change(stream, {**row, "symbol": stream.symbol}) for row in rows])
 
-    def cut(self, now_ns: int) -> Iterator[tuple[Cursor, list[bytes]]]:
+    def cut(self, now_ns: int, change: Change = _as_it_is) -> Iterator[tuple[Cursor, list[str]]]:
         """The updates of books that are due, each for the subscriber whose cursor it is."""
         for stream, tape in self.tapes.items():
             if now_ns - tape.at_ns >= CUT_NS:
-                yield from self._cut(stream, tape, now_ns)
+                yield from self._cut(stream, tape, now_ns, change)
 
-    def _cut(self, stream: Stream, tape: Tape, now_ns: int) -> Iterator[tuple[Cursor, list[bytes]]]:
+    def _cut(self, stream: Stream, tape: Tape, now_ns: int, change: Change = _as_it_is) -> Iterator[tuple[Cursor, list[str]]]:
         tape.cut(now_ns)
         chained = self.venue.messages[stream.message].field("prev_id") is not None
         for cursor in tape.cursors:
             values = cursor.update(chained=chained)
             if values is not None:
-                yield cursor, [self.pack(text) for text in self.voice.say(stream.message, [{**values, "symbol": stream.symbol}])]
+                yield cursor, self.voice.say(stream.message, [change(stream, {**values, "symbol": stream.symbol})])
 
     # ------------------------------------------------------------------ what a subscriber is told first
 
     def is_book(self, stream: Stream) -> bool:
         return kind_of(self.venue.messages[stream.message]) == "book" and self.voice.can(stream.message, "live")
 
-    def open_book(self, stream: Stream, now_ns: int, *, every: int) -> tuple[Cursor, list[tuple[Cursor, list[bytes]]]]:
+    def open_book(self, stream: Stream, now_ns: int, *, every: int) -> tuple[Cursor, list[tuple[Cursor, list[str]]]]:
         """A cursor for a new subscriber of a book, and the updates that the others are told before it begins."""
         instrument = self.market.instruments[stream.symbol]
         tape = self.tapes.get(stream)
@@ -101,12 +106,12 @@ class Desk:
             cursor.tape.close()
             del self.tapes[stream]
 
-    def first(self, stream: Stream, now_ns: int) -> list[bytes]:
+    def first(self, stream: Stream, now_ns: int, change: Change = _as_it_is) -> list[str]:
         """What a venue tells a new subscriber of a stream at once: a book as of its last cut, or the last trades."""
         if not self.voice.can(stream.message, "first"):
             return []
         symbols = (stream.symbol,) if stream.symbol else self.symbols
-        out: list[bytes] = []
+        out: list[str] = []
         for symbol in symbols:
             instrument = self.market.instruments[symbol]
             if kind_of(self.venue.messages[stream.message]) == "book":
@@ -115,8 +120,7 @@ class Desk:
                 rows[0].update(event_ns=now_ns, engine_ns=now_ns)
             else:
                 rows = list(instrument.trades)
-            texts = self.voice.say(stream.message, [{**row, "symbol": symbol} for row in rows], "first")
-            out += [self.pack(text) for text in texts]
+            out += self.voice.say(stream.message, [change(stream, {**row, "symbol": symbol}) for row in rows], "first")
         return out
 
 

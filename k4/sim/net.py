@@ -150,6 +150,10 @@ class Peer(asyncio.Protocol):
             self._timer = self._loop.call_soon(self._flush)
 
     @property
+    def connected(self) -> bool:
+        return self._out is not None
+
+    @property
     def waiting(self) -> int:
         """Frames that are pushed and not sent."""
         return len(self._queue)

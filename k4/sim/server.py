@@ -3,7 +3,7 @@
 All products of a configuration are served on one port. A connection belongs to the products whose URL it came by, told apart further by
 the host it names, by what it asks for and by who lists the symbol. Redundant connections are fed from one market with a delay each, so
 that they carry the same updates at different times.
-Imports aiofastnet, `books`, `desk`, `net`, `rest`, `tls`, `venue` and, of the generator, `ir`.
+Imports aiofastnet, `books`, `client`, `desk`, `net`, `pump`, `rest`, `tls`, `venue`.
 """
 
 from __future__ import annotations
@@ -14,14 +14,16 @@ import http
 import logging
 import time
 from collections.abc import Coroutine, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 
 import aiofastnet
 
-from k4._codegen import ir
 from k4.sim.books import Cursor
+from k4.sim.client import Client, Counts, Told
 from k4.sim.desk import Desk
 from k4.sim.net import Answer, Peer, Request
+from k4.sim.pump import Pump
 from k4.sim.rest import Shelf, served
 from k4.sim.tls import server_context
 from k4.sim.venue import Asked, Stream, Wanted, answers, host_of
@@ -35,48 +37,13 @@ VENUE_PING_S = 2.0  # between two messages by which a venue asks whether a clien
 UNANSWERED = 3  # of those, and the client is dropped
 GRACE_S = 10.0  # beyond twice the interval in which a client has to ping
 
-Told = tuple[Desk, Stream]
-
-
-@dataclass(slots=True, eq=False)
-class Client:
-    """One connection. `carries`: per product, the messages that its URL can bring; what else is asked for stays silent."""
-
-    number: int
-    peer: Peer
-    carries: dict[Desk, frozenset[int]]
-    delay_s: float
-    streams: set[Told] = field(default_factory=set)
-    cursors: dict[Told, Cursor] = field(default_factory=dict)
-    pinged_at: float = 0.0  # when the client last pinged
-    waiting: list[tuple[ir.Text, dict[str, str]]] = field(default_factory=list)  # what is to answer the venue's pings
-
-    @property
-    def desk(self) -> Desk:
-        return next(iter(self.carries))
-
-    def wants(self, desk: Desk, stream: Stream) -> bool:
-        return (desk, stream) in self.streams or (desk, Stream(stream.message, "")) in self.streams
-
-
-@dataclass(slots=True)
-class Counts:
-    """What has been said to clients and by them, for tests and the last line of `k4 sim`."""
-
-    accepted: int = 0
-    acks: int = 0
-    errors: int = 0
-    pongs: int = 0
-    pings: int = 0
-    answered: int = 0  # of the venue's pings
-    fetched: int = 0
-
 
 class Simulator:
     """Serves `desks` on one port until closed. `delays_s` are given to connections in the order in which they come, in turn.
 
     `rate`: market updates per second over all symbols of a product. With `replay` (frames, and seconds since the first
     frame for each), the market stands still and every client gets those frames from the moment the first one connects.
+    With `load`, clients get frames rendered before as fast as they take them, or each `load` a second.
     """
 
     def __init__(
@@ -86,6 +53,7 @@ class Simulator:
         delays_s: Sequence[float] = (0.0,),
         rate: float = 200.0,
         replay: Sequence[tuple[float, str]] = (),
+        load: float | None = None,
     ) -> None:
         self.desks = tuple(desks)
         self.clients: list[Client] = []
@@ -97,6 +65,7 @@ class Simulator:
         self._rate = rate
         self._replay = replay
         self._replaying = False
+        self._pump = None if load is None else Pump(self.desks, load, self.counts)
         self._tasks: list[asyncio.Task[None]] = []
         self._server: asyncio.AbstractServer | None = None
 
@@ -108,7 +77,7 @@ class Simulator:
         loop = asyncio.get_running_loop()
         self._server = await aiofastnet.create_server(loop, lambda: Peer(self), host, port, ssl=server_context(sorted(names)))
         self._start(self._watch())
-        if not self._replay:
+        if not self._replay and self._pump is None:
             for desk in self.desks:
                 self._start(self._live(desk))
         bound: int = self._server.sockets[0].getsockname()[1]
@@ -170,6 +139,8 @@ class Simulator:
         if self._replay and not self._replaying:
             self._replaying = True
             self._start(self._play())
+        if self._pump is not None:
+            self._start(self._pump.run(client))
         for wanted in _by_url(found):
             self._subscribe(client, wanted)
 
@@ -257,14 +228,15 @@ class Simulator:
                 continue  # acknowledged and silent: not on this URL
             for stream in _books(desk, wanted):
                 self._unsubscribe(client, (desk, stream))
+                client.streams.add((desk, stream))
+                if self._replay or self._pump is not None:
+                    continue
                 if desk.is_book(stream):
                     cursor, told = desk.open_book(stream, now_ns, every=1 + client.number % 2)
-                    self._tell(told)
+                    self._tell(desk, told)
                     client.cursors[desk, stream] = cursor
-                client.streams.add((desk, stream))
-                if not self._replay:
-                    for frame in desk.first(stream, now_ns):
-                        self._push(client, frame)
+                for text in desk.first(stream, now_ns):
+                    self._push(client, desk.pack(text))
 
     def _unsubscribe(self, client: Client, told: Told) -> None:
         client.streams.discard(told)
@@ -279,14 +251,16 @@ class Simulator:
         client.peer.push(client.desk.pack(text), due=asyncio.get_running_loop().time())
 
     def _push(self, client: Client, frame: bytes) -> None:
+        self.counts.frames += 1
+        self.counts.bytes += len(frame)
         client.peer.push(frame, due=asyncio.get_running_loop().time() + client.delay_s)
 
-    def _tell(self, updates: Sequence[tuple[Cursor, list[bytes]]]) -> None:
+    def _tell(self, desk: Desk, updates: Sequence[tuple[Cursor, list[str]]]) -> None:
         """Updates of books, each to the client whose cursor it is."""
         owners = {cursor: client for client in self.clients for cursor in client.cursors.values()} if updates else {}
-        for cursor, frames in updates:
-            for frame in frames:
-                self._push(owners[cursor], frame)
+        for cursor, texts in updates:
+            for text in texts:
+                self._push(owners[cursor], desk.pack(text))
 
     async def _live(self, desk: Desk) -> None:
         """Moves the market at the rate asked for, however the loop was delayed."""
@@ -296,13 +270,14 @@ class Simulator:
             due = int((time.monotonic() - started) * self._rate)
             clients = [client for client in self.clients if desk in client.carries]
             for _ in range(due - steps):
-                for stream, frames in desk.live(time.time_ns(), lambda stream: any(c.wants(desk, stream) for c in clients)):  # noqa: B023 (used at once)
+                for stream, texts in desk.live(time.time_ns(), partial(_wanted, clients, desk)):
+                    frames = [desk.pack(text) for text in texts]
                     for client in clients:
                         if client.wants(desk, stream):
                             for frame in frames:
                                 self._push(client, frame)
             steps = due
-            self._tell(list(desk.cut(time.time_ns())))
+            self._tell(desk, list(desk.cut(time.time_ns())))
 
     async def _play(self) -> None:
         started = time.monotonic()
@@ -368,6 +343,10 @@ def _choose(offers: Sequence[tuple[Desk, Wanted]]) -> _Part:
             return _Part(desk, wanted, True)
     desk, wanted = (having or sorted(offers, key=lambda offer: offer[1].foreign))[0]
     return _Part(desk, wanted, False)
+
+
+def _wanted(clients: Sequence[Client], desk: Desk, stream: Stream) -> bool:
+    return any(client.wants(desk, stream) for client in clients)
 
 
 def _by_url(found: dict[Desk, dict[int, tuple[Wanted, ...]]]) -> Iterator[_Part]:

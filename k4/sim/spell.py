@@ -103,8 +103,19 @@ def _named(node: Node, pattern: ir.Text, own: Mapping[str, str], values: Values)
     match pattern.parts:
         case (ir.Ref(name, False),) if isinstance(value := values.get(name), Json):
             return value
-    text = render(pattern, {**own, **_texts(values)}, "")
+    text = _filled(pattern, node.text, {**own, **_texts(values)})
     return quoted(node, text) if text or not node.absent else _ABSENT[node.kind]
+
+
+def _filled(pattern: ir.Text, example: str, values: Mapping[str, str]) -> str:
+    """A pattern with its names filled in and its `*` as the example has them."""
+    found = re.fullmatch("".join(_run(part) for part in pattern.parts), example, re.DOTALL)
+    runs = iter(found.groups() if found else ())
+    return "".join(next(runs, "") if isinstance(part, ir.Star) else render(ir.Text((part,), ""), values, "") for part in pattern.parts)
+
+
+def _run(part: ir.Lit | ir.Ref | ir.Star) -> str:
+    return re.escape(part.text) if isinstance(part, ir.Lit) else "(.*?)" if isinstance(part, ir.Star) else ".+?"
 
 
 _ABSENT = {"string": '""', "null": "null"}

@@ -19,7 +19,7 @@ from k4._codegen.refjson import FrameError, parse
 from k4._codegen.refmatch import fits
 from k4.errors import K4Error
 from k4.sim.spell import Json, Values, simple_sources
-from k4.sim.wire import Frame, Wire, is_book, says, shown, walk, wires
+from k4.sim.wire import Frame, Wire, is_book, rank, says, walk, wires
 
 Variant = Literal["live", "first"]  # "first": what a subscriber is told at once, a book's snapshot or past trades
 _STREAM_NAMES = ("channel", "symbol")
@@ -85,7 +85,7 @@ class Voice:
     def _learn(self, index: int, message: ir.Message) -> None:
         flag = _FIRST.get(kind_of(message))
         can = {False} if flag is None else _flags(message, flag)
-        known = sorted(wires(message, self._product), key=lambda wire: -shown(message, wire))
+        known = sorted(wires(message, self._product), key=lambda wire: rank(message, wire, self._product))
         if not known:
             raise K4Error(
                 f'the simulator has no example of message "{message.record}" (line {message.line}) for {self._product} to speak from'

@@ -30,22 +30,24 @@ class Wire:
 
     data: bytes
     root: Node
-    product: str
+    product: str  # whose it is
+    symbol: str  # of the instrument it tells of, "" if none
 
     @staticmethod
     def of(example: ir.Example) -> Wire | None:
         """None: the example is no JSON, a bare word."""
         data = example.wire.encode()
         try:
-            return Wire(data, parse(data), example.product)
+            symbol = next((str(value) for record in example.expect for name, value in record if name == "symbol"), "")
+            return Wire(data, parse(data), example.product, symbol)
         except FrameError:
             return None
 
 
 def wires(message: ir.Message, product: str) -> list[Wire]:
-    """The parsed examples to speak from: the product's own, else those of the others, which then have the same layout."""
-    own = [example for example in message.examples if example.product == product]
-    return [wire for example in own or message.examples if (wire := Wire.of(example)) is not None]
+    """The parsed examples to speak from: the product's own, then those of others, which have the same layout where it has none."""
+    ordered = sorted(message.examples, key=lambda example: example.product != product)
+    return [wire for example in ordered if (wire := Wire.of(example)) is not None]
 
 
 class Cut:
@@ -133,6 +135,7 @@ class Frame:
         self._only: dict[Span, Node] = {}
         edits: dict[Span, Writer] = {}
         element, self._rows = self._walk_each(edits)
+        self._name(edits, wire.root)
         self._edit(edits, wire, wire.root, element=False)
         if self._rows is None:
             self._edit(edits, wire, element, element=True)
@@ -205,8 +208,16 @@ class Frame:
         # A step behind the last `[*]` leads from the list's element to `@`; the row is the whole element.
         element = next(item for item in array.items if item.start <= node.start < item.end)
         edits: dict[Span, Writer] = {}
+        self._name(edits, element)
         self._edit(edits, self._wire, node, element=True)
         return _Row(span, Cut(self._wire.data, element, edits, {}), step.reverse)
+
+    def _name(self, edits: dict[Span, Writer], node: Node) -> None:
+        """The symbol is named wherever the example names its own, also where no field reads it."""
+        if node.kind == "string" and self._wire.symbol and node.text == self._wire.symbol:
+            edits[node.start, node.end] = partial(_key, "symbol", node.text)
+        for child in (*(member.value for member in node.members), *node.items):
+            self._name(edits, child)
 
     def _edit(self, edits: dict[Span, Writer], wire: Wire, start: Node, *, element: bool) -> None:
         """Puts writers for all matches and fields whose paths start at `start`."""
@@ -270,7 +281,8 @@ class Frame:
 
     def _shortest(self, path: ir.Path, node: Node) -> Node:
         """`node` with the shortest fraction that any example has at `path`: a venue writes a number in one way, wherever it stands."""
-        texts = [found.text for wire in self._spare for start in self._starts(wire, path) for found in reach(start, path.steps)]
+        alike = [wire for wire in self._spare if wire.product == self._wire.product]
+        texts = [found.text for wire in alike for start in self._starts(wire, path) for found in reach(start, path.steps)]
         return replace(node, text=min(texts, key=fraction, default=node.text))
 
     def _starts(self, wire: Wire, path: ir.Path) -> list[Node]:
@@ -337,12 +349,17 @@ def is_book(message: ir.Message) -> bool:
     return message.field("snapshot") is not None
 
 
-def shown(message: ir.Message, wire: Wire) -> int:
-    """How many of the message's fields an example shows."""
+def rank(message: ir.Message, wire: Wire, product: str) -> tuple[bool, bool, int]:
+    """How good an example is to speak from, best first: it shows all prices and quantities, is the product's own, shows most fields."""
     starts = [node for path in message.each if (node := walk(wire.root, path.steps)) is not None]
-    return sum(_place(spec, wire.root, element=False) is not None for spec in message.fields) + max(
-        (sum(_place(spec, start, element=True) is not None for spec in message.fields) for start in starts), default=0
-    )
+    fields = [spec for spec in message.fields if simple_sources(spec.source)]
+    found = {
+        spec.name
+        for spec in fields
+        if _place(spec, wire.root, element=False) or any(_place(spec, start, element=True) is not None for start in starts)
+    }
+    lacks = any(spec.name.endswith(("price", "qty")) and spec.name not in found for spec in fields)
+    return lacks, wire.product != product, -len(found)
 
 
 def says(message: ir.Message, wire: Wire, name: str) -> bool | None:
