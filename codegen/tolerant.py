@@ -46,8 +46,11 @@ _SIDES = ("bid", "ask")
 def render_exchange(exchange: ir.Exchange, records: ir.Records) -> str:
     """The text of `k4_<exchange>.c`. The exchange must be valid and free of what `unbuilt` finds."""
     products = [_Builder(exchange, product, records).build() for product in exchange.products]
-    used = [record for record in records.records if any(record in m.records for p in products for m in p.messages)]
-    scalars = [f for p in products for m in p.messages for e in m.elements for f in e.scalars]
+    fetched = [_Builder(exchange, product, records, fetched=True).build() for product in exchange.products]
+    fetched = [product for product in fetched if product.messages]
+    parsers = products + fetched
+    used = [record for record in records.records if any(record in m.records for p in parsers for m in p.messages)]
+    scalars = [f for p in parsers for m in p.messages for e in m.elements for f in e.scalars]
     named = {f.enum for f in scalars if f.enum is not None and f.sources}
     return render(
         "parser.c.j2",
@@ -59,6 +62,8 @@ def render_exchange(exchange: ir.Exchange, records: ir.Records) -> str:
         enums=[e for e in records.enums if e.name in named],
         enum_names={e.name: _enum_names(e) for e in records.enums},
         products=products,
+        fetched=fetched,
+        parsers=parsers,
         quote=quote,
         by_length=by_length,
         letters_of=letters_of,
@@ -120,9 +125,10 @@ def _enum_names(enum: ir.EnumType) -> list[str]:
 
 
 class _Builder:
-    """One product's model. Paths are planted in the forest as they are met; it is whole when the last message is done."""
+    """One product's model: of what is pushed, or of the books' snapshots that are fetched. Paths are planted in the forest as they are met; it is whole when the last message is done."""
 
-    def __init__(self, exchange: ir.Exchange, product: ir.Product, records: ir.Records) -> None:
+    def __init__(self, exchange: ir.Exchange, product: ir.Product, records: ir.Records, *, fetched: bool = False) -> None:
+        self.fetched = fetched
         self.exchange = exchange.name
         self.product = product
         self.records = records
@@ -133,14 +139,14 @@ class _Builder:
         self.maps: list[MapModel] = []
 
     def build(self) -> ProductModel:
-        pushed = [(i, m) for i, m in enumerate(self.table) if m.url is None]
-        messages = tuple(self._message(i, m) for i, m in pushed)
-        spots = [self.forest.spot(match.path.steps) for _, m in pushed for match in m.match if not match.path.element]
+        own = [(i, m) for i, m in enumerate(self.table) if (m.url is not None) is self.fetched and m.record not in ir.FETCHED_RECORDS]
+        messages = tuple(self._message(i, m) for i, m in own)
+        spots = [self.forest.spot(match.path.steps) for _, m in own for match in m.match if not match.path.element]
         nodes = sorted({node for spot in spots for node in self.forest.trees[0].way(spot.node)} - {0})
         hopping = tuple(dict.fromkeys(self._place("root", spot, ()) for spot in spots if spot.hops))
         return ProductModel(
             self.product.name,
-            ident(self.product.name),
+            ident(self.product.name) + ("_fetched" if self.fetched else ""),
             self.table,
             self.forest.trees,
             self.hops,

@@ -38,9 +38,7 @@ def unbuilt(exchange: ir.Exchange) -> tuple[Finding, ...]:
 
 def _message(message: ir.Message) -> Iterator[tuple[int, str]]:
     name = f'message "{message.record}"'
-    if message.url is not None:
-        if message.record not in ir.FETCHED_RECORDS:
-            yield message.line, f"{name}: fetched books (`url`)"
+    if message.record in ir.FETCHED_RECORDS:
         return
     if not message.record.startswith("depth") and not any(record.startswith("depth") for record in message.records):
         if len(message.records) > 1:

@@ -39,6 +39,8 @@ void k4_decoder_close(k4_decoder *decoder);
  * -1: the tier asked for declined, -2: out of memory. */
 int k4_decoder_push(k4_decoder *decoder, const uint8_t *text, size_t len);
 void k4_decoder_item(const k4_decoder *decoder, int i, k4_decoded *out);
+/* The same for a body that was fetched for a message of the product and a symbol. */
+int k4_decoder_fetched(k4_decoder *decoder, int message, const uint8_t *symbol, uint32_t symbol_len, const uint8_t *body, size_t len);
 int k4_decoder_skip(const k4_decoder *decoder);         /* enum k4_skip of the last frame */
 int k4_decoder_skip_message(const k4_decoder *decoder); /* -1: none */
 int k4_decoder_tier(const k4_decoder *decoder);         /* enum k4_tier that answered last */
@@ -81,7 +83,12 @@ int k4_conn_recv(k4_conn *conn, size_t count, int64_t wall_ns, int64_t mono_ns);
 /* One unframed message, as if it had come in a text frame: recordings, replay, tests. */
 int k4_conn_message(k4_conn *conn, const uint8_t *text, size_t len, int64_t wall_ns, int64_t mono_ns);
 
-enum { K4_CONN_EVENTS = 1, K4_CONN_FAILED = 2 };
+/* A body that was fetched for a message of the product and a symbol: the snapshot of a book. Returns bits as k4_conn_recv, and
+ * K4_CONN_TOOK if that book is live now. */
+int k4_conn_fetched(k4_conn *conn, int message, const uint8_t *symbol, uint32_t symbol_len, const uint8_t *body, size_t len, int64_t wall_ns,
+                    int64_t mono_ns);
+
+enum { K4_CONN_EVENTS = 1, K4_CONN_FAILED = 2, K4_CONN_TOOK = 4 };
 
 enum { K4_EVENT_NONE = 0, K4_EVENT_PING = 1, K4_EVENT_PONG = 2, K4_EVENT_CLOSE = 3, K4_EVENT_MESSAGE = 4, K4_EVENT_REFUSED = 5, K4_EVENT_BOOK = 6 };
 

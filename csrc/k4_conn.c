@@ -289,6 +289,7 @@ void k4_conn_close(k4_conn *conn)
     *link = conn->next;
     k4_ws_fini(&conn->ws);
     k4_books_fini(&conn->books);
+    free(conn->body);
     free(conn->events);
     free(conn->refused);
     free(conn);
@@ -401,6 +402,36 @@ int k4_conn_message(k4_conn *conn, const uint8_t *text, size_t len, int64_t wall
             k4_ws_fail(&conn->ws, K4_WS_TEXT_UTF8);
     }
     return end_read(conn);
+}
+
+int k4_conn_fetched(k4_conn *conn, int message, const uint8_t *symbol, uint32_t symbol_len, const uint8_t *body, size_t len, int64_t wall_ns,
+                    int64_t mono_ns)
+{
+    struct k4_scratch *scratch = &conn->scratch[0];
+    const uint8_t *own = scratch->symbol;
+    const uint32_t own_len = scratch->symbol_len;
+    uint8_t known[K4_SYMBOL_MAX + K4_SLACK] = {0};
+    begin_read(conn, wall_ns, mono_ns);
+    settle(conn);
+    clear_events(conn);
+    free(conn->body);
+    conn->body = len > INT32_MAX ? NULL : calloc(1, len + 2 * K4_SLACK);
+    if (conn->body == NULL || conn->product->fetched == NULL || symbol_len > K4_SYMBOL_MAX)
+        return end_read(conn);
+    if (len > 0)
+        memcpy(conn->body + K4_SLACK, body, len);
+    memcpy(known, symbol, symbol_len);
+    conn->text = conn->body + K4_SLACK;
+    conn->text_len = len;
+    conn->books.book = NULL;
+    scratch->symbol = known;
+    scratch->symbol_len = symbol_len;
+    scratch->skip = K4_SKIP_NOT;
+    conn->product->fetched((uint16_t)message, conn->text, len, scratch);
+    take_items(conn, scratch);
+    scratch->symbol = own;
+    scratch->symbol_len = own_len;
+    return end_read(conn) | (conn->books.book != NULL && conn->books.book->book.live ? K4_CONN_TOOK : 0);
 }
 
 int k4_conn_failure(const k4_conn *conn, const char **reason)

@@ -33,6 +33,8 @@ struct k4_decoder {
     size_t count;
     size_t capacity;
     uint8_t *symbol;
+    uint32_t symbol_len;
+    uint8_t known[K4_SYMBOL_MAX + K4_SLACK]; /* what the last body was fetched for */
     struct k4_books books; /* of every symbol met */
     struct k4_scratch scratch;
 };
@@ -87,7 +89,7 @@ k4_decoder *k4_decoder_open(const k4_product *product, const char *symbol, int t
         }
         memcpy(decoder->symbol + K4_SLACK, symbol, len);
         decoder->scratch.symbol = decoder->symbol + K4_SLACK;
-        decoder->scratch.symbol_len = (uint32_t)len;
+        decoder->scratch.symbol_len = decoder->symbol_len = (uint32_t)len;
     }
     return decoder;
 }
@@ -117,6 +119,20 @@ static bool make_room(struct k4_decoder *decoder, size_t len)
     return true;
 }
 
+static void begin(struct k4_decoder *decoder)
+{
+    decoder->count = 0;
+    decoder->no_memory = decoder->books.no_memory = false;
+}
+
+/* How many items there are in the end, or -2. */
+static int end(struct k4_decoder *decoder)
+{
+    keep(decoder, &decoder->scratch);
+    decoder->scratch.count = 0;
+    return decoder->no_memory || decoder->books.no_memory ? -2 : (int)decoder->count;
+}
+
 int k4_decoder_push(k4_decoder *decoder, const uint8_t *text, size_t len)
 {
     struct k4_scratch *scratch = &decoder->scratch;
@@ -126,8 +142,7 @@ int k4_decoder_push(k4_decoder *decoder, const uint8_t *text, size_t len)
     if (len > 0)
         memcpy(frame, text, len);
     memset(frame + len, 0, K4_SLACK);
-    decoder->count = 0;
-    decoder->no_memory = decoder->books.no_memory = false;
+    begin(decoder);
     if (decoder->tier == K4_TIER_TOLERANT)
         decoder->product->tolerant(frame, len, scratch);
     else if (decoder->tier == K4_TIER_FAST) {
@@ -136,9 +151,28 @@ int k4_decoder_push(k4_decoder *decoder, const uint8_t *text, size_t len)
         scratch->tier = K4_TIER_FAST;
     } else
         k4_decode(decoder->product, frame, len, scratch);
-    keep(decoder, scratch);
-    scratch->count = 0;
-    return decoder->no_memory || decoder->books.no_memory ? -2 : (int)decoder->count;
+    return end(decoder);
+}
+
+int k4_decoder_fetched(k4_decoder *decoder, int message, const uint8_t *symbol, uint32_t symbol_len, const uint8_t *body, size_t len)
+{
+    struct k4_scratch *scratch = &decoder->scratch;
+    if (decoder->product->fetched == NULL || symbol_len > K4_SYMBOL_MAX)
+        return -1;
+    if (!make_room(decoder, len))
+        return -2;
+    uint8_t *text = decoder->frame + K4_SLACK;
+    if (len > 0)
+        memcpy(text, body, len);
+    memset(text + len, 0, K4_SLACK);
+    memcpy(decoder->known, symbol, symbol_len);
+    begin(decoder);
+    scratch->symbol = decoder->known;
+    scratch->symbol_len = symbol_len;
+    decoder->product->fetched((uint16_t)message, text, len, scratch);
+    scratch->symbol = decoder->symbol == NULL ? NULL : decoder->symbol + K4_SLACK;
+    scratch->symbol_len = decoder->symbol_len;
+    return end(decoder);
 }
 
 void k4_decoder_item(const k4_decoder *decoder, int i, k4_decoded *out)

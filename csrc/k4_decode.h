@@ -112,6 +112,8 @@ struct k4_product {
      * not UTF-8; `tolerant` is given UTF-8 only, if they came in a text frame. */
     bool (*fast)(const uint8_t *text, size_t len, struct k4_scratch *scratch);
     void (*tolerant)(const uint8_t *text, size_t len, struct k4_scratch *scratch);
+    /* A body that was fetched for `message`, whose symbol is scratch->symbol; NULL: there are none. As `tolerant`. */
+    void (*fetched)(uint16_t message, const uint8_t *text, size_t len, struct k4_scratch *scratch);
 };
 
 extern const struct k4_product *const k4_products[]; /* generated, NULL-terminated */

@@ -74,6 +74,7 @@ struct k4_conn {
     k4_conn_stats stats;
     uint32_t turn;     /* the scratch of the next frame, without its upper bits */
     struct k4_books books;
+    uint8_t *body;     /* the last one fetched, with slack: events point into it */
     struct k4_scratch scratch[K4_CONN_AHEAD]; /* the tolerant tier has the first, with nothing waiting in the others */
     uint8_t symbol[K4_SYMBOL_MAX + K4_SYMTAB_SLACK];
     uint8_t ping[K4_WS_CONTROL_MAX];

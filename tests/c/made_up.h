@@ -89,6 +89,6 @@ static bool fast(const uint8_t *text, size_t len, struct k4_scratch *scratch)
     return true;
 }
 
-static const struct k4_product product = {"nova", "spot", messages, 4, fast, parse};
+static const struct k4_product product = {"nova", "spot", messages, 4, fast, parse, NULL};
 
 #endif

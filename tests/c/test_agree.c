@@ -8,6 +8,7 @@
 
 #include "check.h"
 #include "k4_api.h"
+#include "k4_books.h"
 #include "k4_decode.h"
 
 static const char *const frames[] = {
@@ -78,6 +79,8 @@ static void agree(size_t len)
     tolerant.count = 0;
     tolerant.skip = K4_SKIP_NOT;
     tolerant.skip_message = K4_NO_MESSAGE;
+    k4_books_clear(fast.books); /* each frame meets books that have seen nothing */
+    k4_books_clear(tolerant.books);
     product->tolerant(text, len, &tolerant);
     asked++;
     for (uint32_t i = 0; i < tolerant.count; i++) {
@@ -266,7 +269,12 @@ int main(void)
     product = k4_product_find("binance", "spot");
     if (product == NULL)
         return 2;
+    static struct k4_books books[2];
     fast.flush = tolerant.flush = never;
+    fast.books = &books[0];
+    tolerant.books = &books[1];
+    if (k4_books_init(fast.books) != 0 || k4_books_init(tolerant.books) != 0)
+        return 2;
     names();
     for (size_t i = 0; i < COUNT(frames); i++) {
         const unsigned long before = taken;
@@ -279,6 +287,8 @@ int main(void)
     several(200000);
     deep();
     CHECK(taken > 10000 && refused > 10000 && asked > 250000);
+    k4_books_fini(fast.books);
+    k4_books_fini(tolerant.books);
     printf("%lu frames, %lu taken by the fast tier, %lu refused\n", asked, taken, refused);
     return check_failures != 0;
 }

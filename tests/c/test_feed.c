@@ -247,7 +247,7 @@ static void mistakes_are_told(void)
         {.kind = "bbo", .records = 1u << K4_RECORD_BBO, .order = K4_ORDER_INCREASING, .line = 10},
         {.kind = "bbo", .records = 1u << K4_RECORD_BBO, .order = K4_ORDER_LEADER, .line = 14},
     };
-    static const struct k4_product torn = {"nova", "swap", two, 2, fast, parse};
+    static const struct k4_product torn = {"nova", "swap", two, 2, fast, parse, NULL};
     k4_feed *feed = open_feed();
     CHECK(k4_conn_open(feed, &torn, "x", "", 1000, error, sizeof error) == NULL);
     CHECK(strstr(error, "lines 10 and 14") != NULL);
@@ -417,7 +417,7 @@ static void orders_become_rules(void)
         struct k4_message one = {.kind = "x", .line = 3};
         one.records = (uint8_t)(1u << cases[i].record);
         one.order = (uint8_t)cases[i].order;
-        const struct k4_product made = {"nova", "spot", &one, 1, fast, parse};
+        const struct k4_product made = {"nova", "spot", &one, 1, fast, parse, NULL};
         int a, b;
         EQUAL(k4_feed_rule(&made, cases[i].record, &a, &b), cases[i].rule);
         EQUAL(a, 0);

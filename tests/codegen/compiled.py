@@ -94,11 +94,22 @@ class Tolerant:
         assert found, product
         self.decoder = library.k4_decoder_open(found, symbol.encode(), 2)
 
+        library.k4_decoder_fetched.argtypes = (
+            ctypes.c_void_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_uint32, ctypes.c_char_p, ctypes.c_size_t,
+        )  # fmt: skip
+
     def close(self) -> None:
         self.library.k4_decoder_close(self.decoder)
 
     def __call__(self, frame: bytes) -> Given:
-        count = self.library.k4_decoder_push(self.decoder, frame, len(frame))
+        return self._given(self.library.k4_decoder_push(self.decoder, frame, len(frame)))
+
+    def fetched(self, message: int, symbol: str, body: bytes) -> Given:
+        """What a fetched body gives, and what was held for it."""
+        name = symbol.encode()
+        return self._given(self.library.k4_decoder_fetched(self.decoder, message, name, len(name), body, len(body)))
+
+    def _given(self, count: int) -> Given:
         assert count >= 0
         items = tuple(self._item(i) for i in range(count))
         taker = self.library.k4_decoder_skip_message(self.decoder)
@@ -151,6 +162,17 @@ def pack(item: Record) -> bytes:
         out += b"".join(struct.pack(f"<{_FORMATS[field.scalar]}", missing if one is None else one) for one in values)
     assert len(out) == record.size
     return out
+
+
+def unpack(record: ir.RecordType, data: bytes) -> dict[str, tuple[int, ...]]:
+    """The members of a record's bytes, each as all of its values."""
+    found: dict[str, tuple[int, ...]] = {}
+    at = 0
+    for field in record.fields:
+        form = f"<{max(field.length, 1)}{_FORMATS[field.scalar]}"
+        found[field.name] = struct.unpack_from(form, data, at)
+        at += struct.calcsize(form)
+    return found
 
 
 def build(folder: Path, exchange: ir.Exchange, compiler: str = "gcc") -> ctypes.CDLL:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -168,3 +169,46 @@ def test_any_run_of_updates_gives_the_same(both: Callable[[], Pair], seed: int) 
     decode = both()
     for frame in Run(seed).frames():
         decode(frame)
+
+
+# --------------------------------------------------------------------------- checksums
+
+
+def _texts(side: dict[float, tuple[str, str]], highest: bool, n: int) -> list[tuple[str, str]]:
+    return [side[price] for price in sorted(side, reverse=highest)[:n]]
+
+
+def _interleaved(bids: dict[float, tuple[str, str]], asks: dict[float, tuple[str, str]]) -> int:
+    bid, ask = _texts(bids, True, 25), _texts(asks, False, 25)
+    return zlib.crc32(":".join(text for i in range(25) for side in (bid, ask) if i < len(side) for text in side[i]).encode())
+
+
+def _digits(bids: dict[float, tuple[str, str]], asks: dict[float, tuple[str, str]]) -> int:
+    texts = [text for level in _texts(asks, False, 10) + _texts(bids, True, 10) for text in level]
+    return zlib.crc32("".join(text.replace(".", "").lstrip("0") for text in texts).encode())
+
+
+@pytest.mark.parametrize(("kind", "rule"), [("inc", _interleaved), ("con", _interleaved), ("led", _digits)])
+def test_checksums_of_the_digits_as_received(
+    both: Callable[[], Pair], kind: str, rule: Callable[[dict[float, tuple[str, str]], dict[float, tuple[str, str]]], int]
+) -> None:
+    """Prices and quantities with any zeros at their ends; right checksums, signed and not, go on, a wrong one ends the book."""
+    decode, rand = both(), random.Random(7)
+    bids: dict[float, tuple[str, str]] = {}
+    asks: dict[float, tuple[str, str]] = {}
+    for step in range(300):
+        changes: dict[str, list[list[str]]] = {"b": [], "a": []}
+        for key, side in (("b", bids), ("a", asks)):
+            for _ in range(40 if step == 0 else rand.randrange(6)):
+                price = f"{rand.randrange(1, 400) / 100:.{rand.choice((2, 2, 2, 5))}f}"
+                qty = "0.00" if rand.random() < 0.3 else f"{rand.randrange(1, 3000) / 1000:.{rand.choice((3, 8, 20))}f}"
+                changes[key].append([price, qty])
+                if float(qty):
+                    side[float(price)] = (price, qty)
+                else:
+                    side.pop(float(price), None)
+        crc = rule(bids, asks)
+        frame = {"type": kind, "s": "A", "k": "diff" if step else "full", "u": step, "c": crc - (rand.getrandbits(1) << 32), **changes}
+        assert decode(json.dumps(frame).encode()).skip in (None, "unchanged"), step
+    wrong = {"type": kind, "s": "A", "k": "diff", "u": 300, "c": 1, "b": [], "a": []}
+    assert decode(json.dumps(wrong).encode()).skip == "stale_book"

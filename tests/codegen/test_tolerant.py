@@ -538,7 +538,6 @@ checksum = "=1"
     first = PROBE.count("\n") + 2
     assert [(one.line - first, one.message) for one in found] == [
         (9, 'message "trade": channels, patterns and fields with the fetched $token are not built yet'),
-        (14, 'message "depth5": fetched books (`url`) are not built yet'),
         (25, 'message "depth5": bid_price: lists of sources for levels are not built yet'),
         (26, 'message "depth5": bid_qty: books without one half of their levels are not built yet'),
         (27, 'message "depth5": side: levels of mixed sides are not built yet'),

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "k4_books.h"
 #include "k4_decode.h"
 
 /* All items of one text, however many. */
@@ -22,6 +23,8 @@ struct outcome {
     size_t count, room;
     bool taken;
     uint16_t skip, skip_message;
+    bool begun;
+    struct k4_books books; /* each text meets books that have seen nothing */
     struct k4_scratch scratch;
 };
 
@@ -88,6 +91,11 @@ static void clear(struct outcome *outcome, const uint8_t *symbol, size_t symbol_
     scratch->symbol_len = (uint32_t)symbol_len;
     scratch->flush = keep;
     scratch->context = outcome;
+    scratch->books = &outcome->books;
+    if (!outcome->begun && k4_books_init(&outcome->books) != 0)
+        abort();
+    outcome->begun = true;
+    k4_books_clear(&outcome->books);
     outcome->count = 0;
 }
 
