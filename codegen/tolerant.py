@@ -125,7 +125,8 @@ def _enum_names(enum: ir.EnumType) -> list[str]:
 
 
 class _Builder:
-    """One product's model: of what is pushed, or of the books' snapshots that are fetched. Paths are planted in the forest as they are met; it is whole when the last message is done."""
+    """One product's model: of what is pushed, or of the books' snapshots that are fetched. Paths are planted in the forest as they are met;
+    it is whole when the last message is done."""
 
     def __init__(self, exchange: ir.Exchange, product: ir.Product, records: ir.Records, *, fetched: bool = False) -> None:
         self.fetched = fetched

@@ -42,7 +42,9 @@ CHECKED = (
     "-fno-sanitize-recover=all",
     "-DK4_FAST_INLINE=static __attribute__((unused))",
 )
-CORE = ("k4_json", "k4_text", "k4_number", "k4_xxh64", "k4_parse")
+CORE = (
+    "k4_json", "k4_text", "k4_number", "k4_xxh64", "k4_parse", "k4_symtab", "k4_crc32", "k4_ladder", "k4_checksum", "k4_book", "k4_books",
+)  # fmt: skip
 LONGEST = {"ws": 4096}
 LONGEST_TEXT = 2048
 
