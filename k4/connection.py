@@ -3,7 +3,7 @@
 A connection has one life at a time, two while it is being replaced: the new one is proven by data before the old one is closed.
 `tick` is called ten times a second and is all that measures time, on the monotonic clock. No exchange is known here: what is said
 comes from `session`, what is understood from `venue`. Market data passes below this module, in C.
-Imports `backoff`, `clock`, `errors`, `fetch`, `link`, `log`, `names`, `session`, `subscription`,
+Imports `backoff`, `clock`, `dials`, `errors`, `fetch`, `link`, `log`, `names`, `session`, `subscription`,
 `venue`.
 """
 
@@ -20,6 +20,7 @@ from typing import Any
 from . import session
 from .backoff import Backoff, Budget
 from .clock import Clock
+from .dials import Dials
 from .errors import K4Error
 from .fetch import Fetch
 from .link import Event, Link, LinkError, Resolver, State, dial, target
@@ -35,8 +36,8 @@ PROBE_DEAD_NS = 1_000_000_000
 PROVEN_S = 5.0
 # Kept free of requests, so that a pong and a probe always fit into what the venue allows.
 RESERVE = 2
-# The part of the venue's dials per address that this process uses.
-DIAL_SHARE = 0.7
+# While another process holds the file that counts dials.
+DIALS_BUSY_S = 0.005
 # Messages that are no market data are read in Python, slowly: a slice at a time, so that data is never kept waiting; a message or a
 # backlog beyond any venue's need is not read at all.
 READ_SLICE_NS = 500_000
@@ -66,7 +67,7 @@ class Shared:
 
     tls: ssl.SSLContext
     resolver: Resolver
-    dials: Budget
+    dials: Dials
     log: Logger
     clock: Clock
     fetch: Fetch | None = None
@@ -182,9 +183,8 @@ class Connection:
         url = await self._address()
         if url is None:
             return None
-        now = time.monotonic()
-        wait = self._shared.dials.wait(now)
-        self._shared.dials.spend(now + wait)
+        while (wait := self._shared.dials.reserve(time.monotonic())) is None:
+            await self._pause(DIALS_BUSY_S)
         await self._pause(wait)
         if self._stopped.done():
             return None

@@ -1,8 +1,8 @@
 """One group at work: its segments, symbols and connections, opened together and closed together.
 
 Runs on the event loop of a worker process; `k4.worker` owns the process, this module the feed. It loads no aiohttp and no
-cryptography, and nothing that is not needed to feed. Imports `backoff`, `clock`, `connection`, `errors`, `fetch`, `job`, `link`,
-`log`, `native`, `session`, `venue`, `watch`.
+cryptography, and nothing that is not needed to feed. Imports `clock`, `connection`, `dials`, `errors`, `fetch`, `job`, `link`,
+`log`, `native`, `segments`, `session`, `venue`, `watch`.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from typing import Any
 
 from websockets.exceptions import InvalidURI
 
-from . import session
-from .backoff import Budget
+from . import dials, segments, session
 from .clock import Clock
-from .connection import DIAL_SHARE, Connection, Core, Shared
+from .connection import Connection, Core, Shared
+from .dials import Dials
 from .errors import K4Error
 from .fetch import Fetch
 from .job import Entry, Job
@@ -47,7 +47,7 @@ class Feed:
         self._fetch = None if job.fetch is None else Path(job.fetch)
         self._resolver = Resolver()
         self._clock = Clock()
-        self._dials: dict[str, Budget] = {}
+        self._dials: dict[str, Dials] = {}
         self.connections: list[Connection] = []
         self._feed = native.lib.k4_feed_open()
         self.watch = Watch(native.lib, self._feed, log)
@@ -89,6 +89,8 @@ class Feed:
         if self._feed is not None:
             self._native.lib.k4_feed_close(self._feed)
             self._feed = None
+        for counted in self._dials.values():
+            counted.close()
 
     def _discard(self) -> None:
         """Closes what never began: segments that were made for it are taken away again."""
@@ -139,7 +141,7 @@ class Feed:
             for part, plan in enumerate(plans):
                 name = f"{entry.name}#{index}" + (f".{part}" if len(plans) > 1 else "")
                 placed = plan if base is None else replace(plan, url=session.replace_host(plan.url, base))
-                shared = Shared(tls, self._resolver, self._budget(placed.url, venue), self._log, self._clock, fetch, base)
+                shared = Shared(tls, self._resolver, self._counted(placed.url, venue), self._log, self._clock, fetch, base)
                 connection = Connection(core, venue, placed, shared, name=name, index=index, of=count)
                 self.connections.append(connection)
                 for stream in plan.streams:
@@ -161,12 +163,19 @@ class Feed:
                 by = carriers.get((record, symbol)) or carriers.get((record, None)) or [c for group in carriers.values() for c in group]
                 self.watch.add(number, instrument, f"{symbol} {record}", by, time.time_ns())
 
-    def _budget(self, url: str, venue: Venue) -> Budget:
+    def _counted(self, url: str, venue: Venue) -> Dials:
+        """What counts the dials to the host of `url`: with other processes, unless a simulator stands for it."""
         try:
             host = target(url).host
         except InvalidURI:
             host = venue.exchange.name  # known only when it has been fetched
-        return self._dials.setdefault(host, Budget(venue.product.session.limits.connects, DIAL_SHARE))
+        if host not in self._dials:
+            path = None if self._sim is not None else dials.path_for(segments.directory(), host)
+            self._dials[host] = Dials(venue.product.session.limits.connects, path, lonely=self._lonely)
+        return self._dials[host]
+
+    def _lonely(self) -> bool:
+        return not any(connection.healthy_since_ns for connection in self.connections)
 
     def _tls(self, entry: Entry) -> ssl.SSLContext:
         """Verification is always on; a CA file adds trust and nothing removes it."""

@@ -24,9 +24,10 @@ import uvloop
 
 import k4.link
 from k4 import session
-from k4.backoff import Backoff, Budget
+from k4.backoff import Backoff
 from k4.clock import Clock
 from k4.connection import Connection, Core, Shared
+from k4.dials import Dials
 from k4.link import Resolver
 from k4.native import Native, load
 from k4.venue import Venue
@@ -100,7 +101,7 @@ class Client:
         (plan,) = session.plans(venue.product, session.streams(venue.messages, ["bbo"], ("FOOBAR",)))
         plan = replace(plan, url=session.replace_host(plan.url, f"wss://127.0.0.1:{self.order['port']}"))
         tls = ssl.create_default_context(cafile=self.order["ca"])
-        shared = Shared(tls, Resolver(), Budget([]), logs.logger(), Clock())
+        shared = Shared(tls, Resolver(), Dials(()), logs.logger(), Clock())
         made = Connection(Core(self.native.lib, self.native.ffi, self.feed, product), venue, plan, shared, name="one#0")
         made._backoff = Backoff(0.01, 0.05)
         return made

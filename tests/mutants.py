@@ -84,7 +84,7 @@ MUTANTS = (
     Mutant("a backlog without bounds", "k4/connection.py", "BACKLOG_MESSAGES = 2048\nBACKLOG_BYTES = 256 * 1024", "BACKLOG_MESSAGES = 1 << 40\nBACKLOG_BYTES = 1 << 40", FAULT + "[flood-of-answers]"),
     Mutant("a success ends the backoff", "k4/backoff.py", "if good_for >= self._good:", "if good_for >= 0:", "tests/test_storm.py::test_one_connection_is_patient_and_never_in_step"),
     Mutant("backoff without jitter", "k4/backoff.py", "wait = self._rng.uniform(0.0, self.ceiling)", "wait = self.ceiling", "tests/test_storm.py::test_one_connection_is_patient_and_never_in_step"),
-    Mutant("dials not counted", "k4/connection.py", "        self._shared.dials.spend(now + wait)\n", "", "tests/test_storm.py::test_many_connections_stay_inside_the_hosts_limit"),
+    Mutant("dials not counted", "k4/dials.py", "            stamps.append(at)\n", "", "tests/test_storm.py::test_many_connections_stay_inside_the_hosts_limit"),
     # Arbitration: each update once.
     Mutant("window: under the floor is new", "csrc/k4_idset.c", "    if (id <= set->floor)\n        return K4_IDSET_UNDER;\n", "", PROPERTIES + "test_events_agree_with_a_plain_set"),
 )  # fmt: skip

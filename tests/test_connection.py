@@ -18,9 +18,10 @@ import uvloop
 
 from k4 import session
 from k4._codegen import exchange, ir
-from k4.backoff import Backoff, Budget
+from k4.backoff import Backoff
 from k4.clock import Clock
 from k4.connection import Connection, Core, Shared
+from k4.dials import Dials
 from k4.fetch import Fetch, FetchError
 from k4.link import Link, LinkError, Resolver, State, dial, target
 from k4.native import Native
@@ -66,7 +67,7 @@ class Bench:
     def carrying(self, plan: Plan) -> Connection:
         lib, ffi = self.native.lib, self.native.ffi
         core = Core(lib, ffi, self.feed, lib.k4_product_find(b"binance", b"spot"))
-        made = Connection(core, self.venue, plan, Shared(self.tls, Resolver(), Budget([]), logs.logger(), Clock()), name="one#0")
+        made = Connection(core, self.venue, plan, Shared(self.tls, Resolver(), Dials(()), logs.logger(), Clock()), name="one#0")
         made._backoff = Backoff(0.01, 0.05)
         return made
 

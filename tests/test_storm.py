@@ -18,9 +18,10 @@ from typing import Any
 import pytest
 
 from k4 import session
-from k4.backoff import LAST_S, Budget
+from k4.backoff import LAST_S
 from k4.clock import Clock
-from k4.connection import DIAL_SHARE, Connection, Core, Shared
+from k4.connection import Connection, Core, Shared
+from k4.dials import SHARE, Dials
 from k4.link import Link, LinkError, Resolver, State
 from k4.native import Native
 from k4.venue import Venue
@@ -34,7 +35,7 @@ WINDOW_S, DIALS = 300.0, 300
 class Storm:
     """Connections of one group to one host, all on a virtual clock. `dials`: when each was made, of whom."""
 
-    def __init__(self, native: Native, loop: virtual.Loop, count: int, serve: Callable[[Link], None], budget: Budget) -> None:
+    def __init__(self, native: Native, loop: virtual.Loop, count: int, serve: Callable[[Link], None], dials: Dials) -> None:
         lib, ffi = native.lib, native.ffi
         self.loop = loop
         self.native = native
@@ -49,7 +50,7 @@ class Storm:
         venue = Venue(native.exchanges["binance"], "spot", native.records)
         (plan,) = session.plans(venue.product, session.streams(venue.messages, ["bbo"], ("FOOBAR",)))
         clock = Clock(loop.clock().time_ns, loop.ns)
-        shared = Shared(ssl.create_default_context(), Resolver(), budget, logs.logger(), clock)
+        shared = Shared(ssl.create_default_context(), Resolver(), dials, logs.logger(), clock)
         core = Core(lib, ffi, self.feed, product)
         self.connections = [Connection(core, venue, plan, shared, name=f"c#{n}", index=n, of=count) for n in range(count)]
         self._serve = serve
@@ -84,7 +85,7 @@ def storm(
     serve: Callable[[virtual.Loop], Callable[[Link], None]],
     *,
     count: int,
-    budget: Budget,
+    dials: Dials,
     seconds: float,
 ) -> tuple[Storm, list[Any]]:
     """Runs it; gives also what was logged."""
@@ -94,7 +95,7 @@ def storm(
 
     async def main() -> Storm:
         nonlocal made
-        made = Storm(native, loop, count, serve(loop), budget)
+        made = Storm(native, loop, count, serve(loop), dials)
         patch.setattr("k4.connection.dial", virtual.dialler(made.served))
         patch.setattr("k4.connection.time", loop.clock())
         patch.setattr("k4.link.time", loop.clock())
@@ -143,7 +144,7 @@ def test_one_connection_is_patient_and_never_in_step(
     serve: Callable[[virtual.Loop], Callable[[Link], None]], native: Native, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An hour of it: the first tries come quickly, then one in 15 s on average, anywhere between at once and half a minute."""
-    made, lines = storm(native, tmp_path, monkeypatch, serve, count=1, budget=Budget([]), seconds=HOUR)
+    made, lines = storm(native, tmp_path, monkeypatch, serve, count=1, dials=Dials(()), seconds=HOUR)
     times = [at for at, _ in made.dials]
     assert 200 < len(times) < 300
     between = waits(times)
@@ -158,11 +159,11 @@ def test_one_connection_is_patient_and_never_in_step(
 
 def test_many_connections_stay_inside_the_hosts_limit(native: Native, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Forty connections want to dial far more often than the venue allows: 70 % of its 300 in any five minutes, not one more."""
-    budget = Budget(((DIALS, WINDOW_S),), DIAL_SHARE)
-    made, _ = storm(native, tmp_path, monkeypatch, accepts_then_closes, count=40, budget=budget, seconds=HOUR)
+    dials = Dials(((DIALS, WINDOW_S),))
+    made, _ = storm(native, tmp_path, monkeypatch, accepts_then_closes, count=40, dials=dials, seconds=HOUR)
     times = [at for at, _ in made.dials]
     most = max(n + 1 - bisect_left(times, at - WINDOW_S + 1e-6) for n, at in enumerate(times))
-    assert most == int(DIALS * DIAL_SHARE)
+    assert most == int(DIALS * SHARE)
     per_connection = [sum(owner == name for _, owner in made.dials) for name in {owner for _, owner in made.dials}]
     assert len(per_connection) == 40
     assert min(per_connection) > 20, "nobody is starved"
@@ -190,7 +191,7 @@ def test_only_a_minute_of_good_data_is_a_new_beginning(
 
         return serve
 
-    made, lines = storm(native, tmp_path, monkeypatch, lives_for_a_while, count=1, budget=Budget([]), seconds=HOUR)
+    made, lines = storm(native, tmp_path, monkeypatch, lives_for_a_while, count=1, dials=Dials(()), seconds=HOUR)
     assert {line["reason"] for line in lines if line["event"] == "link lost"} == {"the peer closed the connection"}
     pauses = [wait - good_s for wait in waits([at for at, _ in made.dials])]
     assert len(pauses) > 30
