@@ -193,6 +193,7 @@ class Link(asyncio.BufferedProtocol):
         self._buffer = None
         if not self.opened.done():
             self.opened.set_exception(LinkError(reason))
+            self.opened.exception()  # `lost` tells everybody; nobody need wait for this one
         if not self.lost.done():
             self.lost.set_result(reason)
 
@@ -317,31 +318,21 @@ async def dial(link: Link, url: str, tls: ssl.SSLContext, resolver: Resolver, *,
             await link.opened
     except TimeoutError as error:
         link.drop("dial timed out")
-        _forget(link)
         raise LinkError(f"{where} ({address}): no connection within {DIAL_S:g} s") from error
     except ssl.SSLCertVerificationError as error:
         link.drop("TLS failed")
-        _forget(link)
         hint = "; is its CA in tls.ca_file?" if "issuer" in error.verify_message or "self-signed" in error.verify_message else ""
         raise LinkError(f"{where}: the certificate is not trusted: {error.verify_message}{hint}") from error
     except ssl.SSLError as error:
         link.drop("TLS failed")
-        _forget(link)
         raise LinkError(f"{where} ({address}): TLS failed: {error.reason or error}; does this port speak TLS?") from error
     except OSError as error:
         link.drop("dial failed")
-        _forget(link)
         # A connection that ends within TLS's handshake raises without number or text.
         why = os.strerror(error.errno) if error.errno else str(error) or "the peer closed the connection during the TLS handshake"
         raise LinkError(f"{where} ({address}): {why}") from error
     except LinkError as error:
         raise LinkError(f"{where}: {error}") from error
-
-
-def _forget(link: Link) -> None:
-    # The failure has been told already; an exception nobody fetches would be reported by the loop.
-    if link.opened.done() and not link.opened.cancelled():
-        link.opened.exception()
 
 
 def target(url: str) -> WebSocketURI:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import socket
 import ssl
@@ -229,6 +230,32 @@ def test_a_failed_handshake_is_told_and_tried_again(script: Script, reason: str,
             assert connection.healthy_since_ns == 0
 
     run(main())
+
+
+def test_a_stop_while_it_dials_leaves_nothing_unsaid(bench: Bench) -> None:
+    """The TLS handshake is never answered; whoever stops then is not told of an exception that nobody fetched."""
+    unfetched: list[dict[str, Any]] = []
+
+    async def main() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: unfetched.append(context))
+        dialled = asyncio.Event()
+
+        async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.read(1)
+            dialled.set()
+            await reader.read()
+            writer.close()
+
+        async with await asyncio.start_server(silent, "127.0.0.1", 0) as server:
+            connection = bench.connection(server.sockets[0].getsockname()[1])
+            async with running(connection):
+                await dialled.wait()
+            del connection
+            gc.collect()
+            await asyncio.sleep(0)
+
+    run(main())
+    assert unfetched == []
 
 
 def test_a_port_where_nobody_listens_is_tried_until_somebody_does(bench: Bench, tls: Authority, lines: Lines) -> None:

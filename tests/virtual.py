@@ -107,7 +107,6 @@ def dialler(serve: Callable[[Link], None]) -> Callable[..., Any]:
             serve(link)
         except LinkError:
             link.drop("dial failed")
-            link.opened.exception()
             raise
 
     return dial
