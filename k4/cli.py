@@ -110,7 +110,10 @@ def run(
 def sim(
     config: ConfigFile,
     listen: Annotated[str, typer.Option("--listen", metavar="HOST:PORT", help="Where to serve; port 0 = any free one.")] = "127.0.0.1:9443",
-    replay: Annotated[Path | None, typer.Option("--replay", metavar="JSONL", help="Serve these recorded frames.")] = None,
+    replay: Annotated[
+        list[str] | None,
+        typer.Option("--replay", metavar="[EXCHANGE.PRODUCT=]JSONL", help="Serve these recorded frames instead of a market (repeatable)."),
+    ] = None,
     speed: Annotated[str, typer.Option("--speed", metavar="X|max", help="Replay X times as fast as recorded, or without waiting.")] = "1",
     delay: Annotated[str, typer.Option("--delay", metavar="MS,...", help="Delay in ms of the 1st, 2nd, ... redundant connection.")] = "0",
     rate: Annotated[
@@ -130,7 +133,7 @@ def sim(
         command.run(
             config,
             listen=listen,
-            replay=replay,
+            replay=replay or [],
             speed=speed,
             delay=_delays(delay),
             rate=rate,

@@ -25,8 +25,9 @@ import pytest
 import k4
 from k4 import native
 from k4.errors import K4Error
-from k4.sim.command import desks, read_recording
+from k4.sim.command import desks
 from k4.sim.market import Event
+from k4.sim.replay import Recording, read_recording
 from k4.sim.server import Simulator
 
 ROOT = Path(__file__).parent.parent
@@ -94,11 +95,13 @@ def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
 class Theatre:
     """A simulator on a thread of its own, and everything its market said."""
 
-    def __init__(self, stage: Stage, **options: object) -> None:
+    def __init__(self, stage: Stage, replay: Recording = (), **options: object) -> None:
         built = native.load()
         from k4.config import load_reported
 
-        self.simulator = Simulator(desks(load_reported(stage.config, built.exchanges), built, seed=5), **options)  # type: ignore[arg-type]
+        served = desks(load_reported(stage.config, built.exchanges), built, seed=5)
+        recordings = {served[0]: replay} if replay else {}
+        self.simulator = Simulator(served, replay=recordings, **options)  # type: ignore[arg-type]
         self.said: list[Event] = []
         self.port = 0
         self._loop = asyncio.new_event_loop()

@@ -15,9 +15,10 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from k4._codegen import exchange, fbs, ir
 from k4.errors import K4Error, UsageError
-from k4.sim.command import parse_listen, read_recording
+from k4.sim.command import parse_listen
 from k4.sim.desk import Desk
 from k4.sim.market import Event, Market
+from k4.sim.replay import read_recording, recordings
 from k4.sim.server import Simulator
 from k4.sim.tls import ca_file
 from k4.sim.venue import Stream
@@ -232,7 +233,8 @@ def test_replay_sends_every_frame_as_recorded(binance: ir.Exchange, tmp_path: Pa
     recording.write_bytes("\n".join(lines).encode() + b"\n")
 
     async def scene() -> None:
-        simulator = serve(binance, replay=read_recording(recording, "max"))
+        served = desk(binance)
+        simulator = Simulator([served], replay=recordings([str(recording)], [served], "max"))
         port = await simulator.start("127.0.0.1", 0)
         async with connect(f"wss://127.0.0.1:{port}{PATH}foobar@trade", ssl=trusted(), compression=None) as socket:
             assert await collect(socket, 500) == lines

@@ -194,6 +194,6 @@ def test_load_and_replay_exclude_each_other(tmp_path: Path) -> None:
     config = ROOT / "config/binance_spot.json"
     options = {"listen": "127.0.0.1:0", "speed": "1", "delay": [0.0], "seed": 1, "seconds": 0.1, "spec": []}
     with pytest.raises(UsageError, match="--load and --replay"):
-        command.run(config, replay=tmp_path / "x.jsonl", rate=None, load=True, **options)  # type: ignore[arg-type]
+        command.run(config, replay=[str(tmp_path / "x.jsonl")], rate=None, load=True, **options)  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="--rate -1"):
-        command.run(config, replay=None, rate=-1.0, **options)  # type: ignore[arg-type]
+        command.run(config, replay=[], rate=-1.0, **options)  # type: ignore[arg-type]

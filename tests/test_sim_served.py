@@ -15,8 +15,10 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from k4._codegen import exchange, fbs
+from k4.errors import UsageError
 from k4.sim import server
 from k4.sim.desk import Desk
+from k4.sim.replay import recordings
 from k4.sim.server import Simulator
 from k4.sim.tls import ca_file
 
@@ -254,6 +256,49 @@ def test_one_connection_serves_several_requests() -> None:
         writer.close()
 
     play(both(), scene)
+
+
+def test_recordings_go_to_whom_they_belong(tmp_path: Path) -> None:
+    """Each product its own; of one that is spread over several URLs, each connection what its URL carries."""
+    spot, perp, relay = *both(), desk("sim/relay.toml", "perp", ("FOOBAR",))
+    desks = [spot, perp, relay]
+    lines = {
+        spot: [json.dumps({"arg": {"kind": "SPOT", "channel": "top"}, "n": n}) for n in range(30)],
+        relay: [json.dumps({"stream": f"foobar@{'agg' if n % 3 else 'top'}", "n": n}) for n in range(30)] + ['{"stream":"unknown"}'],
+    }
+    given = []
+    for one, frames in lines.items():
+        file = tmp_path / f"{one.name.replace(' ', '.')}.jsonl"
+        file.write_text("\n".join(frames) + "\n")
+        given.append(f"{one.name.replace(' ', '.')}={file}")
+
+    async def scene(stage: Stage) -> None:
+        url = "/{}/stream?streams=foobar@top"
+        async with (
+            stage.client("/v1/public") as first,
+            stage.client(url.format("public")) as top,
+            stage.client(url.format("market")) as agg,
+        ):
+            assert await heard(first, 30) == lines[spot]
+            assert await heard(top, 11) == [line for line in lines[relay] if "agg" not in line]
+            assert await heard(agg, 21) == [line for line in lines[relay] if "top" not in line]
+            await first.send("ping")
+            assert await heard(first) == ["pong"]
+        await asyncio.wait_for(stage.simulator.replayed.wait(), 5)
+
+    play(desks, scene, replay=recordings(given, desks, "10"))
+
+    def refused(*texts: str) -> str:
+        with pytest.raises(UsageError) as error:
+            recordings(texts, desks, "max")
+        return str(error.value)
+
+    assert refused("x.jsonl").startswith("--replay x.jsonl: whose is it? write EXCHANGE.PRODUCT=FILE with one of: depot.spot depot.perp")
+    assert (
+        refused("depot.swap=x.jsonl")
+        == "--replay depot.swap=x.jsonl: the configuration has no depot.swap; it has: depot.spot depot.perp relay.perp"
+    )
+    assert refused(given[0], given[0]).endswith("depot spot has a recording already")
 
 
 def test_the_end_is_announced_where_the_venue_does_so() -> None:

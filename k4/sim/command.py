@@ -1,6 +1,6 @@
 """`k4 sim`: serves what a config names on loopback, or replays a recording.
 
-Imports `k4.config`, `k4.errors`, `k4.native` (for the built specs, not their parsers), `desk`, `names`, `server`, `tls`.
+Imports `k4.config`, `k4.errors`, `k4.native` (for the built specs, not their parsers), `desk`, `names`, `replay`, `server`, `tls`.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from k4.config import Config, load_reported
 from k4.errors import K4Error, UsageError
 from k4.sim.desk import Desk
 from k4.sim.names import Names
+from k4.sim.replay import recordings
 from k4.sim.server import Simulator
 from k4.sim.tls import ca_file
 
 RATE = 50.0  # market updates per second
-UNTIMED_RATE = 1000.0  # frames per second of a recording without times, at speed 1
 
 
 def run(
     config: Path,
     *,
     listen: str,
-    replay: Path | None,
+    replay: Sequence[str],
     speed: str,
     delay: Sequence[float],
     rate: float | None,
@@ -49,13 +49,13 @@ def run(
     host, port = parse_listen(listen)
     if rate is not None and rate <= 0:
         raise UsageError(f"--rate {rate}: must be above 0")
-    if load and replay is not None:
+    if load and replay:
         raise UsageError("--load and --replay cannot be given together: a load is rendered, a recording is served as it is")
     if any(ms < 0 for ms in delay):
         raise UsageError(f"--delay {','.join(map(str, delay))}: milliseconds must not be negative")
-    frames = read_recording(replay, speed) if replay else []
     built = native.load(spec or None)
     served = desks(load_reported(config, built.exchanges), built, seed)
+    frames = recordings(replay, served, speed)
     delays_s = [ms / 1000 for ms in delay]
     simulator = Simulator(served, delays_s=delays_s, rate=rate or RATE, replay=frames, load=(rate or 0.0) if load else None)
     uvloop.run(_serve(simulator, host, port, seconds, load=load))
@@ -108,8 +108,8 @@ def desks(config: Config, built: native.Native, seed: int) -> list[Desk]:
         if product is None:
             raise K4Error(f'exchange "{exchange_name}" has no product "{product_name}"')
         listing = next((m for m in exchange.messages if m.record == "instrument" and product_name in m.products), None)
-        native_of = Names(listing, product_name).native
-        out.append(Desk(exchange, product, tuple(dict.fromkeys(map(native_of, names))), seed))
+        listed = Names(listing, product_name).listed
+        out.append(Desk(exchange, product, tuple(dict.fromkeys(symbol for name in names for symbol in listed(name))), seed))
     return out
 
 
@@ -119,32 +119,3 @@ def parse_listen(text: str) -> tuple[str, int]:
     if not colon or not port.isdecimal() or int(port) > 65535 or not host:
         raise UsageError(f'--listen "{text}": write HOST:PORT with a port of 0 to 65535, say 127.0.0.1:9443')
     return host.strip("[]"), int(port)
-
-
-def read_recording(file: Path, speed: str) -> list[tuple[float, str]]:
-    """The frames of a `.jsonl` file with the second each is sent at, counted from the first.
-
-    Times come from the file of the same name ending in `.recv_ts` (seconds, one per line) where there is one. `speed`
-    divides them; `max` sends everything at once.
-    """
-    try:
-        factor = float("inf") if speed == "max" else float(speed)
-    except ValueError:
-        factor = 0.0
-    if not factor > 0:
-        raise UsageError(f'--speed "{speed}": write a factor above 0, or max')
-    try:
-        # at line feeds only: other line separators of Unicode may stand inside a frame
-        frames = [line.removesuffix(b"\r").decode() for line in file.read_bytes().split(b"\n")]
-        stamps = file.with_suffix(".recv_ts")
-        times = [float(line) for line in stamps.read_text().split()] if stamps.exists() else []
-    except (OSError, ValueError) as error:
-        raise K4Error(f"cannot read the recording {file}: {error}") from error
-    frames = [frame for frame in frames if frame]
-    if not frames:
-        raise K4Error(f"the recording {file} holds no frame; one frame per line is expected")
-    if times and len(times) != len(frames):
-        raise K4Error(f"{stamps} holds {len(times)} times, {file} {len(frames)} frames; they must go together, or remove the times")
-    if not times:
-        times = [i / UNTIMED_RATE for i in range(len(frames))]
-    return [((at - times[0]) / factor, frame) for at, frame in zip(times, frames, strict=True)]

@@ -11,6 +11,8 @@ from k4._codegen import ir
 
 # Where nothing separates the two, these are taken for the quote.
 QUOTES = ("FDUSD", "USDT", "USDC", "BUSD", "TUSD", "USD", "EUR", "GBP", "JPY", "TRY", "BRL", "BTC", "ETH", "BNB")
+BASES = ("BTC", "ETH", "SOL")  # what a pattern finds
+_DATED = re.compile(r"[0-9]{2}$")
 _UNIFIED = re.compile(r"([^-]+)-([^-]+)(-PERP)?")
 
 
@@ -38,6 +40,19 @@ class Names:
         _, between, behind = self._parts
         return f"{unified[1]}{between}{unified[2]}{behind}"
 
+    def listed(self, symbol: str) -> tuple[str, ...]:
+        """The native symbols that a configuration's name stands for: a pattern for a few."""
+        if "*" in symbol:
+            return tuple(self.native(symbol.replace("*", base)) for base in BASES)
+        return (self.native(symbol),)
+
+    def kind(self, symbol: str) -> str | None:
+        """What kind of instrument a native symbol names: the example's, or by whether it ends in a date. None: the spec does not tell."""
+        kind = self._example.get("kind")
+        if kind in (None, "spot"):
+            return kind
+        return "future" if _DATED.search(symbol) else "perpetual"
+
     def like(self, name: str, base: str, quote: str) -> str | None:
         """A currency of an instrument: whichever of its two the example has there; None: neither."""
         example = self._example.get(name, "")
@@ -63,5 +78,6 @@ def _example(listing: ir.Message | None, product: str) -> dict[str, str]:
         return {}
     own = [example for example in listing.examples if example.product == product and example.expect]
     for example in own or [example for example in listing.examples if example.expect]:
-        return {name: str(value) for name, value in example.expect[0]}
+        rows = [{name: str(value) for name, value in record} for record in example.expect]
+        return next((row for row in rows if row.get("kind") in (None, "spot", "perpetual")), rows[0])
     return {}

@@ -1,7 +1,7 @@
 """What a venue serves by HTTPS, from the specs' messages with a `url`: lists of instruments, books' snapshots, tokens.
 
 A request finds its message by method, path and query, read with the `url` backwards. Imports `desk`, `market`, `names`, `net`, `venue`,
-`wire` and, of the generator, `bind`, `ir`.
+`example`, `wire` and, of the generator, `bind`, `ir`.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from k4._codegen import ir
 from k4._codegen.bind import names_in, render
 from k4.sim.desk import Desk
+from k4.sim.example import wires
 from k4.sim.market import Values
 from k4.sim.names import Names
 from k4.sim.net import Answer, Request
 from k4.sim.venue import answers, host_of
-from k4.sim.wire import Frame, wires
+from k4.sim.wire import Frame
 
 PAGE = 3  # instruments on a page where the venue pages: few, so that a client has to turn it
 JSON = "application/json"
@@ -127,7 +128,7 @@ class Shelf:
     def _row(self, message: ir.Message, symbol: str) -> Values:
         base, quote = self._names.split(symbol)
         grid = self._desk.market.grid
-        values: Values = {"symbol": symbol, "base": base, "quote": quote, "trading": True}
+        values: Values = {"symbol": symbol, "base": base, "quote": quote, "kind": self._names.kind(symbol), "trading": True}
         for name, step in (("price", grid.tick), ("qty", grid.lot)):
             if message.field(f"{name}_digits") is None:
                 values[f"{name}_step"] = step

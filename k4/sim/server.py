@@ -3,7 +3,7 @@
 All products of a configuration are served on one port. A connection belongs to the products whose URL it came by, told apart further by
 the host it names, by what it asks for and by who lists the symbol. Redundant connections are fed from one market with a delay each, so
 that they carry the same updates at different times.
-Imports aiofastnet, `books`, `client`, `desk`, `net`, `pump`, `rest`, `tls`, `venue`.
+Imports aiofastnet, `books`, `client`, `desk`, `net`, `pump`, `replay`, `rest`, `tls`, `venue`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import contextlib
 import http
 import logging
 import time
-from collections.abc import Coroutine, Iterator, Sequence
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -24,6 +24,7 @@ from k4.sim.client import Client, Counts, Told
 from k4.sim.desk import Desk
 from k4.sim.net import Answer, Peer, Request
 from k4.sim.pump import Pump
+from k4.sim.replay import Recording, routed
 from k4.sim.rest import Shelf, served
 from k4.sim.tls import server_context
 from k4.sim.venue import Asked, Stream, Wanted, answers, host_of
@@ -32,6 +33,7 @@ log = logging.getLogger(__name__)
 
 TICK_S = 0.002
 WATCH_S = 0.5
+GATHER_S = 1.0
 WS_PING_S = 20.0
 VENUE_PING_S = 2.0  # between two messages by which a venue asks whether a client is there
 UNANSWERED = 3  # of those, and the client is dropped
@@ -41,8 +43,8 @@ GRACE_S = 10.0  # beyond twice the interval in which a client has to ping
 class Simulator:
     """Serves `desks` on one port until closed. `delays_s` are given to connections in the order in which they come, in turn.
 
-    `rate`: market updates per second over all symbols of a product. With `replay` (frames, and seconds since the first
-    frame for each), the market stands still and every client gets those frames from the moment the first one connects.
+    `rate`: market updates per second over all symbols of a product. With `replay` (per product its frames, and seconds since the first
+    one for each) markets stand still, and the clients of a product get its frames from the moment the first of them connects.
     With `load`, clients get frames rendered before as fast as they take them, or each `load` a second.
     """
 
@@ -52,7 +54,7 @@ class Simulator:
         *,
         delays_s: Sequence[float] = (0.0,),
         rate: float = 200.0,
-        replay: Sequence[tuple[float, str]] = (),
+        replay: Mapping[Desk, Recording] | None = None,
         load: float | None = None,
     ) -> None:
         self.desks = tuple(desks)
@@ -63,8 +65,9 @@ class Simulator:
         self._by_peer: dict[Peer, Client] = {}
         self._delays_s = tuple(delays_s) or (0.0,)
         self._rate = rate
-        self._replay = replay
-        self._replaying = False
+        self._replay = {desk: routed(desk, frames) for desk, frames in (replay or {}).items()}
+        self._recorded = frozenset(self._replay)
+        self._waiting = set(self._replay)  # recordings that nobody has come for yet
         self._pump = None if load is None else Pump(self.desks, load, self.counts)
         self._tasks: list[asyncio.Task[None]] = []
         self._server: asyncio.AbstractServer | None = None
@@ -77,8 +80,8 @@ class Simulator:
         loop = asyncio.get_running_loop()
         self._server = await aiofastnet.create_server(loop, lambda: Peer(self), host, port, ssl=server_context(sorted(names)))
         self._start(self._watch())
-        if not self._replay and self._pump is None:
-            for desk in self.desks:
+        if self._pump is None:
+            for desk in set(self.desks) - set(self._replay):
                 self._start(self._live(desk))
         bound: int = self._server.sockets[0].getsockname()[1]
         return bound
@@ -136,9 +139,9 @@ class Simulator:
         client = Client(number, peer, carries, self._delays_s[number % len(self._delays_s)], pinged_at=time.monotonic())
         self.clients.append(client)
         self._by_peer[peer] = client
-        if self._replay and not self._replaying:
-            self._replaying = True
-            self._start(self._play())
+        for desk in self._waiting & set(carries):
+            self._waiting.remove(desk)
+            self._start(self._play(desk))
         if self._pump is not None:
             self._start(self._pump.run(client))
         for wanted in _by_url(found):
@@ -229,7 +232,7 @@ class Simulator:
             for stream in _books(desk, wanted):
                 self._unsubscribe(client, (desk, stream))
                 client.streams.add((desk, stream))
-                if self._replay or self._pump is not None:
+                if desk in self._recorded or self._pump is not None:
                     continue
                 if desk.is_book(stream):
                     cursor, told = desk.open_book(stream, now_ns, every=1 + client.number % 2)
@@ -279,17 +282,29 @@ class Simulator:
             steps = due
             self._tell(desk, list(desk.cut(time.time_ns())))
 
-    async def _play(self) -> None:
+    async def _play(self, desk: Desk) -> None:
+        """Sends a product's recording to its clients, to each what its URL can carry; where there are several URLs, all may come first."""
+        needed = {message for _, _, message in self._replay[desk] if message is not None}
+        until = time.monotonic() + GATHER_S
+        while needed - self._carried_now(desk) and time.monotonic() < until:  # noqa: ASYNC110 (clients come when they come)
+            await asyncio.sleep(TICK_S)
         started = time.monotonic()
-        for offset_s, text in self._replay:
+        for offset_s, text, message in self._replay[desk]:
             wait = started + offset_s - time.monotonic()
             if wait > 0:
                 await asyncio.sleep(wait)
+            frame = desk.pack(text)
             for client in self.clients:
-                self._push(client, client.desk.pack(text))
+                if desk in client.carries and (message is None or message in client.carries[desk]):
+                    self._push(client, frame)
         while any(client.peer.waiting for client in self.clients):  # noqa: ASYNC110 (nothing else waits for this)
             await asyncio.sleep(TICK_S)
-        self.replayed.set()
+        del self._replay[desk]
+        if not self._replay:
+            self.replayed.set()
+
+    def _carried_now(self, desk: Desk) -> set[int]:
+        return {message for client in self.clients for message in client.carries.get(desk, ())}
 
     async def _watch(self) -> None:
         """Pings clients as their venues do, and drops those that do not answer or do not ping as they must."""

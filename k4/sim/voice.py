@@ -2,7 +2,7 @@
 
 Which answer a venue gives is told by its spec: an ack that names a stream is given once per stream, any other once per request; an error
 that names a stream refuses streams that do not exist, and where no error does, those are acknowledged and stay silent.
-Imports `spell`, `wire`, `k4.errors` and, of the generator, `bind`, `ir`, `refjson` and `refmatch`.
+Imports `spell`, `example`, `wire`, `k4.errors` and, of the generator, `bind`, `ir` and `refmatch`.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from typing import Literal
 
 from k4._codegen import ir
 from k4._codegen.bind import names_in, render
-from k4._codegen.refjson import FrameError, parse
 from k4._codegen.refmatch import fits
 from k4.errors import K4Error
+from k4.sim.example import Wire, holds, is_book, rank, says, walk, wires
 from k4.sim.spell import Json, Values, simple_sources
-from k4.sim.wire import Frame, Wire, is_book, rank, says, walk, wires
+from k4.sim.wire import Frame
 
 Variant = Literal["live", "first"]  # "first": what a subscriber is told at once, a book's snapshot or past trades
 _STREAM_NAMES = ("channel", "symbol")
@@ -160,7 +160,7 @@ class Voice:
             if own and not _quotes(text, own):
                 for word in others:
                     changed = text.replace(json.dumps(word), json.dumps(own))
-                    text = changed if _holds(answer.message, changed) else text
+                    text = changed if holds(answer.message, changed) else text
             return text
         return None
 
@@ -221,19 +221,3 @@ def _paired(words: dict[str, list[str]]) -> list[tuple[str, str, list[str]]]:
 
 def _quotes(text: str, word: str) -> bool:
     return json.dumps(word) in text
-
-
-def _holds(message: ir.Message, text: str) -> bool:
-    """Would the message still be recognised?"""
-    try:
-        root = parse(text.encode())
-    except FrameError:
-        return False
-    for match in message.match:
-        node = walk(root, match.path.steps)
-        if node is None or node.absent:
-            if not any(pattern.absent for pattern in match.patterns):
-                return False
-        elif not any(pattern.any or fits(pattern.parts, node.text, {}) is not None for pattern in match.patterns):
-            return False
-    return True
