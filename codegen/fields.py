@@ -72,6 +72,8 @@ SIDED_NEEDED = ("side", "price", "qty")
 
 INSTRUMENT = (
     SYMBOL,
+    FieldRule("kind", "enum", False, "what sort of instrument it is", False, ("spot", "perpetual", "future", "option")),
+    FieldRule("expiry_ns", "time", False, "when it expires"),
     FieldRule("base", "text", False, "base currency"),
     FieldRule("quote", "text", False, "quote currency"),
     FieldRule("settle", "text", False, "currency of settlement"),

@@ -6,8 +6,9 @@ parsers against it. May import `fields`, `ir` and the other `ref*` modules.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from decimal import Context, Decimal
 
 from . import ir
 from .fields import OTHER_RECORDS
@@ -17,9 +18,10 @@ from .refjson import STRING, FrameError, Node, parse
 from .refmatch import hold
 from .refpath import Element, Wrong, elements, second_keys
 from .refrecord import Draft, Drafter, Record, Values, build, levels_of, symbol_of
-from .refvalue import Place, RefusedError
+from .refvalue import Dec, Place, RefusedError
 
 _JSON_STARTS = frozenset(b'{["-0123456789tfn')
+_EXACT = Context(prec=200)
 _ROOT = (ir.Path(False, (), False, "."),)
 
 
@@ -52,7 +54,10 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """A fetched body: a row per element, what was refused, and what `match` captured (a paging key, say)."""
+    """A fetched body: a row per element, what was refused, and what `match` captured (a paging key, say).
+
+    A row is field → value: bool, int (integers, and times in ns), or text, decimals among them, spelled without an exponent.
+    """
 
     rows: tuple[dict[str, object], ...]
     refusals: tuple[Refusal, ...]
@@ -275,15 +280,20 @@ class Interpreter:
     # ----------------------------------------------------------------------- what is no market record
 
     def fetch(self, message: int, body: bytes, known: Mapping[str, str] | None = None) -> tuple[dict[str, object], ...]:
-        """The rows of a fetched message: field → text, or bool where the record has one. Raises FetchError also for a refused row."""
+        """The rows of a fetched message, as `fetched` gives them. Raises FetchError also for a refused row."""
         fetched = self.fetched(message, body, known)
         for refusal in fetched.refusals:
             raise FetchError(f"{refusal.field or 'an element'} is refused: {refusal.code} at byte {refusal.offset}")
         return fetched.rows
 
-    def fetched(self, message: int, body: bytes, known: Mapping[str, str] | None = None) -> Fetched:
-        """Everything a fetched body gives. `known`: names beside the product's own, `symbol` among them. Raises FetchError."""
-        taken = self._fetched(message, body, known or {})
+    def fetched(
+        self, message: int, body: bytes, known: Mapping[str, str] | None = None, reader: Callable[[bytes], Node] = parse
+    ) -> Fetched:
+        """Everything a fetched body gives. `known`: names beside the product's own, `symbol` among them. Raises FetchError.
+
+        `reader`: `refload.load` for a large body, whose refusals then have no offset.
+        """
+        taken = self._fetched(message, body, known or {}, reader)
         rows: list[dict[str, object]] = []
         refusals: list[Refusal] = []
         for one in taken.elements:
@@ -304,10 +314,10 @@ class Interpreter:
         items = [item for item in self._elements(taken) if not isinstance(item, str)]
         return Outcome(tuple(items), None if items else "empty", None if items else message)
 
-    def _fetched(self, index: int, body: bytes, known: Mapping[str, str]) -> _Taken:
+    def _fetched(self, index: int, body: bytes, known: Mapping[str, str], reader: Callable[[bytes], Node] = parse) -> _Taken:
         message = self.messages[index]
         try:
-            root = parse(body)
+            root = reader(body)
         except FrameError as error:
             raise FetchError(f"the body is {error.code} at byte {error.offset}") from error
         taken = self._take(index, message, _Frame(root, body, False), self._given(index, known))
@@ -325,18 +335,18 @@ class Interpreter:
     def _row(self, taken: _Taken, element: Element, names: dict[str, Place]) -> dict[str, object]:
         reader = FieldReader(taken.message, taken.root, element.node, element.trail, names)
         row: dict[str, object] = {}
+        kinds = {rule.name: rule.kind for rule in OTHER_RECORDS[taken.message.record]}
         for field in taken.message.fields:
-            boolean = taken.message.record == "instrument" and field.name == "trading"
             try:
-                value = reader.get(field.name, "bool" if boolean else "symbol" if field.name == "symbol" else "text")
+                value = reader.get(field.name, kinds.get(field.name, "text"))
             except RefusedError as error:
                 raise RefusedError(error.code, error.offset, field.name) from None
             if not isinstance(value, Gone):
-                row[field.name] = value
+                row[field.name] = _spelled(value) if isinstance(value, Dec) else value
             elif not value.allowed:
                 raise RefusedError("missing", value.offset, field.name)
         # A capture named like a field fills it, where `fields` does not; every name is a field of `vars`.
-        may = captured(taken.message) if taken.message.record == "vars" else {rule.name for rule in OTHER_RECORDS["instrument"]}
+        may = captured(taken.message) if taken.message.record == "vars" else kinds.keys()
         return {**{name: place.text for name, place in names.items() if name in may and name not in row}, **row}
 
     def _texts(self, taken: _Taken, element: Element, names: dict[str, Place], raw: bytes) -> dict[str, str]:
@@ -371,6 +381,10 @@ def _names_symbol(message: ir.Message, known: Mapping[str, Place]) -> bool:
     in_match = (part for match in message.match for pattern in match.patterns for part in pattern.parts)
     in_each = (step for path in message.each for step in path.steps)
     return any(isinstance(part, ir.Ref) and part.name == "symbol" for part in in_match) or ir.Members("symbol") in in_each
+
+
+def _spelled(dec: Dec) -> str:
+    return f"{_EXACT.scaleb(Decimal(dec.digits), -dec.fraction):f}"
 
 
 def captured(message: ir.Message) -> set[str]:

@@ -53,7 +53,7 @@ def convert(place: Place, kind: str, how: str | None) -> Value | None:
         return time_ns(place, how or "ns")
     if kind == "bool":
         return decimal(place).digits < 0 if how == "negative" else truth(place)
-    if kind in ("price", "qty"):
+    if kind in ("price", "qty", "decimal"):
         return _decimal(place, how)
     if kind == "id":
         value, hashed = identity(place)

@@ -53,6 +53,10 @@ class Node:
     def scalar(self) -> bool:
         return self.kind in (STRING, NUMBER, LITERAL)
 
+    def named(self, name: str) -> list[Member]:
+        """The members with this key."""
+        return [member for member in self.members if member.key == name]
+
 
 @dataclass(frozen=True, slots=True)
 class Member:

@@ -76,7 +76,7 @@ def _step(node: Node, trail: int, step: ir.Step) -> Reach:
 
 
 def _member(node: Node, name: str) -> Reach:
-    hits = [member for member in node.members if member.key == name]
+    hits = node.named(name)
     if len(hits) > 1:
         return Wrong("duplicate", hits[1].start)
     return Found(hits[0].value, node.start) if hits else Absent(node.start)
@@ -98,7 +98,7 @@ def second_keys(node: Node, steps: tuple[ir.Step, ...]) -> Iterator[int]:
     """Where keys that the path needs stand a second time; the way goes on through the first of them (rule 3)."""
     for step in steps:
         if isinstance(step, ir.Key):
-            hits = [member for member in node.members if member.key == step.name]
+            hits = node.named(step.name)
             if len(hits) > 1:
                 yield hits[1].start
             if not hits:

@@ -63,6 +63,9 @@ void k4_feed_discard(k4_feed *feed);
 int k4_feed_segment(k4_feed *feed, int record, const char *name, const k4_segment_options *options, char *error, size_t error_size);
 /* Adds a symbol to the record's segment: index >= 0, or -(k4_status). Adding it again gives the same index. */
 int k4_feed_symbol(k4_feed *feed, const k4_product *product, int record, const uint8_t *symbol, uint32_t symbol_len);
+/* The same, with what its quantities count: unit ("base", "quote", "contract" or "") and size (decimal text or ""). */
+int k4_feed_instrument(k4_feed *feed, const k4_product *product, int record, const uint8_t *symbol, uint32_t symbol_len, const char *qty_unit,
+                       const char *contract_size);
 /* States as in the symbol table: 0 LIVE 1 STALE 2 RESYNC 3 REMOVED. */
 int k4_feed_symbol_state(k4_feed *feed, int record, int instrument, int state, int64_t now_ns);
 /* Last receive time of (record, instrument), INT64_MIN = none yet: for the watchdog. */

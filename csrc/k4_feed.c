@@ -156,13 +156,19 @@ int k4_feed_segment(k4_feed *feed, int record, const char *name, const k4_segmen
 
 int k4_feed_symbol(k4_feed *feed, const k4_product *product, int record, const uint8_t *symbol, uint32_t symbol_len)
 {
+    return k4_feed_instrument(feed, product, record, symbol, symbol_len, "", "");
+}
+
+int k4_feed_instrument(k4_feed *feed, const k4_product *product, int record, const uint8_t *symbol, uint32_t symbol_len, const char *qty_unit,
+                       const char *contract_size)
+{
     struct k4_lane *lane = lane_of(feed, record);
     if (lane == NULL)
         return -K4_BAD_ARGUMENT;
     int number = k4_segment_product(&lane->segment, product->exchange, product->name);
     if (number < 0)
         return number;
-    int instrument = k4_segment_symbol(&lane->segment, (uint32_t)number, symbol, symbol_len);
+    int instrument = k4_segment_instrument(&lane->segment, (uint32_t)number, symbol, symbol_len, qty_unit, contract_size);
     if (instrument < 0)
         return instrument;
     int line_a, line_b;

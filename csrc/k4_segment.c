@@ -399,15 +399,51 @@ static bool symbol_ok(const uint8_t *symbol, uint32_t len)
     return true;
 }
 
+static void put_text(char *field, size_t room, const char *text)
+{
+    size_t len = strlen(text);
+    memset(field, 0, room);
+    memcpy(field, text, len < room ? len : room);
+}
+
+/* Word by word: a reader of a known symbol sees each word as it was or as it is. */
+static void put_words(char *field, size_t room, const char *text)
+{
+    char whole[32] = {0};
+    size_t len = strlen(text);
+    memcpy(whole, text, len < room ? len : room);
+    for (size_t i = 0; i < room; i += 8) {
+        uint64_t word;
+        memcpy(&word, whole + i, 8);
+        __atomic_store_n((uint64_t *)(void *)(field + i), word, __ATOMIC_RELAXED);
+    }
+}
+
+static void put_unit(struct k4_symbol_entry *entry, const char *qty_unit, const char *contract_size)
+{
+    if (qty_unit[0] == 0 && contract_size[0] == 0)
+        return;
+    put_words((char *)entry->qty_unit, sizeof entry->qty_unit, qty_unit);
+    put_words((char *)entry->contract_size, sizeof entry->contract_size, contract_size);
+}
+
 int k4_segment_symbol(struct k4_segment *segment, uint32_t product, const uint8_t *symbol, uint32_t symbol_len)
+{
+    return k4_segment_instrument(segment, product, symbol, symbol_len, "", "");
+}
+
+int k4_segment_instrument(struct k4_segment *segment, uint32_t product, const uint8_t *symbol, uint32_t symbol_len, const char *qty_unit,
+                          const char *contract_size)
 {
     if (product >= segment->product_count)
         return -K4_BAD_ARGUMENT;
     if (!symbol_ok(symbol, symbol_len))
         return -K4_BAD_SYMBOL;
     int32_t found = k4_symtab_find(&segment->symtab, product, symbol, symbol_len);
-    if (found >= 0)
+    if (found >= 0) {
+        put_unit(&segment->symbols[found], qty_unit, contract_size);
         return found;
+    }
     uint32_t i = segment->header->symbol_count;
     if (i == segment->header->symbol_capacity) {
         int status = enlarge(segment);
@@ -424,23 +460,10 @@ int k4_segment_symbol(struct k4_segment *segment, uint32_t product, const uint8_
     memcpy(entry->product, segment->products[product].name, strlen(segment->products[product].name));
     entry->last_recv_ns = K4_ABSENT;
     entry->state_since_ns = K4_ABSENT;
+    put_unit(entry, qty_unit, contract_size);
     /* Release: pairs with the acquire in k4_reader_symbol_count. */
     __atomic_store_n(&segment->header->symbol_count, i + 1, __ATOMIC_RELEASE);
     return (int)i;
-}
-
-static void put_text(char *field, size_t room, const char *text)
-{
-    size_t len = strlen(text);
-    memset(field, 0, room);
-    memcpy(field, text, len < room ? len : room);
-}
-
-void k4_segment_unit(struct k4_segment *segment, uint32_t instrument, const char *qty_unit, const char *contract_size)
-{
-    struct k4_symbol_entry *entry = &segment->symbols[instrument];
-    put_text((char *)entry->qty_unit, sizeof entry->qty_unit, qty_unit);
-    put_text((char *)entry->contract_size, sizeof entry->contract_size, contract_size);
 }
 
 void k4_segment_state(struct k4_segment *segment, uint32_t instrument, uint32_t state, int64_t now_ns)

@@ -68,8 +68,10 @@ int k4_segment_product(struct k4_segment *segment, const char *exchange, const c
 /* Adds a symbol (1 to 48 bytes without control characters; that they are UTF-8 is the caller's word), or finds it: its instrument >= 0, or -(k4_status). When the
  * table is full the segment is replaced by one of twice the capacity that carries everything on: all pointers into it move. */
 int k4_segment_symbol(struct k4_segment *segment, uint32_t product, const uint8_t *symbol, uint32_t symbol_len);
-/* The symbol's unit ("base", "quote", "contract", or "") and contract size (decimal text, or ""). */
-void k4_segment_unit(struct k4_segment *segment, uint32_t instrument, const char *qty_unit, const char *contract_size);
+/* As k4_segment_symbol, with what the symbol's quantities count: unit ("base", "quote", "contract", or "") and size (decimal text, or "").
+ * A new symbol has them before readers see it. They replace what a known one had, unless both are "". */
+int k4_segment_instrument(struct k4_segment *segment, uint32_t product, const uint8_t *symbol, uint32_t symbol_len, const char *qty_unit,
+                          const char *contract_size);
 /* One of K4_STATE_*; `now_ns` is kept when the state changes. */
 void k4_segment_state(struct k4_segment *segment, uint32_t instrument, uint32_t state, int64_t now_ns);
 /* The source's index for records: the one that already has this name (its counters go on), or a new one; or -K4_SOURCES_FULL. */

@@ -2,7 +2,7 @@
 
 Each command imports its module when it runs, so that `k4 --help` stays fast; typer, `errors` and `version` are all that is loaded
 before. Every command's work is a function that returns an exit code: 0 done, 1 failed or refused, 2 wrong usage.
-Imports `config`, `decode`, `errors`, `generate`, `runner`, `shm`, `k4.sim.command`, `tail`, `version`.
+Imports `check`, `config`, `decode`, `errors`, `generate`, `instruments`, `runner`, `shm`, `k4.sim.command`, `tail`, `version`.
 """
 
 from __future__ import annotations
@@ -177,10 +177,26 @@ def tail(
     _exit(work.run(segment, json_output=json_output, start=start.value, count=count))
 
 
+@app.command()
+def instruments(
+    exchange: Annotated[str, typer.Argument(metavar="EXCHANGE", help="Name of the exchange spec.")],
+    product: Annotated[str, typer.Argument(metavar="PRODUCT", help="Product of that exchange.")],
+    json_output: Json = False,
+    refresh: Annotated[bool, typer.Option("--refresh", help="Ask the venue, however fresh the kept list is.")] = False,
+    sim: Annotated[str | None, typer.Option("--sim", metavar="HOST:PORT", help="Ask a simulator there instead of the exchange.")] = None,
+    ca_file: Annotated[Path | None, typer.Option("--ca-file", metavar="PEM", help="Further CAs to trust.")] = None,
+    spec: SpecDirs = None,
+) -> None:
+    """List the instruments of a product, as the venue has them."""
+    from . import instruments as work
+
+    _exit(work.run(exchange, product, json_output=json_output, refresh=refresh, spec=spec or [], sim=sim, ca_file=ca_file))
+
+
 @config_app.command("check")
 def config_check(config: ConfigFile, spec: SpecDirs = None) -> None:
     """Validate a configuration without connecting; report every finding."""
-    from . import config as work
+    from . import check as work
 
     _exit(work.check(config, spec=spec or []))
 

@@ -2,8 +2,8 @@
 
 Two passes: pydantic checks shape, types and ranges; `k4.configcheck` checks what the models cannot know (the built specs, segments
 that several entries name). Every finding has file, line, key path, value and what is allowed.
-The built specs are passed in; only the command `check` loads them.
-Imports pydantic, `configcheck`, `errors`, `keypath`, `log`, `native` and, of the generator, `errors` and `ir`.
+The built specs are passed in.
+Imports pydantic, `configcheck`, `errors`, `keypath`, `log` and, of the generator, `errors` and `ir`.
 """
 
 from __future__ import annotations
@@ -115,7 +115,10 @@ class Connection(_Model):
     name: Name = Field(description="Appears in logs and, as `name#0` …, in the segments' source tables.")
     exchange: str = Field(description="Name of an exchange spec.")
     product: str = Field(description="A product of that exchange.")
-    symbols: list[Symbol] = Field(min_length=1, description="The venue's own symbols.")
+    symbols: list[Symbol] = Field(
+        min_length=1,
+        description="The venue's own symbols; unified ones (`BTC-USDT`, `BTC-USDT-PERP`, `BTC-USDT-261225`); patterns (`*USDT`).",
+    )
     records: list[RecordWord] = Field(min_length=1, description="What to receive.")
     shm: dict[RecordWord, Name] = Field(
         default_factory=dict, description="Segment per record; `<exchange>_<product>_<record>` where not given."
@@ -191,7 +194,7 @@ def parse(text: str, file: str, exchanges: Mapping[str, ir.Exchange], *, cpus: I
         findings += [Finding(file, places.line(_keys(e)), _sentence(e)) for e in error.errors()]
     if isinstance(value, dict):
         usable = set(os.sched_getaffinity(0) if cpus is None else cpus)
-        found = configcheck.findings(value, exchanges, usable, _shape)
+        found = configcheck.findings(value, exchanges, usable, shape)
         findings += [Finding(file, places.line(item.keys), item.message) for item in found]
     if findings or config is None:
         raise FindingsError(findings)
@@ -226,24 +229,18 @@ def load(path: Path, exchanges: Mapping[str, ir.Exchange]) -> Config:
     return config.model_copy(update={"log": log, "connections": entries})
 
 
-def check(path: Path, *, spec: Sequence[Path] = ()) -> int:
-    """`k4 config check`: prints every finding, or what the configuration would run. Returns the exit code."""
-    config = load_reported(path, _exchanges(spec))
-    for group in groups(config):
-        for entry in group.connections:
-            what = f"{entry.exchange} {entry.product}, {len(entry.symbols)} symbol(s), {', '.join(entry.records)}"
-            print(f"{entry.name}: {what}, {entry.redundancy.connections} connection(s)")
-        print(f"  segments: {', '.join(group.segments.values())}")
-    return 0
-
-
 def load_reported(path: Path, exchanges: Mapping[str, ir.Exchange]) -> Config:
     """`load`, with the findings as one K4Error whose message lists them all."""
     try:
         return load(path, exchanges)
     except FindingsError as error:
-        count = len(error.findings)
-        raise K4Error(f"{path}: {count} finding{'s' if count > 1 else ''}\n" + "\n".join(str(f) for f in error.findings)) from error
+        raise findings_error(path, error.findings) from error
+
+
+def findings_error(path: Path, findings: Sequence[Finding]) -> K4Error:
+    """All findings as one error."""
+    count = len(findings)
+    return K4Error(f"{path}: {count} finding{'s' if count > 1 else ''}\n" + "\n".join(str(f) for f in findings))
 
 
 def schema() -> int:
@@ -252,18 +249,12 @@ def schema() -> int:
     return 0
 
 
-def _exchanges(spec: Sequence[Path]) -> Mapping[str, ir.Exchange]:
-    from . import native
-
-    exchanges: Mapping[str, ir.Exchange] = native.load(list(spec) or None).exchanges
-    return exchanges
-
-
 def _no_constant(text: str) -> object:
     raise _WrongError(f"{text} is not a JSON number")
 
 
-def _shape(entry: Mapping[str, object]) -> configcheck.Shape | None:
+def shape(entry: Mapping[str, object]) -> configcheck.Shape | None:
+    """What an entry asks of its segments; None where it is not well-formed by itself."""
     try:
         checked = Connection.model_validate(entry)
     except ValidationError:

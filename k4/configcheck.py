@@ -52,7 +52,7 @@ def findings(
             found.append(_found(("connections", i, "cpu"), f"{cpu} is not a CPU this process may use; allowed: {allowed}"))
         found += _spec(i, entry, exchanges) + _twice(i, entry)
     shapes = [(i, shape) for i, entry in entries if (shape := shape_of(entry)) is not None]
-    return found + _segments(shapes) + _capacity(shapes) + _sizes(shapes)
+    return found + _segments(shapes) + capacity(shapes) + _sizes(shapes)
 
 
 def _found(keys: keypath.Keys, message: str) -> Found:
@@ -157,7 +157,7 @@ def _segments(shapes: Sequence[tuple[int, Shape]]) -> list[Found]:
     return found
 
 
-def _capacity(shapes: Sequence[tuple[int, Shape]]) -> list[Found]:
+def capacity(shapes: Sequence[tuple[int, Shape]]) -> list[Found]:
     """The symbols of all entries fit into each segment."""
     held: dict[str, set[tuple[str, str, str]]] = {}
     found: list[Found] = []

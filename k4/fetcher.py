@@ -84,6 +84,8 @@ class Fetcher:
             except aiohttp.ClientConnectorCertificateError as error:
                 why = getattr(error.certificate_error, "verify_message", error.certificate_error)
                 raise FetchError(f"{asked.url}: the certificate is not trusted: {why}", hint="is its CA in tls.ca_file?") from error
+            except aiohttp.ClientConnectorError as error:
+                raise FetchError(f"{asked.url}: {error.os_error.strerror or error.os_error}") from error
             except (aiohttp.ClientError, OSError, ValueError) as error:
                 raise FetchError(f"{asked.url}: {str(error) or type(error).__name__}") from error
 

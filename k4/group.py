@@ -45,6 +45,7 @@ class Feed:
         self._sim = job.sim
         self._sim_ca = job.sim_ca
         self._fetch = None if job.fetch is None else Path(job.fetch)
+        self._units = job.units
         self._resolver = Resolver()
         self._clock = Clock()
         self._dials: dict[str, Dials] = {}
@@ -155,7 +156,8 @@ class Feed:
             number = self._number(record)
             for symbol in entry.symbols:
                 raw = symbol.encode()
-                instrument = self._native.lib.k4_feed_symbol(self._feed, product, number, raw, len(raw))
+                unit, size = self._units.get(entry.name, {}).get(symbol, ("", ""))
+                instrument = self._native.lib.k4_feed_instrument(self._feed, product, number, raw, len(raw), unit.encode(), size.encode())
                 if instrument < 0:
                     reason = self._native.ffi.string(self._native.lib.k4_status_text(-instrument)).decode()
                     raise K4Error(f"segment {entry.segments()[record]}: symbol {symbol}: {reason}")

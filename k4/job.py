@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 # A worker's exit code: it cannot run, and would not be able to next time either.
@@ -70,7 +70,8 @@ class Entry:
 @dataclass(frozen=True, slots=True)
 class Job:
     """One group for one worker. `sim`: HOST:PORT of a simulator that stands for every endpoint, `sim_ca` its CA file. `fetch`: where
-    `k4.fetcher` listens. `build`: folder of the extension that was found to match; None: the worker looks for it."""
+    `k4.fetcher` listens. `build`: folder of the extension that was found to match; None: the worker looks for it.
+    `units`: entry → symbol → what its quantities count, as qty_unit and contract_size, of those that are known."""
 
     group: str
     connections: tuple[Entry, ...]
@@ -82,6 +83,7 @@ class Job:
     spec: tuple[str, ...] = ()
     fetch: str | None = None
     build: str | None = None
+    units: Mapping[str, Mapping[str, tuple[str, str]]] = field(default_factory=dict)
 
     @property
     def segments(self) -> dict[str, str]:

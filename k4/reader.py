@@ -104,6 +104,7 @@ class Reader:
         self._at = 0
         self._next = 0
         self._known: dict[int, tuple[str, str, str]] = {}
+        self._units: dict[int, tuple[str, str]] = {}
         self._skip: dict[int, int] = {}
         self.seek(oldest=oldest)
 
@@ -287,6 +288,17 @@ class Reader:
                 return ("", "", "")
             found = symbol_of(self._native.ffi, instrument, entry)
             known = self._known[instrument] = (found.exchange, found.product, found.symbol)
+        return known
+
+    def unit_of(self, instrument: int) -> tuple[str, str]:
+        """(qty_unit, contract_size) of an instrument number, as its symbol's entry has them; empty where it has none."""
+        known = self._units.get(instrument)
+        if known is None:
+            entry = self._native.ffi.new("k4_symbol_info *")
+            if self._view is None or not self._native.lib.k4_view_symbol(self._view, instrument, entry):
+                return ("", "")
+            found = symbol_of(self._native.ffi, instrument, entry)
+            known = self._units[instrument] = (found.qty_unit, found.contract_size)
         return known
 
     # ------------------------------------------------------------------ the end

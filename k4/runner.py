@@ -1,7 +1,7 @@
 """`k4 run`: from a configuration file to running workers. Nothing of what a worker does is loaded here.
 
 The first worker is started before anything else: what it needs is loaded beside what reading the configuration needs.
-Imports `config`, `errors`, `fetch`, `job`, `log`, `native`, `session`, `supervisor` and, of the generator, `bind`."""
+Imports `config`, `errors`, `fetch`, `job`, `log`, `lookup`, `native`, `session`, `supervisor` and, of the generator, `bind`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,7 @@ from .job import Entry, FetcherJob, Job
 from .log import Logger
 
 if TYPE_CHECKING:
-    from .config import Group
+    from .config import Config, Group
     from .native import Native
 
 _HOST_PORT = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+):([0-9]{1,5})")
@@ -30,7 +30,7 @@ def run(config: Path, *, level: str | None, seconds: float | None, sim: str | No
 
     Returns the exit code. Raises K4Error, whose message names every finding in the configuration, and UsageError.
     """
-    ca = None if sim is None else _sim_ca(sim)
+    ca = None if sim is None else sim_ca(sim)
     return asyncio.run(_run(config, level, seconds, sim, ca, spec))
 
 
@@ -38,18 +38,17 @@ async def _run(config: Path, level: str | None, seconds: float | None, sim: str 
     waiting = await supervisor.start()
     with contextlib.ExitStack() as stack:
         try:
-            logger, jobs = stack.enter_context(_prepared(config, level, sim, ca, spec))
+            logger, jobs = await _prepared(stack, config, level, sim, ca, spec)
         except BaseException:
             await supervisor.dismiss(waiting)
             raise
         return await supervisor.Supervisor(jobs, logger, waiting=waiting).run(seconds)
 
 
-@contextlib.contextmanager
-def _prepared(
-    config: Path, level: str | None, sim: str | None, ca: Path | None, spec: Sequence[Path]
-) -> Iterator[tuple[Logger, list[Job | FetcherJob]]]:
-    """The log and the jobs of a configuration, and the fetcher's socket while they are worked on."""
+async def _prepared(
+    stack: contextlib.ExitStack, config: Path, level: str | None, sim: str | None, ca: Path | None, spec: Sequence[Path]
+) -> tuple[Logger, list[Job | FetcherJob]]:
+    """The log and the jobs of a configuration; `stack` holds the fetcher's socket while they are worked on."""
     from . import config as configuration
     from . import fetch, log, native
 
@@ -57,27 +56,44 @@ def _prepared(
     checked = configuration.load_reported(config, built.exchanges)
     folder = None if checked.log.dir is None else Path(checked.log.dir)
     logger = log.setup(level=level or checked.log.level, folder=folder, retain_days=checked.log.retain_days)
+    checked, units = await _looked_up(config, checked, built, sim, ca, logger)
     common = (level or checked.log.level, checked.log.dir, checked.log.retain_days)
     groups = configuration.groups(checked)
     fetching = [group.name for group in groups if _fetches(group, built)]
-    with contextlib.ExitStack() as stack:
-        path, fd = stack.enter_context(fetch.listening()) if fetching else (None, -1)
-        jobs: list[Job | FetcherJob] = [
-            Job(
-                group.name,
-                tuple(Entry.of(entry.model_dump()) for entry in group.connections),
-                *common,
-                sim=sim,
-                sim_ca=None if ca is None else str(ca),
-                spec=tuple(str(path.resolve()) for path in spec),
-                fetch=str(path) if group.name in fetching else None,
-                build=str(built.file.parent),
-            )
-            for group in groups
-        ]
-        if fetching:
-            jobs.append(FetcherJob(fd, *common))
-        yield logger, jobs
+    path, fd = stack.enter_context(fetch.listening()) if fetching else (None, -1)
+    jobs: list[Job | FetcherJob] = [
+        Job(
+            group.name,
+            tuple(Entry.of(entry.model_dump()) for entry in group.connections),
+            *common,
+            sim=sim,
+            sim_ca=None if ca is None else str(ca),
+            spec=tuple(str(path.resolve()) for path in spec),
+            fetch=str(path) if group.name in fetching else None,
+            build=str(built.file.parent),
+            units={entry.name: units[entry.name] for entry in group.connections},
+        )
+        for group in groups
+    ]
+    if fetching:
+        jobs.append(FetcherJob(fd, *common))
+    return logger, jobs
+
+
+async def _looked_up(
+    path: Path, config: Config, built: Native, sim: str | None, ca: Path | None, logger: Logger
+) -> tuple[Config, dict[str, dict[str, tuple[str, str]]]]:
+    """The configuration with the venues' own symbols, and for each entry what the quantities of its symbols count."""
+    from . import lookup
+
+    asked = {entry.name: lookup.asking(entry, built, sim, ca) for entry in config.connections}
+    lists = await lookup.lists([one for one in asked.values() if one is not None], logger)
+    found = {name: None if one is None else lists[one.source.file()] for name, one in asked.items()}
+    config = lookup.resolve(path, config, lambda entry: found[entry.name])
+    for entry in config.connections:
+        if idle := lookup.idle(entry, found[entry.name]):
+            logger.warning("not traded now", entry=entry.name, symbols=", ".join(idle[:20]), count=len(idle))
+    return config, {entry.name: lookup.units(entry, found[entry.name]) for entry in config.connections}
 
 
 def _fetches(group: Group, built: Native) -> bool:
@@ -88,7 +104,7 @@ def _fetches(group: Group, built: Native) -> bool:
     return any(session.fetches(bind(built.exchanges[entry.exchange], entry.product), entry.records) for entry in group.connections)
 
 
-def _sim_ca(sim: str) -> Path:
+def sim_ca(sim: str) -> Path:
     """The CA file of the simulator, which it keeps in the user's cache."""
     match = _HOST_PORT.fullmatch(sim)
     if match is None or not 0 < int(match[2]) < 65536:

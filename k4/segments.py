@@ -47,7 +47,10 @@ class ReplacedError(K4Error):
 
 @dataclass(frozen=True, slots=True)
 class Symbol:
-    """An entry of the symbol table. Times in ns since 1970 UTC, None: never. `state`: LIVE, STALE, RESYNC or REMOVED."""
+    """An entry of the symbol table. Times in ns since 1970 UTC, None: never. `state`: LIVE, STALE, RESYNC or REMOVED.
+
+    One unit of a quantity is `contract_size` ("": 1) of the currency that `qty_unit` names: base or quote; "", contract: not known.
+    """
 
     instrument: int
     symbol: str

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _FORMATS = {"byte": "b", "ubyte": "B", "bool": "?", "short": "h", "ushort": "H", "int": "i", "uint": "I", "long": "q", "ulong": "Q"}
 _INT64_MIN = -(1 << 63)
 _DECIMAL = frozenset({"price", "qty"})
+_CONVERT = Context(prec=34)
 _EXACT = Context(prec=64)  # room for every int64, whatever precision the program works with
 
 Value = int | bool | str | Decimal | enum.IntFlag | tuple[int | Decimal | None, ...] | None
@@ -31,6 +32,8 @@ class Owner(Protocol):
     def kind(self) -> Kind: ...
 
     def symbol_of(self, instrument: int) -> tuple[str, str, str]: ...
+
+    def unit_of(self, instrument: int) -> tuple[str, str]: ...
 
 
 class _Member:
@@ -144,6 +147,38 @@ class Record:
         if isinstance(whole, tuple):
             return tuple(_float(value, exponent) for value in whole)
         return _float(whole, exponent)
+
+    def base(self, name: str) -> Decimal | tuple[Decimal | None, ...] | None:
+        """A quantity in base currency, as its symbol's entry says to convert it, with 34 digits; levels as a tuple.
+
+        None: absent, or what quantities count is not known there.
+        """
+        return self._converted(name, "base")
+
+    def quote(self, name: str) -> Decimal | tuple[Decimal | None, ...] | None:
+        """The same in quote currency."""
+        return self._converted(name, "quote")
+
+    def _converted(self, name: str, into: str) -> Decimal | tuple[Decimal | None, ...] | None:
+        if self._decimal(name).kind != "qty":
+            raise AttributeError(f"{name!r} is a price; quantities are converted")
+        unit, size = self._owner.unit_of(self.instrument)
+        factor = Decimal(size or 1)
+        qtys, prices = getattr(self, name), getattr(self, name.replace("qty", "price"))
+
+        def one(qty: Decimal | None, price: Decimal | None) -> Decimal | None:
+            if qty is None or unit not in {"base", "quote"}:
+                return None
+            value = _CONVERT.multiply(qty, factor)
+            if unit == into:
+                return value
+            if price is None or not price:
+                return None
+            return _CONVERT.multiply(value, price) if into == "quote" else _CONVERT.divide(value, price)
+
+        if isinstance(qtys, tuple):
+            return tuple(one(qty, price) for qty, price in zip(qtys, prices, strict=True))
+        return one(qtys, prices)
 
     def _decimal(self, name: str) -> _Member:
         member = self._owner.kind.members.get(name)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import struct
+import subprocess
 import threading
 import time
 from decimal import Decimal, localcontext
@@ -355,6 +357,87 @@ def test_symbols_sources_and_info(writer: s.Writer) -> None:
         info = reader.info
         assert (info.name, info.record, info.record_size, info.ring_slots, info.symbol_capacity) == ("t", "trade", 72, 16, 4)
         assert (info.head, info.oldest, info.epoch, info.heartbeat_ns, info.sources) == (20, 5, 1, 999, 1)
+
+
+UNITS = [
+    # qty_unit, contract_size, then 3 units at 40.00 in base and quote
+    ("base", "-", "3", "120.00"),
+    ("base", "0.01", "0.03", "1.2000"),
+    ("quote", "100", "7.5", "300"),
+    ("quote", "-", "0.075", "3"),
+    ("contract", "5", None, None),
+    ("-", "-", None, None),
+]
+
+
+@pytest.mark.parametrize(("unit", "size", "base", "quote"), UNITS)
+def test_quantities_are_converted_as_the_symbol_says(
+    unit: str, size: str, base: str | None, quote: str | None, writer: s.Writer, headers: Path, tmp_path: Path
+) -> None:
+    writer.open("t", "bbo")
+    assert writer.do(f"unit nova perp A {unit} {size}") == [0]
+    writer.put(0, s.bbo(1, s.ABSENT, s.ABSENT, 4000, 3, price_exp=-2, qty_exp=0))
+    with k4.open("t", oldest=True) as reader:
+        found = record(reader.read())
+        assert (found.base("ask_qty"), found.quote("ask_qty")) == (base and Decimal(base), quote and Decimal(quote))
+        assert (found.base("bid_qty"), found.quote("bid_qty")) == (None, None)
+        with pytest.raises(AttributeError, match="'ask_price' is a price; quantities are converted"):
+            found.base("ask_price")
+        with pytest.raises(AttributeError, match="no price or quantity"):
+            found.base("flags")
+        symbol = reader.symbols[0]
+        assert (symbol.qty_unit or "-", symbol.contract_size or "-") == (unit, size)
+    source = tmp_path / "unit.c"
+    source.write_text("""#include "k4.h"
+int main(int n, char **args)
+{
+    struct k4_reader reader;
+    struct k4_bbo bbo;
+    uint64_t at, first, last;
+    char error[256];
+    if (n != 2 || k4_reader_open(&reader, args[1], "t", K4_RECORD_BBO, error, sizeof error) != K4_OK)
+        return 1;
+    k4_reader_seek(&reader, k4_reader_oldest(&reader));
+    if (k4_reader_next(&reader, &bbo, &at, &first, &last) != K4_READ_RECORD)
+        return 2;
+    const struct k4_symbol_entry *symbol = &reader.symbols[bbo.instrument];
+    double qty = k4_bbo_ask_qty(&bbo), price = k4_bbo_ask_price(&bbo);
+    printf("%.17g %.17g\\n", k4_base_qty(symbol, qty, price), k4_quote_qty(symbol, qty, price));
+    k4_reader_close(&reader);
+    return 0;
+}
+""")
+    subprocess.run(["gcc", "-std=c11", *s.STRICT, "-O1", f"-I{headers}", str(source), "-o", str(tmp_path / "unit")], check=True)
+    shm = os.environ["K4_SHM_DIR"]
+    done = subprocess.run([str(tmp_path / "unit"), shm], capture_output=True, text=True, check=True)
+    wanted = [float(value) if value is not None else float("nan") for value in (base, quote)]
+    assert [float(word) for word in done.stdout.split()] == pytest.approx(wanted, rel=4e-16, nan_ok=True)
+
+
+def test_depth_quantities_are_converted_level_by_level(writer: s.Writer) -> None:
+    writer.open("t", "depth5")
+    writer.do("unit nova perp A quote 10")
+    writer.put(0, s.depth(5, 1, [(200, 4), (100, 1)], [], price_exp=-2, qty_exp=0))
+    with k4.open("t", oldest=True) as reader:
+        found = record(reader.read())
+        assert found.base("bid_qty") == (Decimal(20), Decimal(10))
+        assert found.quote("bid_qty") == (Decimal(40), Decimal(10))
+        assert found.base("ask_qty") == ()
+
+
+@pytest.mark.parametrize("size", ["x", "1e5", "-1", "1.2.3", "12345678901234567890"])
+def test_a_contract_size_that_is_none(size: str, headers: Path, tmp_path: Path) -> None:
+    source = tmp_path / "size.c"
+    source.write_text(f"""#include "k4.h"
+int main(void)
+{{
+    struct k4_symbol_entry symbol = {{.contract_size = "{size}", .qty_unit = "base"}};
+    double base = k4_base_qty(&symbol, 1.0, 1.0);
+    return base != base ? 0 : 1;
+}}
+""")
+    subprocess.run(["gcc", "-std=c11", *s.STRICT, f"-I{headers}", str(source), "-o", str(tmp_path / "size")], check=True)
+    assert subprocess.run([str(tmp_path / "size")], check=False).returncode == 0
 
 
 def test_no_such_segment_names_those_that_are(writer: s.Writer, shm: Path) -> None:

@@ -12,12 +12,18 @@ import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 
+import k4
+import k4.segments
+import k4.values
 from k4.native import Native
+from tests.https_server import serving
 from tests.venue_server import CLOSE, Authority, Peer, Server, authority, serve
 
 BBO = '{{"stream":"foobar@bookTicker","data":{{"u":{},"s":"FOOBAR","b":"25.35","B":"31.2","a":"25.36","A":"40.6"}}}}'
@@ -74,6 +80,14 @@ class Stage:
                 process.terminate()
             await asyncio.wait_for(process.communicate(), 15)
 
+    def segment_head(self) -> int:
+        """How many records the segment has had; 0 while it is not there."""
+        try:
+            with k4.open("binance_spot_bbo") as reader:
+                return reader.info.head
+        except k4.segments.NoSegmentError:
+            return 0
+
     def view(self) -> Any:
         error = self.native.ffi.new("char[256]")
         return self.native.lib.k4_view_open(b"binance_spot_bbo", error, 256)
@@ -97,7 +111,12 @@ def stage(native: Native, tls: Authority, tmp_path: Path, monkeypatch: pytest.Mo
     shm = tmp_path / "shm"
     shm.mkdir()
     native.lib.k4_shm_dir_set(str(shm).encode())
-    env = {**os.environ, "K4_SHM_DIR": str(shm), "XDG_STATE_HOME": str(tmp_path / "state")}
+    # A cache of its own, with the builds of the user's.
+    cache = tmp_path / "cache" / "k4"
+    cache.mkdir(parents=True, mode=0o700)
+    (cache / "builds").symlink_to(native.file.parent.parent)
+    env = {**os.environ, "K4_SHM_DIR": str(shm), "XDG_STATE_HOME": str(tmp_path / "state"), "XDG_CACHE_HOME": str(cache.parent)}
+    monkeypatch.setenv("K4_SHM_DIR", str(shm))
     yield Stage(native, tmp_path, tls, env)
     native.lib.k4_shm_dir_set(b"")
 
@@ -383,6 +402,121 @@ def test_workers_stay_lean() -> None:
     code = "import sys, k4.worker; print(sorted({'aiohttp', 'cryptography', 'typer', 'numpy'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+def listed(symbol: str, base: str, status: str = "TRADING", quote: str = "BAR") -> dict[str, Any]:
+    filters = [{"filterType": "PRICE_FILTER", "tickSize": "0.01000000"}, {"filterType": "LOT_SIZE", "stepSize": "0.00100000"}]
+    return {"symbol": symbol, "status": status, "baseAsset": base, "quoteAsset": quote, "filters": filters}
+
+
+LISTED = [listed("FOOBAR", "FOO"), listed("QUXBAR", "QUX"), listed("OLDBAR", "OLD", "BREAK"), listed("ZOTZED", "ZOT", quote="ZED")]
+
+
+async def exchange_info(request: web.Request) -> web.Response:
+    assert request.raw_path == "/api/v3/exchangeInfo?showPermissionSets=false"
+    return web.json_response({"symbols": LISTED})
+
+
+def test_symbols_are_looked_up_before_anything_runs(stage: Stage) -> None:
+    """Unified names and patterns become the venue's own, and each symbol's unit stands in shared memory."""
+
+    async def script(peer: Peer) -> None:
+        await peer.handshake()
+        peer.send(BBO.format(1))
+        await peer.listen()
+
+    async def main() -> None:
+        async with serve(stage.tls.server(), script) as server, serving(stage.tls, exchange_info) as rest:
+            endpoints = {"ws": f"wss://127.0.0.1:{server.port}", "rest": rest}
+            config = stage.config(1, symbols=["FOO-BAR", "OLD-BAR", "*BAR"], endpoints=endpoints, redundancy={"connections": 1})
+            async with stage.running("run", config):
+                await until(lambda: stage.segment_head() == 1)
+            (peer,) = server.peers
+            assert peer.target == "/stream?streams=foobar@bookTicker/oldbar@bookTicker/quxbar@bookTicker"
+
+    asyncio.run(main())
+    with k4.open("binance_spot_bbo", oldest=True) as reader:
+        entries = [(symbol.symbol, symbol.qty_unit, symbol.contract_size) for symbol in reader.symbols]
+        assert entries == [("FOOBAR", "base", ""), ("OLDBAR", "base", ""), ("QUXBAR", "base", "")]
+        record = reader.read()
+        assert isinstance(record, k4.values.Record)
+        assert (record.base("bid_qty"), record.quote("bid_qty")) == (Decimal("31.2"), Decimal("790.920"))
+    (line,) = stage.events("not traded now")
+    assert (line["symbols"], line["count"]) == ("OLDBAR", 1)
+
+
+@pytest.mark.parametrize("command", ["run", "config check"])
+def test_an_unknown_symbol_is_told_with_the_nearest(stage: Stage, command: str) -> None:
+    async def main() -> tuple[int | None, bytes]:
+        async with serving(stage.tls, exchange_info) as rest:
+            endpoints = {"ws": "wss://127.0.0.1:1", "rest": rest}
+            config = stage.config(1, symbols=["FOOBAR", "QUXBAZ", "OL-BAR", "*NIL"], endpoints=endpoints)
+            if command == "config check":  # asks nobody; the list must be there
+                async with stage.running("run", stage.config(1, symbols=["FOOBAR"], endpoints=endpoints)):
+                    await until(lambda: stage.events("started"))
+                config = stage.config(1, symbols=["FOOBAR", "QUXBAZ", "OL-BAR", "*NIL"], endpoints=endpoints)
+            async with stage.running(*command.split(), config) as process:
+                _, said = await asyncio.wait_for(process.communicate(), 20)
+                return process.returncode, said
+
+    code, said = asyncio.run(main())
+    assert code == 1
+    where = f"{stage.folder / 'config.json'}:1: connections[0].symbols"
+    assert said.decode().splitlines()[-3:] == [
+        f'{where}[1]: "QUXBAZ" is no instrument of binance spot; did you mean "QUXBAR"?',
+        f'{where}[2]: "OL-BAR" is no instrument of binance spot; did you mean "OLD-BAR"?',
+        f'{where}[3]: "*NIL": no instrument of binance spot that is traded has such a name',
+    ]
+
+
+def test_a_run_without_a_list_takes_symbols_as_they_stand(stage: Stage) -> None:
+    async def refuse(_: web.Request) -> web.Response:
+        return web.Response(status=503, text="later")
+
+    async def main() -> None:
+        async with serve(stage.tls.server(), Feed()) as server, serving(stage.tls, refuse) as rest:
+            config = stage.config(1, symbols=["FOO-BAR"], endpoints={"ws": f"wss://127.0.0.1:{server.port}", "rest": rest})
+            async with stage.running("run", config):
+                await until(lambda: server.peers and server.peers[0].target)
+            assert server.peers[0].target == "/stream?streams=foo-bar@bookTicker"
+
+    asyncio.run(main())
+    (line,) = stage.events("instruments cannot be listed")
+    assert line["reason"].endswith("/api/v3/exchangeInfo?showPermissionSets=false: status 503: later")
+
+
+def test_instruments_are_printed_and_kept(stage: Stage) -> None:
+    asked = 0
+
+    async def serve_once(request: web.Request) -> web.Response:
+        nonlocal asked
+        asked += 1
+        return await exchange_info(request)
+
+    async def main() -> list[tuple[int | None, bytes, bytes]]:
+        ends = []
+        async with serving(stage.tls, serve_once) as rest:
+            words = ["instruments", "binance", "spot", "--sim", rest.removeprefix("https://"), "--ca-file", str(stage.tls.ca_file)]
+            cache = Path(stage.env["XDG_CACHE_HOME"]) / "k4" / "sim"
+            cache.mkdir(parents=True, exist_ok=True)
+            (cache / "ca.pem").write_bytes(stage.tls.ca_file.read_bytes())
+            for more in ([], ["--json"], ["--refresh"]):
+                process = await asyncio.create_subprocess_exec(
+                    sys.executable, "-m", "k4", *words, *more, env=stage.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+                )
+                out, err = await process.communicate()
+                ends.append((process.returncode, out, err))
+        return ends
+
+    ends = asyncio.run(main())
+    assert [(code, err) for code, _, err in ends] == [(0, b"")] * 3
+    assert asked == 2, "the second time it was kept"
+    rows = [json.loads(line) for line in ends[1][1].splitlines()]
+    assert rows[0] == {
+        "symbol": "FOOBAR", "unified": "FOO-BAR", "kind": "spot", "expiry_ns": None, "base": "FOO", "quote": "BAR", "settle": None,
+        "price_step": "0.01", "qty_step": "0.001", "contract_size": None, "contract_currency": None, "qty_unit": "base", "trading": True,
+    }  # fmt: skip
+    assert [(row["symbol"], row["trading"]) for row in rows] == [("FOOBAR", True), ("QUXBAR", True), ("OLDBAR", False), ("ZOTZED", True)]
 
 
 def test_config_check_says_what_would_run(stage: Stage) -> None:

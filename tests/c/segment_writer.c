@@ -2,6 +2,7 @@
  *
  *     open NAME RECORD SLOTS SYMBOLS   ok HEAD EPOCH | error TEXT
  *     symbol EXCHANGE PRODUCT SYMBOL   ok INSTRUMENT
+ *     unit EXCHANGE PRODUCT SYMBOL QTY_UNIT CONTRACT_SIZE   ok INSTRUMENT (- = "")
  *     put INSTRUMENT HEX               ok SEQUENCE      the record's bytes; a short one is filled up with zeros
  *     many INSTRUMENT COUNT HEX        ok SEQUENCE      the same record COUNT times; its 8 bytes at 40 count up
  *     state INSTRUMENT STATE NS        ok
@@ -65,7 +66,7 @@ static void do_open(const char *name, int record, uint32_t slots, uint32_t symbo
 
 int main(void)
 {
-    static char line[8192], a[4096], b[4096], c[4096];
+    static char line[8192], a[4096], b[4096], c[4096], d[4096], e[4096];
     unsigned x, y;
     unsigned long long n;
     long long ns;
@@ -75,6 +76,9 @@ int main(void)
             do_open(a, record, x, y);
         else if (sscanf(line, "symbol %4095s %4095s %4095s", a, b, c) == 3)
             answer(k4_segment_symbol(&segment, (uint32_t)k4_segment_product(&segment, a, b), (const uint8_t *)c, (uint32_t)strlen(c)));
+        else if (sscanf(line, "unit %4095s %4095s %4095s %4095s %4095s", a, b, c, d, e) == 5)
+            answer(k4_segment_instrument(&segment, (uint32_t)k4_segment_product(&segment, a, b), (const uint8_t *)c, (uint32_t)strlen(c),
+                                         strcmp(d, "-") == 0 ? "" : d, strcmp(e, "-") == 0 ? "" : e));
         else if (sscanf(line, "put %u %4095s", &x, a) == 2)
             do_put(x, 1, a);
         else if (sscanf(line, "many %u %llu %4095s", &x, &n, a) == 3)

@@ -1,0 +1,108 @@
+"""The symbols of a configuration, looked up in the venues' lists before anything runs: what they mean, and what their quantities count.
+
+Imports `config`, `configcheck`, `fetch`, `fetcher`, `instrument`, `keypath`, `listing`, `native`, `symbols` and,
+of the generator, `errors`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from . import configcheck, keypath, listing, symbols
+from ._codegen.errors import Finding
+from .config import Config, Connection, findings_error, shape
+from .fetch import BODY_BYTES, Asked
+from .instrument import Instrument, Listing
+from .listing import Source, Warns
+
+if TYPE_CHECKING:
+    from .native import Native
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """A list that entries need, and what is trusted beside the system's CAs when the venue is asked for it."""
+
+    source: Source
+    ca_files: tuple[str, ...]
+
+
+def asking(entry: Connection, built: Native, sim: str | None, sim_ca: Path | None) -> Asking | None:
+    """Where the list of an entry's instruments is. None: the spec describes none, or the entry is of another venue than the spec's:
+    it names where to connect, but not where to fetch."""
+    base = f"https://{sim}" if sim is not None else entry.endpoints.rest
+    source = Source(built.exchanges[entry.exchange], entry.product, built.records, base)
+    if not source.exists or (base is None and entry.endpoints.ws is not None):
+        return None
+    ca_files = [entry.tls.ca_file, None if sim_ca is None else str(sim_ca)]
+    return Asking(source, tuple(file for file in ca_files if file is not None))
+
+
+async def lists(wanted: Sequence[Asking], log: Warns) -> dict[Path, Listing | None]:
+    """The lists, by the file where each is kept: fresh ones as they are, the others asked of their venues, all at once."""
+    by_file = {one.source.file(): one for one in wanted}
+    found = {file: kept for file, one in by_file.items() if (kept := listing.cached(one.source)) is not None and listing.fresh(kept)}
+    rest = {file: one for file, one in by_file.items() if file not in found}
+    if rest:
+        from .fetcher import Fetcher  # HTTP only where it is needed
+
+        async with Fetcher() as fetcher:
+
+            async def ask(one: Asking) -> Listing | None:
+                return await listing.have(one.source, lambda url, body: fetcher.fetch(Asked(url, body, one.ca_files, BODY_BYTES)), log)
+
+            answers = await asyncio.gather(*(ask(one) for one in rest.values()))
+        return {**found, **dict(zip(rest, answers, strict=True))}
+    return dict(found)
+
+
+def resolve(file: Path, config: Config, list_of: Callable[[Connection], Listing | None]) -> Config:
+    """The configuration with the venue's own symbols in place of what it says. Raises K4Error with every finding.
+
+    A list that is not fresh may lack what is new: what is not in it is then taken for the venue's own.
+    """
+    places = keypath.places(file.read_text(encoding="utf-8"))
+    entries: list[Connection] = []
+    findings: list[Finding] = []
+    for index, entry in enumerate(config.connections):
+        found = list_of(entry)
+        title = f"{entry.exchange} {entry.product}"
+        meant = symbols.resolve(entry.symbols, found, title=title, sure=found is not None and listing.fresh(found))
+        for place, message in meant.wrong:
+            keys = ("connections", index, "symbols", place)
+            findings.append(Finding(str(file), places.line(keys), f"{keypath.show(keys)}: {message}"))
+        entries.append(entry.model_copy(update={"symbols": list(meant.symbols)}))
+    shapes = [(i, one) for i, entry in enumerate(entries) if (one := shape(entry.model_dump())) is not None]
+    findings += [Finding(str(file), places.line(item.keys), item.message) for item in configcheck.capacity(shapes)]
+    if findings:
+        raise findings_error(file, findings)
+    return config.model_copy(update={"connections": entries})
+
+
+def units(entry: Connection, found: Listing | None) -> dict[str, tuple[str, str]]:
+    """Symbol → (qty_unit, contract_size) for a segment's symbol table, of those that the list knows."""
+    known = [one for symbol in entry.symbols if found is not None and (one := found.native(symbol)) is not None]
+    return {one.symbol: unit for one in known if any(unit := _unit(one))}
+
+
+def _unit(one: Instrument) -> tuple[str, str]:
+    """Contracts are told by the currency that they are worth, where it is the base or the quote: readers can then convert."""
+    size = one.contract_size or ""
+    if one.qty_unit != "contract" or not size:
+        return one.qty_unit or "", size if one.qty_unit else ""
+    worth = (one.contract_currency or "").upper()
+    if worth == (one.base or "").upper() != "":
+        return "base", size
+    if worth == (one.quote or "").upper() != "":
+        return "quote", size
+    return "contract", size
+
+
+def idle(entry: Connection, found: Listing | None) -> list[str]:
+    """The entry's symbols that are listed, but not traded now."""
+    known = [] if found is None else [found.native(symbol) for symbol in entry.symbols]
+    return [one.symbol for one in known if one is not None and one.trading is False]

@@ -1,0 +1,292 @@
+"""Instruments: rows to records, names, lists fetched page by page and kept, symbols looked up in them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from structlog.testing import CapturingLogger
+
+from k4 import instrument, listing, symbols
+from k4._codegen import exchange, fbs
+from k4.errors import K4Error
+from k4.instrument import Instrument, Listing
+from k4.listing import Source
+
+ROOT = Path(__file__).resolve().parent.parent
+RECORDS = fbs.load(ROOT / "schema/records.fbs")
+NOVA = ROOT / "tests/cases/specs/nova.toml"
+
+
+# --------------------------------------------------------------------------- one instrument
+
+
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [
+        ({"price_step": "0.01000000"}, {"price_step": "0.01"}),
+        ({"price_step": "100"}, {"price_step": "100"}),
+        ({"price_step": "0.5", "price_digits": 1}, {"price_step": "0.05"}),
+        ({"price_digits": 4, "qty_digits": 0}, {"price_step": "0.0001", "qty_step": "1"}),
+        ({"qty_step": "10", "qty_digits": -1}, {"qty_step": "100"}),
+        ({"price_step": "0", "qty_step": "0.00000000"}, {}),
+        ({"contract_size": "0.01", "contract_mult": "10"}, {"contract_size": "0.1"}),
+        ({"contract_size": "100"}, {"contract_size": "100"}),
+        ({"contract_mult": "10"}, {}),
+        ({"kind": "future", "expiry_ns": 1782432000000000000}, {"kind": "future", "expiry_ns": 1782432000000000000}),
+        ({"kind": "perpetual", "expiry_ns": 4133404800000000000}, {"kind": "perpetual"}),
+        ({"kind": "future", "expiry_ns": 0}, {"kind": "future"}),
+        ({"trading": False, "qty_unit": "base"}, {"trading": False, "qty_unit": "base"}),
+    ],
+)
+def test_rows(row: dict[str, object], expected: dict[str, Any]) -> None:
+    assert instrument.of_row({"symbol": "A", **row}) == Instrument("A", **expected)
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {},
+        {"symbol": ""},
+        {"symbol": "x" * 49},
+        {"symbol": "A", "price_step": "1", "price_digits": 31},
+        {"symbol": "A", "contract_size": "0." + "1" * 40},
+    ],
+)
+def test_rows_that_are_none(row: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match=r"symbol|digits"):
+        instrument.of_row(row)
+
+
+@pytest.mark.parametrize(
+    ("one", "name"),
+    [
+        (Instrument("x", kind="spot", base="BTC", quote="USDT"), "BTC-USDT"),
+        (Instrument("x", kind="spot", base="btc", quote="usdt"), "BTC-USDT"),
+        (Instrument("x", kind="perpetual", base="BTC", quote="USD"), "BTC-USD-PERP"),
+        (Instrument("x", kind="future", base="BTC", quote="USDT", expiry_ns=1798185600000000000), "BTC-USDT-261225"),
+        (Instrument("x", kind="future", base="BTC", quote="USDT"), None),
+        (Instrument("x", kind="option", base="BTC", quote="USDT", expiry_ns=1798185600000000000), None),
+        (Instrument("x", base="BTC", quote="USDT"), None),
+        (Instrument("x", kind="spot", base="BTC"), None),
+        (Instrument("x", kind="spot", base="B-C", quote="USDT"), None),
+    ],
+)
+def test_unified_names(one: Instrument, name: str | None) -> None:
+    assert one.unified == name
+
+
+# --------------------------------------------------------------------------- what symbols mean
+
+LIST = Listing(
+    [
+        Instrument("BTCUSDT", kind="spot", base="BTC", quote="USDT", trading=True),
+        Instrument("ETHUSDT", kind="spot", base="ETH", quote="USDT", trading=True),
+        Instrument("OLDUSDT", kind="spot", base="OLD", quote="USDT", trading=False),
+        Instrument("BTCUSD_PERP", kind="perpetual", base="BTC", quote="USD"),
+        Instrument("A1", kind="spot", base="AAA", quote="B", trading=True),
+        Instrument("A2", kind="spot", base="AAA", quote="B", trading=True),
+        Instrument("C1", kind="spot", base="CCC", quote="B", trading=True),
+        Instrument("C2", kind="spot", base="CCC", quote="B", trading=False),
+        Instrument("测试USDT", kind="spot", base="测试", quote="USDT", trading=True),
+    ],
+    time.time_ns(),
+)
+
+
+def meant(*asked: str, sure: bool = True, listing: Listing | None = LIST) -> tuple[list[str], list[str]]:
+    found = symbols.resolve(asked, listing, title="nova spot", sure=sure)
+    return list(found.symbols), [f"{place}: {message}" for place, message in found.wrong]
+
+
+def test_native_unified_and_patterns() -> None:
+    assert meant("BTCUSDT", "ETH-USDT", "BTC-USD-PERP", "测试USDT", "OLDUSDT") == (
+        ["BTCUSDT", "ETHUSDT", "BTCUSD_PERP", "测试USDT", "OLDUSDT"],
+        [],
+    )
+    assert meant("*USDT") == (["BTCUSDT", "ETHUSDT", "测试USDT"], [])
+    assert meant("BTC*") == (["BTCUSDT", "BTCUSD_PERP"], [])
+    assert meant("*-PERP", "BTCUSDT") == (["BTCUSD_PERP", "BTCUSDT"], [])
+    assert meant("BTCUSDT", "*USDT") == (["BTCUSDT", "ETHUSDT", "测试USDT"], [])
+    assert meant("*USDT", "ETH-USDT") == (["BTCUSDT", "ETHUSDT", "测试USDT"], [])
+    assert meant("CCC-B") == (["C1"], [])
+
+
+def test_what_a_symbol_cannot_be() -> None:
+    assert meant("BTCUSDR") == ([], ['0: "BTCUSDR" is no instrument of nova spot; did you mean "BTCUSDT"?'])
+    assert meant("btcusdt") == ([], ['0: "btcusdt" is no instrument of nova spot; did you mean "BTCUSDT"?'])
+    assert meant("BTC-USD-PERB") == ([], ['0: "BTC-USD-PERB" is no instrument of nova spot; did you mean "BTC-USD-PERP"?'])
+    assert meant("zzzzzzzzz") == ([], ['0: "zzzzzzzzz" is no instrument of nova spot; `k4 instruments nova spot` lists them'])
+    assert meant("BTCUSDT", "BTC-USDT") == (
+        ["BTCUSDT"], ['1: "BTC-USDT" is "BTCUSDT", which "BTCUSDT" names already; keep one of them'],
+    )  # fmt: skip
+    assert meant("AAA-B") == ([], ['0: "AAA-B" is several instruments of nova spot; write the one that is meant: A1 A2'])
+    assert meant("*XYZ") == ([], ['0: "*XYZ": no instrument of nova spot that is traded has such a name'])
+    assert meant("OLD*") == ([], ['0: "OLD*": no instrument of nova spot that is traded has such a name'])
+    assert meant(".*") == ([], ['0: ".*": no instrument of nova spot that is traded has such a name'])
+
+
+def test_an_old_list_may_lack_what_is_new_and_no_list_knows_nothing() -> None:
+    assert meant("NEWUSDT", "ETH-USDT", sure=False) == (["NEWUSDT", "ETHUSDT"], [])
+    assert meant("NEWUSDT", "ETH-USDT", listing=None) == (["NEWUSDT", "ETH-USDT"], [])
+    assert meant("*USDT", listing=None) == (
+        [], ['0: "*USDT": a pattern needs the list of instruments of nova spot, which cannot be had'],
+    )  # fmt: skip
+
+
+# --------------------------------------------------------------------------- lists
+
+Get = Callable[[str, str | None], Awaitable[bytes]]
+
+
+@pytest.fixture
+def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Source:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return Source(exchange.load(NOVA, RECORDS), "spot", RECORDS)
+
+
+def row(name: str, step: object = "0.5", state: str = "open") -> dict[str, object]:
+    return {"name": name, "base": name[:3], "quote": name[3:], "state": state, "rules": [{"type": "SIZE"}, {"type": "PRICE", "step": step}]}
+
+
+def page(*rows: object, next_: str | None = "") -> bytes:
+    return json.dumps({"ok": True, "next": next_, "rows": rows}).encode()
+
+
+class Venue:
+    """Serves pages by the key that is asked for, and remembers what was asked."""
+
+    def __init__(self, **pages: bytes) -> None:
+        self.pages = pages
+        self.asked: list[str] = []
+
+    async def get(self, url: str, body: str | None) -> bytes:
+        assert body is None
+        self.asked.append(url)
+        return self.pages[parse_qs(urlsplit(url).query, keep_blank_values=True)["after"][0] or "first"]
+
+
+def fetched(source: Source, venue: Venue, log: CapturingLogger | None = None) -> Listing:
+    return asyncio.run(listing.fetch(source, venue.get, log or CapturingLogger()))
+
+
+def test_a_list_of_several_pages(source: Source) -> None:
+    venue = Venue(first=page(row("AAABBB"), row("CCCBBB", 0.25), next_="p2"), p2=page(row("DDDBBB", "1e-3", "shut"), next_=None))
+    found = fetched(source, venue)
+    url = "https://api.nova.example/v1/markets?type=SPOT&after="
+    assert venue.asked == [url, url + "p2"]
+    common = {"base": "AAA", "quote": "BBB", "qty_unit": "base"}
+    assert found.instruments == (
+        Instrument("AAABBB", price_step="0.5", trading=True, **common),  # type: ignore[arg-type]
+        Instrument("CCCBBB", price_step="0.25", trading=True, **{**common, "base": "CCC"}),  # type: ignore[arg-type]
+        Instrument("DDDBBB", price_step="0.001", trading=False, **{**common, "base": "DDD"}),  # type: ignore[arg-type]
+    )
+    again = listing.cached(source)
+    assert again is not None
+    assert again.instruments == found.instruments
+    assert again.fetched_ns == found.fetched_ns
+    assert listing.fresh(found)
+    assert not listing.fresh(found, found.fetched_ns + 3600 * 10**9)
+    assert not listing.fresh(found, found.fetched_ns - 1)
+    assert source.file().stat().st_mode & 0o777 == 0o600
+
+
+def test_the_host_can_be_another(source: Source) -> None:
+    venue = Venue(first=page(row("AAABBB")))
+    other = Source(source.exchange, "spot", RECORDS, "https://127.0.0.1:7")
+    fetched(other, venue)
+    assert venue.asked == ["https://127.0.0.1:7/v1/markets?type=SPOT&after="]
+    assert listing.cached(source) is None, "what another host said is not the venue's"
+    assert listing.cached(other) is not None
+
+
+def test_what_is_wrong_in_a_list_is_left_out_and_told(source: Source) -> None:
+    log = CapturingLogger()
+    found = fetched(source, Venue(first=page(row("AAABBB"), row("CCCBBB", "much"), {"name": 7}, "x", row("x" * 60))), log)
+    assert [one.symbol for one in found.instruments] == ["AAABBB"]
+    (call,) = log.calls
+    assert call.method_name == "warning"
+    assert call.args == ("instruments are left out",)
+    url = "https://api.nova.example/v1/markets?type=SPOT&after="
+    assert call.kwargs == {"product": "nova spot", "count": 4, "first": f"{url}: price_step is refused: type"}
+
+
+@pytest.mark.parametrize(
+    ("pages", "reason"),
+    [
+        ({"first": b"<html>busy</html>"}, "the body is malformed at byte 0: <html>busy</html>"),
+        ({"first": b'{"ok":false,"why":"closed"}'}, 'the body does not match: {"ok":false,"why":"closed"}'),
+        ({"first": page(row("A", "x"))}, "nova spot: every instrument of the list is refused: "),
+        ({"first": page(next_="p2"), "p2": page(next_="p2")}, "the venue gives a page that it has given before"),
+    ],
+)
+def test_what_is_no_list(source: Source, pages: dict[str, bytes], reason: str) -> None:
+    with pytest.raises(K4Error) as raised:
+        fetched(source, Venue(**pages))
+    assert reason in str(raised.value)
+    assert listing.cached(source) is None
+
+
+def test_pages_without_end(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listing, "MOST_PAGES", 5)
+    pages = {f"p{n}": page(row(f"AAA{n}"), next_=f"p{n + 1}") for n in range(20)}
+    with pytest.raises(K4Error, match="more than 5 pages"):
+        fetched(source, Venue(first=pages["p0"], **pages))
+
+
+def test_a_damaged_cache_is_no_list(source: Source) -> None:
+    fetched(source, Venue(first=page(row("AAABBB"))))
+    whole = source.file().read_bytes()
+    random.seed(3)
+    for _ in range(300):
+        at = random.randrange(len(whole))
+        source.file().write_bytes(whole[:at] if random.random() < 0.5 else whole[:at] + random.randbytes(1) + whole[at + 1 :])
+        kept = listing.cached(source)
+        assert kept is None or all(isinstance(one, Instrument) for one in kept.instruments)
+    for text in (
+        "[]",
+        "{}",
+        '{"fetched_ns":1,"instruments":[{}]}',
+        '{"fetched_ns":1,"instruments":[{"symbol":7}]}',
+        '{"fetched_ns":"x","instruments":[]}',
+    ):
+        source.file().write_text(text)
+        assert listing.cached(source) is None, text
+
+
+def test_a_run_takes_what_it_can_have(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = CapturingLogger()
+
+    async def gone(_url: str, _body: str | None) -> bytes:
+        raise K4Error("no route")
+
+    async def slow(_url: str, _body: str | None) -> bytes:
+        await asyncio.sleep(10)
+        return b""
+
+    def have(get: Get) -> list[str] | None:
+        found = asyncio.run(listing.have(source, get, log))
+        return None if found is None else [one.symbol for one in found.instruments]
+
+    assert have(gone) is None
+    assert log.calls[-1].kwargs == {"product": "nova spot", "reason": "no route", "kept_one_is_old_s": None}
+    monkeypatch.setattr(listing, "WAIT_S", 0.1)
+    assert have(slow) is None
+    assert log.calls[-1].kwargs["reason"] == "no answer within 0.1 s"
+    venue = Venue(first=page(row("AAABBB")))
+    assert have(venue.get) == ["AAABBB"]
+    assert have(gone) == ["AAABBB"], "fresh: nobody is asked"
+    assert len(log.calls) == 2
+    old = json.loads(source.file().read_text())
+    source.file().write_text(json.dumps({**old, "fetched_ns": old["fetched_ns"] - 7200 * 10**9}))
+    assert have(gone) == ["AAABBB"]
+    assert 7200 <= log.calls[-1].kwargs["kept_one_is_old_s"] < 7300
+    venue.pages["first"] = page(row("CCCBBB"))
+    assert have(venue.get) == ["CCCBBB"]
