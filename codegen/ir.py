@@ -271,6 +271,12 @@ class Message:
     def field(self, name: str) -> Field | None:
         return next((f for f in self.fields if f.name == name), None)
 
+    @property
+    def waits(self) -> bool:
+        """A book's changes alone: its snapshots come by another message."""
+        snapshot = self.field("snapshot")
+        return self.url is None and snapshot is not None and snapshot.source == FromText("false")
+
 
 @dataclass(frozen=True, slots=True)
 class Request:

@@ -199,7 +199,7 @@ class _Builder:
             bool(whole),
             any(len(text.parts) == 1 and not isinstance(text.parts[0], ir.Lit) for text in texts),
             book_function(self.exchange, self.product.name, index) if message.field("snapshot") is not None else "",
-            any(other.url is not None and other.record == message.record for other in self.table),
+            message.waits and any(other.url is not None and other.record == message.record for other in self.table),
         )
 
     def _element(

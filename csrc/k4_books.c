@@ -152,11 +152,12 @@ static void hold(struct k4_books *books, struct k4_kept_book *kept)
     kept->held_len = (uint32_t)wanted;
 }
 
-/* Applies what was held behind the snapshot; the update then says what the last of it said. */
+/* Applies what was held behind the snapshot; the update then says what the last of it said. What a snapshot does not reach stays held
+ * for a newer one. */
 static enum k4_skip replay(struct k4_books *books, struct k4_kept_book *kept)
 {
-    enum k4_skip skip = K4_SKIP_NOT;
-    for (uint32_t at = 0; at < kept->held_len && skip != K4_SKIP_STALE_BOOK;) {
+    for (uint32_t at = 0; at < kept->held_len;) {
+        const uint32_t start = at;
         struct k4_update held;
         memcpy(&held, kept->held + at, sizeof held);
         at += (uint32_t)sizeof held;
@@ -164,7 +165,16 @@ static enum k4_skip replay(struct k4_books *books, struct k4_kept_book *kept)
             held.side[side].levels = (struct k4_level *)(void *)(kept->held + at); /* all parts are of whole words */
             at += held.side[side].count * (uint32_t)sizeof(struct k4_level);
         }
-        skip = k4_book_apply(&kept->book, &held, &books->picture, &books->crc);
+        const enum k4_skip skip = k4_book_apply(&kept->book, &held, &books->picture, &books->crc);
+        if (skip == K4_SKIP_STALE_BOOK && kept->book.fault == K4_BOOK_GAP && !kept->book.cut[K4_BID] && !kept->book.cut[K4_ASK]) {
+            kept->held_len -= start;
+            memmove(kept->held, kept->held + start, kept->held_len);
+            return skip;
+        }
+        if (skip == K4_SKIP_STALE_BOOK) {
+            drop_held(kept);
+            return skip;
+        }
         if (skip != K4_SKIP_NOT)
             continue;
         books->update.event_ns = held.event_ns;
@@ -173,7 +183,7 @@ static enum k4_skip replay(struct k4_books *books, struct k4_kept_book *kept)
         books->update.flags |= held.flags;
     }
     drop_held(kept);
-    return skip == K4_SKIP_STALE_BOOK ? skip : K4_SKIP_NOT;
+    return K4_SKIP_NOT;
 }
 
 /* ---------------------------------------------------------------- what happens to a book */

@@ -3,7 +3,7 @@
 A connection has one life at a time, two while it is being replaced: the new one is proven by data before the old one is closed.
 `tick` is called ten times a second and is all that measures time, on the monotonic clock. No exchange is known here: what is said
 comes from `session`, what is understood from `venue`. Market data passes below this module, in C.
-Imports `backoff`, `clock`, `dials`, `errors`, `fetch`, `link`, `log`, `names`, `session`, `subscription`,
+Imports `backoff`, `books`, `clock`, `dials`, `errors`, `fetch`, `link`, `log`, `names`, `session`, `subscription`,
 `venue`.
 """
 
@@ -19,6 +19,7 @@ from typing import Any
 
 from . import session
 from .backoff import Backoff, Budget
+from .books import REASONS, Books, Stale
 from .clock import Clock
 from .dials import Dials
 from .errors import K4Error
@@ -44,6 +45,9 @@ READ_SLICE_NS = 500_000
 READ_BYTES = 32 * 1024
 BACKLOG_MESSAGES = 2048
 BACKLOG_BYTES = 256 * 1024
+# So many snapshots are asked for at a time; the fetcher paces them besides.
+SNAPSHOTS_AT_ONCE = 4
+SNAPSHOT_BYTES = 8 << 20
 _SECOND_NS = 1_000_000_000
 _REFUSALS = ("", "malformed", "depth", "utf8", "missing", "duplicate", "type", "range", "unmapped", "symbol")
 
@@ -93,6 +97,8 @@ class _Life:
     first_messages: int = 0  # the counter when the link came up
     backlog: deque[Event] = field(default_factory=deque)  # messages that are no market data, to be read
     backlog_bytes: int = 0
+    books: Books = field(default_factory=lambda: Books(()))
+    snapshots: set[asyncio.Task[None]] = field(default_factory=set)  # being fetched
 
 
 class Connection:
@@ -105,6 +111,7 @@ class Connection:
         self.name = name
         self.plan = plan
         self.healthy_since_ns = 0  # monotonic; 0 = no link is up
+        self.stale_books: frozenset[tuple[str, str]] = frozenset()  # (record, symbol) of what no link that is up has a good book of
         self.links = 0  # how often a link came up
         self._core = core
         self._venue = venue
@@ -191,6 +198,7 @@ class Connection:
         slot = self._slot()
         link = Link(self, self._core.lib, self._core.ffi, self._slots[slot], target(url), self._shared.clock)
         life = _Life(link, slot, Budget(self._venue.product.session.limits.requests), asyncio.get_running_loop().create_future())
+        life.books = Books(self._venue.messages)
         life.first_messages = life.messages = self._messages(life)
         life.messages_ns = life.duty_ns = time.monotonic_ns()
         self._lives.append(life)
@@ -280,6 +288,8 @@ class Connection:
             return
         if life.subscriber is not None:
             life.subscriber.cancel()
+        for task in life.snapshots:
+            task.cancel()
         self._lives.remove(life)
         # At once, not when it is dialled again: a standby may have to take over.
         self._core.lib.k4_conn_reset(self._slots[life.slot])
@@ -293,6 +303,8 @@ class Connection:
             self.healthy_since_ns = 0
         elif not self.healthy_since_ns:
             self.healthy_since_ns = now_ns
+        if self.stale_books:
+            self._note_books()
 
     async def _pause(self, seconds: float) -> None:
         """Sleeps, but not past `stop`."""
@@ -331,6 +343,65 @@ class Connection:
             life.link.send_pong(life.pong)
             life.pong = None
 
+    # ------------------------------------------------------------------ books that are stale
+
+    def _note_books(self) -> None:
+        keys = [life.books.keys for life in self._lives if life.link.state is State.OPEN]
+        self.stale_books = frozenset.intersection(*keys) if keys else frozenset()
+
+    def _book(self, life: _Life, event: Event) -> None:
+        symbol = event.data.decode(errors="replace")
+        stale = life.books.turned(event.message, symbol, event.code, time.monotonic())
+        self._note_books()
+        if stale is None:
+            self._log.info("book live", symbol=symbol, records="+".join(self._venue.messages[event.message].records))
+        else:
+            self._log.warning("book stale", symbol=symbol, records="+".join(stale.records), reason=REASONS[event.code])
+
+    def _ask_for_books(self, life: _Life, now: float) -> None:
+        """Asks for the snapshots that are due, as far as the venue's limits allow."""
+        for stale in life.books.due(now):
+            if stale.snapshot is not None and self._shared.fetch is not None:
+                if len(life.snapshots) == SNAPSHOTS_AT_ONCE:
+                    return
+                task = asyncio.create_task(self._fetch_book(life, stale, stale.snapshot, self._shared.fetch))
+                life.snapshots.add(task)
+                task.add_done_callback(life.snapshots.discard)
+            elif not self._subscribe_anew(life, stale, now):
+                return
+            life.books.asked(stale, now)
+
+    def _subscribe_anew(self, life: _Life, stale: Stale, now: float) -> bool:
+        """Unsubscribes and subscribes the stream that brings a book. False: not now."""
+        manners = self._venue.product.session
+        streams = [s for s in self.plan.by_message if stale.message in s.messages and s.symbol in (None, stale.symbol)]
+        if not streams or manners.subscribe is None or manners.unsubscribe is None:
+            if not life.replace.done():
+                life.replace.set_result(f"the book of {stale.symbol} is stale, and only a new link brings another")
+            return True
+        if life.link.full or life.budget.wait(now, RESERVE + 1) > 0:
+            return False
+        for manner in (manners.unsubscribe, manners.subscribe):
+            for request in session.requests(self._venue.product, manner, streams, self._next_id, self._names):
+                self._next_id += 1
+                life.budget.spend(now)
+                life.link.send_text(request.text)
+                if manner is manners.subscribe:
+                    life.subscriptions.sent(request, now)
+        return True
+
+    async def _fetch_book(self, life: _Life, stale: Stale, index: int, fetch: Fetch) -> None:
+        message, product = self._venue.messages[index], self._venue.product
+        known = {**self._names, "symbol": stale.symbol}
+        url = session.fetch_url(product, message, known, now_ns=time.time_ns())
+        try:
+            body = await fetch.get(url, session.fetch_body(product, message, known, now_ns=time.time_ns()), most=SNAPSHOT_BYTES)
+        except K4Error as error:
+            self._log.warning("a book's snapshot could not be fetched", symbol=stale.symbol, reason=str(error))
+            return
+        if life.link.state is State.OPEN and not life.link.fetched(index, stale.symbol, body):
+            self._log.warning("a book's snapshot does not help", symbol=stale.symbol, body=_sample(body))
+
     # ------------------------------------------------------------------ what is watched
 
     def _watch(self, life: _Life, now_ns: int) -> None:
@@ -354,6 +425,7 @@ class Connection:
             self._probe(life, now_ns)
             if idle:
                 life.probe_ns = life.probed_ns = now_ns
+        self._ask_for_books(life, now_ns / 1e9)
         late = life.subscriptions.overdue(now_ns / 1e9)
         if late:
             self._log.warning("subscription not answered", streams=symbols(late))
@@ -395,6 +467,8 @@ class Connection:
             self._answer(life)
         elif event.kind == lib.K4_EVENT_REFUSED:
             self._refused(event)
+        elif event.kind == lib.K4_EVENT_BOOK:
+            self._book(life, event)
 
     def _note(self, life: _Life, event: Event) -> None:
         """Puts a message that is no market data where it is read in its turn."""

@@ -163,7 +163,7 @@ class Feed:
                     raise K4Error(f"segment {entry.segments()[record]}: symbol {symbol}: {reason}")
                 # A record without a stream of its own comes along with any other.
                 by = carriers.get((record, symbol)) or carriers.get((record, None)) or [c for group in carriers.values() for c in group]
-                self.watch.add(number, instrument, f"{symbol} {record}", by, time.time_ns())
+                self.watch.add(number, instrument, (record, symbol), by, time.time_ns())
 
     def _counted(self, url: str, venue: Venue) -> Dials:
         """What counts the dials to the host of `url`: with other processes, unless a simulator stands for it."""

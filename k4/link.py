@@ -93,6 +93,15 @@ class Link(asyncio.BufferedProtocol):
         self._full = False
         self._feeding = False
 
+    def fetched(self, message: int, symbol: str, body: bytes) -> bool:
+        """Gives C a body that was fetched; whether the book it is for is live now."""
+        wall, now = self._clock.read()
+        name = symbol.encode()
+        bits = int(self._lib.k4_conn_fetched(self.conn, message, name, len(name), body, len(body), wall, now))
+        if bits & (self._lib.K4_CONN_EVENTS | self._lib.K4_CONN_FAILED):
+            self._act(bits)
+        return bool(bits & self._lib.K4_CONN_TOOK)
+
     # ------------------------------------------------------------------ asyncio calls these
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

@@ -1,8 +1,8 @@
 """Which streams are alive: symbol states in shared memory, and streams that have been silent since they were subscribed.
 
 A stream is LIVE while a connection that carries it is up and it has had data since that connection came up; otherwise STALE. A quiet
-symbol on a healthy connection stays LIVE: that the link works is the connection's own watch. Time is an argument. Imports `log`
-for its type only.
+symbol on a healthy connection stays LIVE: that the link works is the connection's own watch. A stream that is cut from books is
+RESYNC while no connection that is up has a good one. Time is an argument. Imports `log` for its type only.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from .log import Logger
 
-LIVE, STALE = 0, 1
+LIVE, STALE, RESYNC = 0, 1, 2
 # A stream without any record for so long after its subscription is named in the log.
 SILENT_S = 30.0
 # At the end of a short run, they are named after so long.
@@ -27,18 +27,23 @@ class Carrier(Protocol):
     """A connection, as far as its streams' states go."""
 
     healthy_since_ns: int  # monotonic; 0 = not up
+    stale_books: frozenset[tuple[str, str]]  # (record, symbol) of what it has no good book of
 
 
 @dataclass(slots=True, eq=False)
 class _Stream:
     record: int
     instrument: int
-    label: str
+    key: tuple[str, str]  # record, symbol
     carriers: tuple[Carrier, ...]
     recv_ns: int
     changed_ns: int = 0  # monotonic, when recv_ns was last seen to move; 0 = never
     state: int = STALE
     silent: bool = False
+
+    @property
+    def label(self) -> str:
+        return f"{self.key[1]} {self.key[0]}"
 
 
 class Watch:
@@ -51,16 +56,16 @@ class Watch:
         self._streams: list[_Stream] = []
         self._next = 0
         self._carriers: dict[int, Carrier] = {}  # by id()
-        self._health: dict[int, int] = {}  # healthy_since_ns of each, as last seen
+        self._health: dict[int, tuple[int, frozenset[tuple[str, str]]]] = {}  # of each carrier, as last seen
         self._silent: list[str] = []
         self._resumed: list[str] = []
 
-    def add(self, record: int, instrument: int, label: str, carriers: Sequence[Carrier], wall_ns: int) -> None:
-        """Watches (record number, instrument), which starts as STALE. `label` names it in the log."""
+    def add(self, record: int, instrument: int, key: tuple[str, str], carriers: Sequence[Carrier], wall_ns: int) -> None:
+        """Watches (record number, instrument), which starts as STALE. `key`: the record's word and the symbol."""
         self._lib.k4_feed_symbol_state(self._feed, record, instrument, STALE, wall_ns)
         # What a former writer left is no sign of life.
         recv_ns = self._lib.k4_feed_last_recv_ns(self._feed, record, instrument)
-        self._streams.append(_Stream(record, instrument, label, tuple(carriers), recv_ns))
+        self._streams.append(_Stream(record, instrument, key, tuple(carriers), recv_ns))
         self._carriers.update((id(carrier), carrier) for carrier in carriers)
 
     def tick(self, now_ns: int, wall_ns: int) -> None:
@@ -83,9 +88,12 @@ class Watch:
         return {"live": live, "stale": len(self._streams) - live, "silent": sum(1 for stream in self._streams if not stream.changed_ns)}
 
     def _changed_carriers(self) -> set[int]:
-        changed = {key for key, carrier in self._carriers.items() if self._health.get(key, 0) != carrier.healthy_since_ns}
-        for key in changed:
-            self._health[key] = self._carriers[key].healthy_since_ns
+        changed: set[int] = set()
+        for key, carrier in self._carriers.items():
+            health = (carrier.healthy_since_ns, carrier.stale_books)
+            if self._health.get(key) != health:
+                self._health[key] = health
+                changed.add(key)
         return changed
 
     def end(self, now_ns: int) -> None:
@@ -108,6 +116,8 @@ class Watch:
             stream.recv_ns, stream.changed_ns = recv_ns, now_ns
         up = [carrier.healthy_since_ns for carrier in stream.carriers if carrier.healthy_since_ns]
         state = LIVE if any(0 < since <= stream.changed_ns for since in up) else STALE
+        if up and all(stream.key in carrier.stale_books for carrier in stream.carriers if carrier.healthy_since_ns):
+            state = RESYNC
         if state != stream.state:
             stream.state = state
             self._lib.k4_feed_symbol_state(self._feed, stream.record, stream.instrument, state, wall_ns)

@@ -49,6 +49,23 @@ def test_compiled_parsers_agree_with_the_reference(built: Native, exchange: str,
                 continue
 
 
+def test_books_agree_with_the_reference(built: Native) -> None:
+    """Each decoder keeps books over all frames; the fast tier alone would miss what it declines."""
+    reference = ReferenceDecoder(built.records, built.exchanges["shelf"], "spot", None)
+    tiers = [NativeDecoder(built, "shelf", "spot", None, tier) for tier in ("any", "tolerant")]
+    mutator = Mutator(wires(built, "shelf"), seed=20261129)
+    seen: Counter[object] = Counter()
+    for _ in range(FRAMES):
+        frame = mutator.frame()
+        expected = reference.lines(frame)
+        seen.update(line.get("record") or line.get("refused") or line["skipped"] for line in expected)
+        for decoder in tiers:
+            assert decoder.lines(frame) == expected, frame
+    assert {"bbo", "depth5", "depth20", "unchanged", "stale_book", "malformed", "missing", "range", "duplicate", "unmapped"} <= set(seen), (
+        seen
+    )
+
+
 def test_mutated_frames_walk_every_road(built: Native) -> None:
     """Every kind of record, refusal and reason comes up, so that agreeing means something."""
     reference = ReferenceDecoder(built.records, built.exchanges["zoo"], "spot", None)

@@ -215,6 +215,7 @@ class Shm:
 @dataclass
 class Carrier:
     healthy_since_ns: int = 0
+    stale_books: frozenset[tuple[str, str]] = frozenset()
 
 
 @pytest.fixture
@@ -227,7 +228,7 @@ def test_a_stream_lives_while_a_connection_is_up_and_has_brought_data(lines: lis
     shm, one, two = Shm(), Carrier(), Carrier()
     shm.recv[1, 0] = 5  # left by a former writer
     watch = Watch(shm, None, logs.logger())
-    watch.add(1, 0, "FOOBAR bbo", [one, two], 0)
+    watch.add(1, 0, ("bbo", "FOOBAR"), [one, two], 0)
     assert shm.states == {(1, 0): STALE}
     one.healthy_since_ns = 1 * SECOND
     watch.tick(1 * SECOND, 0)
@@ -254,7 +255,7 @@ def test_a_stream_silent_since_its_subscription_is_named_once(lines: list[dict[s
     shm, carrier = Shm(), Carrier(SECOND)
     watch = Watch(shm, None, logs.logger())
     for n, label in enumerate(["FOOBAR bbo", "NOPE bbo", "NADA bbo"]):
-        watch.add(1, n, label, [carrier], 0)
+        watch.add(1, n, (label.split()[1], label.split()[0]), [carrier], 0)
     shm.recv[1, 0] = 1
     for now in (1, 2, 30, 31, 32, 60):
         watch.tick(now * SECOND, 0)
@@ -269,7 +270,7 @@ def test_streams_still_silent_at_the_end_are_named(lines: list[dict[str, Any]]) 
     shm, carrier, down = Shm(), Carrier(SECOND), Carrier(0)
     watch = Watch(shm, None, logs.logger())
     for n, (label, by) in enumerate([("FOOBAR bbo", carrier), ("NOPE bbo", carrier), ("DOWN bbo", down)]):
-        watch.add(1, n, label, [by], 0)
+        watch.add(1, n, (label.split()[1], label.split()[0]), [by], 0)
     watch.tick(2 * SECOND, 0)
     watch.end(5 * SECOND)
     assert lines == [], "too early to say"
@@ -287,7 +288,7 @@ def test_a_lost_connection_makes_all_its_streams_stale_in_one_tick() -> None:
     watch = Watch(shm, None, logs.logger())
     count = 3 * SLICE
     for n in range(count):
-        watch.add(2, n, str(n), [carrier], 0)
+        watch.add(2, n, ("trade", str(n)), [carrier], 0)
         shm.recv[2, n] = 1
     for _ in range(3):
         watch.tick(2 * SECOND, 0)
