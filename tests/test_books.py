@@ -14,10 +14,10 @@ import pytest
 from k4 import native as natives
 from k4 import session
 from k4._codegen import build
-from k4.backoff import Budget
 from k4.books import FIRST_S, GRACE_S, LIVE, NO_SNAPSHOT, Books
 from k4.clock import Clock
 from k4.connection import Connection, Core, Shared
+from k4.dials import Dials
 from k4.fetch import Fetch, FetchError
 from k4.link import Resolver
 from k4.native import Native
@@ -116,7 +116,7 @@ class Bench:
             assert lib.k4_feed_symbol(self.feed, product, number, symbol.encode(), len(symbol)) >= 0
         (plan,) = session.plans(self.venue.product, session.streams(self.venue.messages, records, [symbol]))
         plan = session.Plan(session.replace_host(plan.url, f"wss://127.0.0.1:{port}"), plan.by_url, plan.by_message, plan.symbol)
-        shared = Shared(self.tls.client(), Resolver(), Budget([]), logs.logger(), Clock(), fetch)
+        shared = Shared(self.tls.client(), Resolver(), Dials(()), logs.logger(), Clock(), fetch)
         return Connection(Core(lib, ffi, self.feed, product), self.venue, plan, shared, name="one#0")
 
     def latest(self, segment: str) -> tuple[int, Any] | None:

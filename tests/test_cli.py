@@ -13,7 +13,20 @@ from k4 import cli
 from k4.errors import K4Error, UsageError
 from k4.version import VERSION
 
-COMMANDS = ["codegen", "headers", "run", "sim", "decode", "tail", "instruments", "config check", "config schema", "shm ls", "shm inspect", "shm rm"]
+COMMANDS = [
+    "codegen",
+    "headers",
+    "run",
+    "sim",
+    "decode",
+    "tail",
+    "instruments",
+    "config check",
+    "config schema",
+    "shm ls",
+    "shm inspect",
+    "shm rm",
+]
 
 
 def k4(*words: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
