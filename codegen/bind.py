@@ -66,7 +66,14 @@ def _bind(message: ir.Message, names: Mapping[str, str]) -> ir.Message:
     return replace(
         message,
         channel=None if message.channel is None else _text(message.channel, known),
-        match=tuple(replace(match, patterns=tuple(_text(pattern, known) for pattern in match.patterns)) for match in message.match),
+        match=tuple(
+            replace(
+                match,
+                patterns=tuple(_text(pattern, known) for pattern in match.patterns),
+                excluded=tuple(_text(pattern, known) for pattern in match.excluded),
+            )
+            for match in message.match
+        ),
         fields=tuple(replace(field, source=_source(field.source, known)) for field in message.fields),
         url=None if message.url is None else _text(message.url, known),
         send=None if message.send is None else _text(message.send, known),
@@ -104,7 +111,7 @@ def _append(parts: list[ir.Lit | ir.Ref | ir.Star], part: ir.Lit | ir.Ref | ir.S
     last = parts[-1] if parts else None
     if isinstance(part, ir.Lit) and isinstance(last, ir.Lit):
         parts[-1] = ir.Lit(last.text + part.text)
-    else:
+    elif not (isinstance(part, ir.Star) and isinstance(last, ir.Star)):
         parts.append(part)
 
 

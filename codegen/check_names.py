@@ -26,6 +26,7 @@ def check(about: About) -> None:
             _text(about, "send", about.line("send"), message.send, [*known, *about.captures(), *CLOCK])
         _fields(about, known)
     _captures(about)
+    _excluded(about)
 
 
 def known_names(about: About, product: ir.Product) -> list[str]:
@@ -75,6 +76,15 @@ def _captures(about: About) -> None:
             about.find(_place(about, name), _useless(about, name, fields))
     if about.market or message.record == "instrument":
         _whole(about, fields)
+
+
+def _excluded(about: About) -> None:
+    for index, match in enumerate(about.message.match):
+        for bound in about.bound.values():
+            names = [name for pattern in bound.match[index].excluded for name in bind.names_in(pattern)]
+            if names:
+                about.find(match.line, f'match "{match.path.source}": ${names[0]} is not known, and `not` captures nothing; write "*"')
+                break
 
 
 def _useless(about: About, name: str, fields: set[str]) -> str:

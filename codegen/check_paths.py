@@ -110,8 +110,13 @@ def unmet(match: ir.Match, root: Node, start: Node) -> str:
 
 def spelled(match: ir.Match) -> str:
     """An entry of `match` as it is written."""
-    patterns = [f'"{pattern.source}"' for pattern in match.patterns]
-    return f'match "{match.path.source}" = {patterns[0] if len(patterns) == 1 else "[" + ", ".join(patterns) + "]"}'
+    wanted, excluded = _patterns(match.patterns), _patterns(match.excluded)
+    return f'match "{match.path.source}" = {f"{{ is = {wanted}, not = {excluded} }}" if match.excluded else wanted}'
+
+
+def _patterns(texts: tuple[ir.Text, ...]) -> str:
+    patterns = [f'"{pattern.source}"' for pattern in texts]
+    return patterns[0] if len(patterns) == 1 else "[" + ", ".join(patterns) + "]"
 
 
 def _unmet(about: About, match: ir.Match, samples: list[Sample]) -> None:

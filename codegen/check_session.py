@@ -228,7 +228,7 @@ def _vars_asked(about: About, messages: tuple[About, ...]) -> bool:
         if other is not about:
             message = other.message
             texts += [message.url, message.send, message.channel]
-            texts += [pattern for match in message.match for pattern in match.patterns]
+            texts += [pattern for match in message.match for pattern in (*match.patterns, *match.excluded)]
             brings -= set() if not _reads(other, brings) else brings
     return not brings or any(text is not None and set(bind.names_in(text)) & brings for text in texts)
 
@@ -271,5 +271,5 @@ def _one_order(exchange: ir.Exchange, messages: tuple[About, ...]) -> None:
                     about.find(about.line("order"), f"{what}; all messages that give one record have one order")
 
 
-def _shapes(match: ir.Match) -> tuple[tuple[ir.Lit | ir.Ref | ir.Star, ...], ...]:
-    return tuple(pattern.parts for pattern in match.patterns)
+def _shapes(match: ir.Match) -> tuple[tuple[tuple[ir.Lit | ir.Ref | ir.Star, ...], ...], ...]:
+    return tuple(tuple(pattern.parts for pattern in patterns) for patterns in (match.patterns, match.excluded))

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 
 from . import ir
 from .bind import bind
-from .layouts import Check, Layout, Literal, Loop, Token, Value, layouts
+from .layouts import Check, Layout, Like, Literal, Loop, Token, Value, layouts
 from .puts import BOOL, DECIMAL, DIGITS, SKIP, TEXT, Path, Put
 from .render import render
 
@@ -64,8 +64,10 @@ class Step:
     levels: tuple[str, ...] = ()  # loop: the slots of its decimals
     put: str = ""  # loop: what fills a record from an element
     most: int = 0  # loop: levels kept, 0: one record per element
+    pieces: tuple[tuple[str, int], ...] = ()  # like: what stands between any runs, with its length; `either`: it shall be so
     steps: tuple[Step, ...] = ()
     place: str = ""  # for the reader of the C
+    word: int = -1  # word: which of the product's own words, -1: `text`
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,7 @@ class Branch:
     slot: str = ""
     text: str = ""
     suffix: str = ""
+    word: int = -1
 
 
 @dataclass(slots=True)
@@ -91,6 +94,7 @@ class Node:
     put: str = ""
     many: bool = False  # each element of a loop gave its record already
     late: str = ""  # fills those records with what stands behind the elements
+    back: bool = False  # those records stand the other way round
     first: int = 0
     last: int = 0
 
@@ -123,13 +127,19 @@ class Slot:
 
 
 def render_exchange(exchange: ir.Exchange, records: ir.Records) -> str:
-    """The text of `k4_<exchange>_fast.c`: one function per product, and what it calls."""
-    return render(
-        "fast.c.j2",
-        sources=[records.file, exchange.file],
-        exchange=exchange.name,
-        products=[_Product(exchange, records, product.name).model() for product in exchange.products],
-    )
+    """The text of `k4_<exchange>_fast.c`: one function per product, and what it calls. Products that differ in words alone share it."""
+    neutral = [_Product(exchange, records, product.name, "").model() for product in exchange.products]
+    groups: list[dict[str, object]] = []
+    like: list[dict[str, object]] = []
+    for product, model in zip(exchange.products, neutral, strict=True):
+        shape = {key: value for key, value in model.items() if key not in ("name", "words")}
+        if shape not in like:
+            like.append(shape)
+            groups.append(_Product(exchange, records, product.name, identifier(product.name)).model() | {"users": []})
+        users = groups[like.index(shape)]["users"]
+        assert isinstance(users, list)
+        users.append({"name": product.name, "ident": identifier(product.name), "words": model["words"]})
+    return render("fast.c.j2", sources=[records.file, exchange.file], exchange=identifier(exchange.name), groups=groups)
 
 
 def identifier(name: str) -> str:
@@ -159,7 +169,7 @@ class _Names:
             words = [part if isinstance(part, str) else str(part) for part in path if part != "*"]
             known = identifier("_".join(words)) or "value"
             known = f"at{known}" if known[0].isdigit() else known
-            while known in self.slots or known in _C_WORDS:
+            while known in self.slots or known in _C_WORDS or known == "words":
                 known += "_"
             self.taken[path, kind] = known
             levels = length > 0 and kind == DECIMAL
@@ -169,12 +179,13 @@ class _Names:
 
 
 class _Product:
-    """The model of one product's parser."""
+    """The model of one product's parser. `symbol`: what its functions are named by."""
 
-    def __init__(self, exchange: ir.Exchange, records: ir.Records, product: str) -> None:
+    def __init__(self, exchange: ir.Exchange, records: ir.Records, product: str, symbol: str) -> None:
         self.records = records
         self.name = product
-        self.symbol = f"k4_fast_{identifier(exchange.name)}_{identifier(product)}"
+        self.symbol = f"read_{symbol}"
+        self.words: list[tuple[str, int]] = []  # what only this product has, as C spells it, and how long it is
         self.messages = bind(exchange, product)
         self.layouts, _ = layouts(exchange, records, product)
         self.names = _Names()
@@ -194,6 +205,7 @@ class _Product:
             "nodes": self.nodes,
             "root": root,
             "puts": puts,
+            "words": self.words,
         }
 
     # ----------------------------------------------------------------------- the tree
@@ -212,6 +224,7 @@ class _Product:
                 return self._numbered(node)
             node.put = self._put_name(layout)
             node.many = any(isinstance(token, Loop) and token.most == 0 for token in layout.tokens)
+            node.back = layout.back
             node.late = f"{node.put}_late" if any(put.late for put in layout.puts) else ""
         else:
             if at.past + 1 > SLACK:
@@ -235,7 +248,8 @@ class _Product:
         for (_, key), members in sorted(groups.items(), key=lambda item: item[0][0]):
             if isinstance(key, Check):
                 node = self._node([(tokens[1:], layout) for tokens, layout in members], at)
-                yield Branch(_op(key), node, self._slot(key.path, TEXT), c_text(key.prefix), c_text(key.suffix))
+                slot, word = self._slot(key.path, TEXT), self._word(key)
+                yield Branch(_op(key), node, slot, "" if word >= 0 else c_text(key.prefix), c_text(key.suffix), word)
             elif isinstance(key, int):
                 yield Branch("byte", self._node(members, at), text=c_text(bytes([key])))
             else:
@@ -261,7 +275,11 @@ class _Product:
                     at = at.behind(len(piece))
                     out.append(Step("literal", c_text(piece), count=len(piece), shifts=at.window != ""))
             elif isinstance(token, Check):
-                out.append(Step(_op(token), c_text(token.prefix), c_text(token.suffix), slot=self._slot(token.path, TEXT, length)))
+                slot, word = self._slot(token.path, TEXT, length), self._word(token)
+                text = "" if word >= 0 else c_text(token.prefix)
+                out.append(Step(_op(token), text, c_text(token.suffix), slot=slot, word=word))
+            elif isinstance(token, Like):
+                out.append(Step("like", slot=self._slot(token.path, TEXT, length), either=token.wanted, pieces=_pieces(token)))
             elif isinstance(token, Loop):
                 need(SLACK // 2)
                 step, at = self._loop(token, at, layout)
@@ -307,6 +325,15 @@ class _Product:
         )
         return step, At(max(at.past + 2, inside.past + len(tail) + 1))
 
+    def _word(self, check: Check) -> int:
+        """The place of a word among those that only this product has; -1: all have it."""
+        if not check.varies:
+            return -1
+        word = (c_text(check.prefix), len(check.prefix))
+        if word not in self.words:
+            self.words.append(word)
+        return self.words.index(word)
+
     def _slot(self, path: Path, kind: str, length: int = 0) -> str:
         """One more than the levels kept: those past them go there."""
         name = self.names.slot(path, kind, length + 1 if length else 0)
@@ -336,7 +363,7 @@ class _Product:
 
     def _filled(self, put: Put) -> dict[str, object]:
         """A put with the names of its slots in place of paths."""
-        kinds = {"price": DECIMAL, "qty": DECIMAL, "bool": BOOL, "map": TEXT, "symbol": TEXT}
+        kinds = {"price": DECIMAL, "qty": DECIMAL, "bool": BOOL, "told": BOOL, "map": TEXT, "hashed": TEXT, "symbol": TEXT}
         path = put.capture.path if put.capture is not None else put.path
         kind = kinds.get(put.how, DIGITS)
         return {
@@ -345,6 +372,8 @@ class _Product:
             "last": self.names.slot(put.last, kind, 0) if put.last else "",
             "put": put,
             "entries": [(c_text(text.encode()), value) for text, value in put.entries],
+            "told": [dict(put.entries).get(text, put.default) for text in ("true", "false")],
+            "then": self._filled(put.then) if put.then is not None else None,
         }
 
     def _member(self, record: ir.RecordType, member: ir.RecordField, puts: dict[str, Put], every: tuple[Put, ...]) -> dict[str, object]:
@@ -352,6 +381,7 @@ class _Product:
         out: dict[str, object] = {"name": member.name, "kind": member.kind, "length": member.length, "how": "absent", "put": None}
         if member.kind == "flags":
             words = [(put.member, self._filled(put)) for put in every if put.member in ("backfill", "reset", "one_sided")]
+            words += [("hashed_id", self._filled(put)) for put in every if put.how == "hashed"]
             return {**out, "how": "flags", "flags": words}
         if member.kind == "level_count":
             side = next(put for put in every if put.member == f"{member.name.removesuffix('_levels')}_price")
@@ -424,6 +454,10 @@ def _turned(tokens: Sequence[Token]) -> tuple[bytes, tuple[Token, ...], bytes]:
         tail, rest = inner[-1].data[-_EDGE:], inner[-1].data[:-_EDGE]
         inner[-1:] = [Literal(rest)] if rest else []
     return head, tuple(inner), tail
+
+
+def _pieces(token: Like) -> tuple[tuple[str, int], ...]:
+    return tuple((c_text(piece), len(piece)) for piece in token.pieces)
 
 
 def _decimals(tokens: Iterable[Token]) -> list[Path]:

@@ -166,11 +166,12 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """One entry of `match`: the value at `path` fits one of `patterns` (tried in order)."""
+    """One entry of `match`: the value at `path` fits one of `patterns` (tried in order), and none of `excluded`, which hold no captures."""
 
     path: Path
     patterns: tuple[Text, ...]
     line: int
+    excluded: tuple[Text, ...] = ()
 
 
 # --------------------------------------------------------------------------- sources: how a field gets its value

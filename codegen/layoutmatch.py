@@ -90,7 +90,9 @@ def could_take(message: ir.Message, root: Shape, opening: str) -> bool:
 
 def _never(match: ir.Match, start: Shape) -> bool:
     shape = walk(start, match.path.steps)
-    return shape is None or all(fitting(pattern, shape) is False for pattern in match.patterns)
+    if shape is None or all(fitting(pattern, shape) is False for pattern in match.patterns):
+        return True
+    return any(fitting(pattern, shape) for pattern in match.excluded)
 
 
 def walk(shape: Shape, steps: tuple[ir.Step, ...]) -> Shape | None:

@@ -7,9 +7,9 @@ both, either is read. Equal layouts merge, at most `MOST` per product and messag
 The fast tier takes a frame only where everything about it is certain, so a layout exists only where that can be proven here: no
 other message of the product may take such a frame. What is beyond it gets no layout and is read by the tolerant tier:
 - messages that cut several records, keep a book (`snapshot`) or mix their sides (`side`);
-- `[key=text]`, `.$name` and `[-*]` in paths; an index inside an array whose length varies; `[*]` more than once;
+- `[key=text]`, `.$name` and, for levels, `[-*]` in paths; an index inside an array whose length varies; `[*]` more than once;
 - the words `iso abs negative nonzero e-4`; maps of numbers; constants other than true, false and enum words;
-- patterns with more than one capture or `*`; captures that fill other fields than `symbol`;
+- patterns with a capture beside another or a `*`; captures that fill other fields than `symbol`;
 - values behind the elements that give the records, other than times and ids;
 - repeated or escaped keys in the example, arrays whose elements differ in their keys, or are empty in every example.
 
@@ -55,12 +55,16 @@ class Value:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """The text just read at `path` is `prefix`, at least one character, `suffix`; where it is `whole`, exactly `prefix`."""
+    """The text just read at `path` is `prefix`, at least one character, `suffix`; where it is `whole`, exactly `prefix`.
+
+    `varies`: another product has another word there.
+    """
 
     path: Path
     prefix: bytes
     suffix: bytes = b""
     whole: bool = False
+    varies: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,20 +76,31 @@ class Loop:
     tokens: tuple[Token, ...]
 
 
-Token = Literal | Value | Check | Loop
+@dataclass(frozen=True, slots=True)
+class Like:
+    """The text just read at `path` is made of `pieces` with any run between each two of them, or, unless `wanted`, it is not."""
+
+    path: Path
+    pieces: tuple[bytes, ...]
+    wanted: bool
+
+
+Token = Literal | Value | Check | Like | Loop
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
     """How the frames of one example look, and how they fill the record of `message` (its index in the product).
 
-    `record` empty: the message is no market record, and all there is to say is that it took the frame.
+    `record` empty: the message is no market record, and all there is to say is that it took the frame. `back`: the elements of the loop
+    that gives the records count from the last on.
     """
 
     message: int
     record: str
     tokens: tuple[Token, ...]
     puts: tuple[Put, ...]
+    back: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +123,7 @@ def layouts(exchange: ir.Exchange, records: ir.Records, product: str) -> tuple[t
         # A word where a market message has a text is a text to be compared: what is common to both stays one way to read.
         texts = frozenset[Path]() if record else frozenset(_texts(found))
         own: list[Layout] = []
+        varied = _varied(exchange, message)
         quotes: dict[Path, set[bool]] = {}
         readers: list[tuple[int, _Reader]] = []
         for number, example in enumerate(message.examples):
@@ -116,7 +132,7 @@ def layouts(exchange: ir.Exchange, records: ir.Records, product: str) -> tuple[t
                 if record is None and _bare(message, example.wire, [one for one in messages if one is not message]):
                     own.append(Layout(index, "", (Literal(example.wire.encode()),), ()))
                     continue
-                readers.append((number, _Reader(records, record, message, foreign, example, quotes, texts)))
+                readers.append((number, _Reader(records, record, message, foreign, example, quotes, texts, varied)))
             except BeyondError as beyond:
                 left.append(LeftOut(index, number, str(beyond)))
         for number, reader in readers:
@@ -146,6 +162,12 @@ def _whole(match: ir.Match) -> bool:
 def _texts(found: Iterable[Layout]) -> Iterable[Path]:
     """The places of texts in layouts, outside arrays of any length."""
     return (token.path for layout in found for token in layout.tokens if isinstance(token, Value) and token.kind == TEXT)
+
+
+def _varied(exchange: ir.Exchange, message: ir.Message) -> tuple[bool, ...]:
+    """Which entries of `match` are not the same in all products."""
+    twins = [_twin(exchange, name, message) for name in message.products]
+    return tuple(any(twin.match[i].patterns != match.patterns for twin in twins) for i, match in enumerate(message.match))
 
 
 def _twin(exchange: ir.Exchange, product: str, message: ir.Message) -> ir.Message:
@@ -180,12 +202,15 @@ class _Reader:
         example: ir.Example,
         quotes: dict[Path, set[bool]],
         texts: frozenset[Path],
+        varied: tuple[bool, ...],
     ) -> None:
         self.records = records
         self.message = message
         self.foreign = foreign
         self.record = record
         self.texts = texts
+        self.varied = varied
+        self.varying: set[Path] = set()  # places with a word that another product has otherwise
         self.wire = example.wire.encode()
         self.quotes = quotes
         self.tokens: list[Token] = []
@@ -193,9 +218,11 @@ class _Reader:
         self.words: dict[Path, Literal] = {}  # places with a fixed text: its bytes
         self.fixed: dict[Path, str] = {}  # the same places: the text itself
         self.frames: dict[Path, tuple[str, str]] = {}  # places with a text of which only both ends are known
+        self.likes: dict[Path, list[Like]] = {}  # what else is asked of a text
         self.captures: dict[str, Capture] = {}
         self.loops: dict[Path, int] = {}
         self.present: set[Path] = set()
+        self.back = False
         try:
             self.root = parse(self.wire)
         except FrameError as error:
@@ -224,6 +251,7 @@ class _Reader:
             if node.kind != ARRAY or not node.items:
                 raise BeyondError("`each` finds no element in the example")
             self.loops[place] = 0
+            self.back = path.steps[-1] == ir.Every(True)
             return (*place, "*"), node.items[0]
         raise BeyondError("`each` finds nothing in the example")
 
@@ -240,8 +268,10 @@ class _Reader:
     # ----------------------------------------------------------------------- match
 
     def _match(self) -> None:
-        for own, theirs in zip(self.message.match, self.foreign.match, strict=True):
+        for own, theirs, varied in zip(self.message.match, self.foreign.match, self.varied, strict=True):
             place, node = self._locate(own.path)
+            if varied:
+                self.varying.add(place)
             if not own.path.steps and not own.path.element:
                 raise BeyondError("match on the whole frame")
             if place in self.words or place in self.frames or place in self.present:
@@ -252,6 +282,7 @@ class _Reader:
                 self.words[place] = Literal(b"")
                 continue
             self._pattern(own.patterns, theirs.patterns, place, node)
+            self._exclude(own.excluded, place)
 
     def _pattern(self, own: tuple[ir.Text, ...], theirs: tuple[ir.Text, ...], place: Path, node: Node) -> None:
         if len(own) != len(theirs):
@@ -288,9 +319,21 @@ class _Reader:
         self.fixed[place] = text
         self.words[place] = Literal(f'"{text}"'.encode() if node.kind == STRING else text.encode())
 
+    def _exclude(self, patterns: tuple[ir.Text, ...], place: Path) -> None:
+        for pattern in patterns:
+            if place in self.fixed:
+                if fitting(pattern, Shape(Kind.FIXED, text=self.fixed[place])) is not False:
+                    raise BeyondError("a match word that `not` may exclude")
+            elif not pattern.absent:
+                self.likes.setdefault(place, []).append(Like(place, _pieces(pattern.parts), False))
+
     def _frame(self, place: Path, node: Node, parts: tuple[ir.Lit | ir.Ref | ir.Star, ...]) -> None:
         names = [part for part in parts if not isinstance(part, ir.Lit)]
         name = names[0]
+        if len(names) > 1 and node.kind == STRING:
+            self.frames[place] = ("", "")
+            self.likes[place] = [Like(place, _pieces(parts), True)]
+            return
         if len(names) != 1 or node.kind != STRING or (isinstance(name, ir.Ref) and name.name in self.captures):
             raise BeyondError("a pattern with more than one open place")
         at = parts.index(name)
@@ -316,9 +359,8 @@ class _Reader:
         if any(place not in self.seen_values() for place in self.reads.kinds):
             raise BeyondError("a value stands outside the layout")
         tokens = _joined(self.tokens)
-        return Layout(
-            index, self.record.word if self.record else "", tokens, tuple(_timed(put, _behind(tokens)) for put in self.reads.puts)
-        )
+        puts = tuple(_timed(put, _behind(tokens)) for put in self.reads.puts)
+        return Layout(index, self.record.word if self.record else "", tokens, puts, self.back)
 
     def seen_values(self) -> set[Path]:
         """The places of all values, those inside loops included."""
@@ -351,9 +393,10 @@ class _Reader:
             if kind is not None:
                 raise BeyondError("a field reads a match word")
             word = self.words[place]
-            if word.data and place in self.texts and node.kind == STRING:
+            if word.data and place in self.texts | self.varying and node.kind == STRING:
                 self.quotes.setdefault(place, set()).add(True)
-                self.tokens += [Value(TEXT, place, usual=len(word.data) - 2), Check(place, word.data[1:-1], whole=True)]
+                self.tokens.append(Value(TEXT, place, usual=node.end - node.start - 2))
+                self.tokens.append(Check(place, word.data[1:-1], whole=True, varies=place in self.varying))
             else:
                 self.tokens.append(word if word.data else Literal(self.wire[node.start : node.end]))
             return Shape(Kind.FIXED, text=self.fixed[place]) if word.data else NOT_THERE
@@ -377,10 +420,14 @@ class _Reader:
         if place in self.frames:
             prefix, suffix = self.frames[place]
             self.tokens.append(Check(place, prefix.encode(), suffix.encode()))
+            self.tokens += self.likes.get(place, ())
             return Shape(Kind.FRAMED, prefix=prefix, suffix=suffix)
         if kind == TEXT and place in self.present:
             self.tokens.append(Check(place, b"", b""))
+            self.tokens += self.likes.get(place, ())
             return Shape(Kind.FRAMED)
+        if place in self.likes:
+            raise BeyondError("`not` of what is no text")
         return Shape(Kind.UNKNOWN if kind in (SKIP, TEXT) else Kind.PRESENT)
 
     def _loop(self, node: Node, place: Path) -> Shape:
@@ -425,7 +472,7 @@ class _Reader:
 
 
 def _every(path: ir.Path) -> bool:
-    return bool(path.steps) and path.steps[-1] == ir.Every(False)
+    return bool(path.steps) and isinstance(path.steps[-1], ir.Every)
 
 
 def _follow(node: Node, place: Path, steps: tuple[ir.Step, ...]) -> tuple[Path, Node | None]:
@@ -459,7 +506,7 @@ def _behind(tokens: tuple[Token, ...]) -> frozenset[Path]:
 def _timed(put: Put, behind: frozenset[Path]) -> Put:
     """The put, told whether its value comes late. What decides about a record as a whole cannot."""
     path = put.capture.path if put.capture is not None else put.path
-    if path not in behind and put.last not in behind:
+    if not {path, put.last, *(then.path for then in put.chain)} & behind:
         return put
     if put.how not in ("time", "integer"):
         raise BeyondError(f"{put.member}: a value behind the elements that give the records")
@@ -472,6 +519,19 @@ def _places(tokens: Iterable[Token]) -> Iterable[Path]:
             yield token.path
         elif isinstance(token, Loop):
             yield from _places(token.tokens)
+
+
+def _pieces(parts: tuple[ir.Lit | ir.Ref | ir.Star, ...]) -> tuple[bytes, ...]:
+    """What stands between the stars of a pattern."""
+    pieces = [b""]
+    for part in parts:
+        if isinstance(part, ir.Ref):
+            raise BeyondError("a pattern with more than one open place")
+        if isinstance(part, ir.Star):
+            pieces.append(b"")
+        else:
+            pieces[-1] += part.text.encode()
+    return tuple(pieces)
 
 
 def _joined(tokens: Iterable[Token]) -> tuple[Token, ...]:

@@ -95,15 +95,18 @@ class KeptModel:
 @dataclass(frozen=True, slots=True)
 class MatchModel:
     """One entry of `match`. `wants`: what shows at once that it cannot hold: "absent", "present", "" for neither; `tail`: what the only
-    pattern ends with; `head`: the name that is all in front of it; `whole`: nothing is."""
+    pattern ends with; `head`: the name that is all in front of it; `whole`: nothing is. Of its `count` patterns the first `excluded` must
+    not fit. `varies`: another product that shares the code has other patterns."""
 
     place: PlaceModel
     patterns: int
+    excluded: int
     count: int
     wants: str
     tail: str
     head: PartModel | None
     whole: bool
+    varies: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +193,7 @@ class ProductModel:
     match_nodes: tuple[int, ...]
     match_hops: tuple[PlaceModel, ...]
     kept: tuple[KeptModel, ...]
+    code: str = ""  # the `ident` of the product whose code this one shares, or its own
 
     @property
     def marks(self) -> int:

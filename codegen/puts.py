@@ -7,14 +7,15 @@ tier. May import `ir`, `refjson`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from . import ir
-from .refjson import ARRAY, Node
+from .refjson import ARRAY, LITERAL, STRING, Node
 
 DIGITS, DECIMAL, TEXT, BOOL, SKIP = "digits", "decimal", "text", "bool", "skip"
 
 Path = tuple[str | int, ...]
+Simple = ir.FromPath | ir.FromMap | ir.FromText | ir.FromName
 Locate = Callable[[ir.Path], tuple[Path, Node | None]]
 
 _NS = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1_000, "ns": 1, "auto": 0}
@@ -41,8 +42,9 @@ class Capture:
 class Put:
     """One member of a record and what it is filled from.
 
-    `how`: symbol; price, qty (decimals); integer, count (digits); time (`per_unit` ns each, 0: by the number of digits); bool;
-    map (`entries` of the text, else `default`; None: declined); const (`value`); spanned (ids `path` to `last`, counted).
+    `how`: symbol; price, qty (decimals); integer, count (digits); time (`per_unit` ns each, 0: by the number of digits); bool; hashed
+    (an id that is a text); map, told (`entries` of the text, or of the bool, else `default`; `absent`: what stands for nothing, None:
+    declined; `then`: what is read where the map gives nothing); const (`value`); spanned (ids `path` to `last`, counted).
     A `path` with "*" is one value per level of that array. `backfill` and `reset` are flags. `late`: the value stands behind the
     elements that give the records.
     """
@@ -54,9 +56,16 @@ class Put:
     per_unit: int = 0
     entries: tuple[tuple[str, int | None], ...] = ()
     default: int | None = None
+    absent: int | None = None
+    then: Put | None = None
     value: int = 0
     capture: Capture | None = None
     late: bool = False
+
+    @property
+    def chain(self) -> tuple[Put, ...]:
+        """What is read where this gives nothing, in turn."""
+        return () if self.then is None else (self.then, *self.then.chain)
 
 
 @dataclass(slots=True)
@@ -119,38 +128,47 @@ class _Filler:
 
     # ----------------------------------------------------------------------- sources
 
-    def _source(self, name: str) -> ir.FromPath | ir.FromMap | ir.FromText | ir.FromName | None:
+    def _source(self, name: str) -> Simple | None:
         """Where a field comes from in this layout; None: it is absent."""
+        sources = self._sources(name)
+        if len(sources) > 1:
+            raise BeyondError(f"{name}: a map to absent with another source behind it")
+        return sources[0] if sources else None
+
+    def _sources(self, name: str) -> tuple[Simple, ...]:
+        """Where a field comes from in this layout: maps that may give nothing, and what is read then."""
         given = self.message.field(name)
         if given is None:
-            return ir.FromName(name) if name in self.captures else None
+            return (ir.FromName(name),) if name in self.captures else ()
         sources = given.source.sources if isinstance(given.source, ir.FromFirst) else (given.source,)
-        for i, source in enumerate(sources):
+        found: list[Simple] = []
+        for source in sources:
             if isinstance(source, ir.FromText) and not source.text:
                 continue
             if isinstance(source, ir.FromText | ir.FromName) or any(isinstance(step, ir.Every) for step in source.path.steps):
-                return source
+                return (*found, source)
             place, node = self.locate(source.path)
             if node is None or node.absent:
                 self.reads.absent.add(place)
                 continue
-            if (
-                isinstance(source, ir.FromMap)
-                and None in (*dict(source.entries).values(), *(source.default or ()))
-                and i + 1 < len(sources)
-            ):
-                raise BeyondError(f"{name}: a map to absent with another source behind it")
-            return source
-        if not all(
+            found.append(source)
+            if not isinstance(source, ir.FromMap) or None not in (*dict(source.entries).values(), *(source.default or ())):
+                return tuple(found)
+        if not found and not all(
             isinstance(source, ir.FromText) or (isinstance(source, ir.FromPath | ir.FromMap) and source.path.optional) for source in sources
         ):
             raise BeyondError(f"{name} is absent in the example, but not optional")
-        return None
+        return tuple(found)
 
     def _place(self, path: ir.Path, kind: str) -> Path:
         place, _ = self.locate(path)
         self._claim(place, kind)
         return place
+
+    def _is_text(self, path: ir.Path) -> bool:
+        """Whether the example has a text there that is no number: an id to be hashed."""
+        _, node = self.locate(path)
+        return node is not None and node.kind == STRING and not node.text.isdecimal()
 
     def _claim(self, place: Path, kind: str) -> None:
         if self.reads.kinds.setdefault(place, kind) != kind:
@@ -167,9 +185,15 @@ class _Filler:
         raise BeyondError("a symbol that is no text of the frame")
 
     def _member(self, name: str, kind: str, enum: str | None) -> Put | None:
-        source = self._source(name)
-        if source is None:
-            return None
+        put: Put | None = None
+        for source in reversed(self._sources(name)):
+            earlier = self._simple(name, source, kind, enum)
+            if put is not None and (put.how not in ("map", "told", "const") or earlier.how not in ("map", "told")):
+                raise BeyondError(f"{name}: a map to absent with another source behind it")
+            put = earlier if put is None else replace(earlier, then=put)
+        return put
+
+    def _simple(self, name: str, source: Simple, kind: str, enum: str | None) -> Put:
         if isinstance(source, ir.FromText):
             return Put(name, "const", value=self._result(source.text, kind, enum))
         if isinstance(source, ir.FromMap):
@@ -180,6 +204,8 @@ class _Filler:
             return Put(name, kind, self._place(source.path, DECIMAL))
         if kind in ("time", "integer") and source.word in _NS:
             return Put(name, "time", self._place(source.path, DIGITS), per_unit=_NS[source.word])
+        if kind == "id" and source.word is None and self._is_text(source.path):
+            return Put(name, "hashed", self._place(source.path, TEXT))
         if kind in ("integer", "id", "count") and source.word is None:
             return Put(name, "count" if kind == "count" else "integer", self._place(source.path, DIGITS))
         if kind == "bool" and source.word is None:
@@ -190,13 +216,16 @@ class _Filler:
         entries = tuple((text, None if result is None else self._result(result, kind, enum)) for text, result in source.entries)
         default = source.default[0] if source.default else None
         other = None if default is None else self._result(default, kind, enum)
-        place, _ = self.locate(source.path)
+        place, node = self.locate(source.path)
         if place in self.fixed:
             value = dict(entries).get(self.fixed[place], other)
             if value is None:
                 raise BeyondError(f"{name}: the match word maps to nothing")
             return Put(name, "const", value=value)
-        return Put(name, "map", self._place(source.path, TEXT), entries=entries, default=other)
+        bools = node is not None and node.kind == LITERAL
+        self._claim(place, BOOL if bools else TEXT)
+        absent = 0 if kind == "enum" else None
+        return Put(name, "told" if bools else "map", place, entries=entries, default=other, absent=absent)
 
     def _result(self, result: str | bool | int, kind: str, enum: str | None) -> int:
         """A constant or a map's result as the number a record holds."""
@@ -213,7 +242,7 @@ class _Filler:
         source = self._source(member.name)
         if source is None:
             return None
-        if not isinstance(source, ir.FromPath) or source.word is not None or source.path.optional:
+        if not isinstance(source, ir.FromPath) or source.word is not None:
             raise BeyondError(f"{member.name}: levels that are more than a path")
         steps = source.path.steps
         at = next((i for i, step in enumerate(steps) if isinstance(step, ir.Every)), None)

@@ -63,7 +63,10 @@ def hold(match: ir.Match, start: Node, trail: int, names: Names) -> dict[str, Pl
             raise RefusedError(reach.code, reach.offset)
         return None
     if isinstance(reach, Absent):
-        return {} if any(pattern.absent for pattern in match.patterns) else None
+        absent = any(pattern.absent for pattern in match.patterns) and not any(pattern.absent for pattern in match.excluded)
+        return {} if absent else None
+    if fit_place(match.excluded, reach, names) is not None:
+        return None
     return fit_place(match.patterns, reach, names)
 
 

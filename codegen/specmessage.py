@@ -74,17 +74,28 @@ def _match(table: Table) -> tuple[ir.Match, ...]:
     for source, value in (inner.values if inner else {}).items():
         where = (*table.where, "match", source)
         line = table.spec.line(where)
+        excluded: tuple[ir.Text, ...] | None = ()
+        if isinstance(value, dict) and "not" in value and value.keys() <= {"is", "not"}:
+            excluded = _patterns(table, line, source, value["not"])
+            value = value.get("is", "*")  # noqa: PLW2901
         if isinstance(value, dict):
             table.spec.find(line, table.who, f'match: a path with dots stands in quotes; write "{_dotted(source, value)}" = …')
             continue
         path = table.path(line, "match", source)
-        listed = value if isinstance(value, list) else [value]
-        if not listed:
-            table.spec.find(line, table.who, f'match: "{source}" has an empty list of patterns; write at least one')
-        patterns = [_pattern(table, line, source, item) for item in listed]
-        if path is not None and patterns and all(patterns):
-            entries.append(ir.Match(path, tuple(pattern for pattern in patterns if pattern is not None), line))
+        patterns = _patterns(table, line, source, value)
+        if path is not None and patterns is not None and excluded is not None:
+            entries.append(ir.Match(path, patterns, line, excluded))
     return tuple(entries)
+
+
+def _patterns(table: Table, line: int, source: str, value: object) -> tuple[ir.Text, ...] | None:
+    """One pattern or several; None where one of them is none."""
+    listed = value if isinstance(value, list) else [value]
+    if not listed:
+        table.spec.find(line, table.who, f'match: "{source}" has an empty list of patterns; write at least one')
+    patterns = [_pattern(table, line, source, item) for item in listed]
+    kept = tuple(pattern for pattern in patterns if pattern is not None)
+    return kept if kept and len(kept) == len(patterns) else None
 
 
 def _pattern(table: Table, line: int, source: str, value: object) -> ir.Text | None:

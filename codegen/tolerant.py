@@ -8,7 +8,8 @@ reference interpreter what tells the types of the examples' values (`refjson`, `
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 
 from . import fields, ir, refjson, refpath
 from .bind import bind
@@ -45,9 +46,9 @@ _SIDES = ("bid", "ask")
 
 def render_exchange(exchange: ir.Exchange, records: ir.Records) -> str:
     """The text of `k4_<exchange>.c`. The exchange must be valid and free of what `unbuilt` finds."""
-    products = [_Builder(exchange, product, records).build() for product in exchange.products]
+    products = share([_Builder(exchange, product, records).build() for product in exchange.products], exchange)
     fetched = [_Builder(exchange, product, records, fetched=True).build() for product in exchange.products]
-    fetched = [product for product in fetched if product.messages]
+    fetched = share([product for product in fetched if product.messages], exchange)
     parsers = products + fetched
     used = [record for record in records.records if any(record in m.records for p in parsers for m in p.messages)]
     scalars = [f for p in parsers for m in p.messages for e in m.elements for f in e.scalars]
@@ -122,6 +123,43 @@ def _levels(record: ir.RecordType) -> int:
 def _enum_names(enum: ir.EnumType) -> list[str]:
     names = {number: name for name, number in enum.values}
     return [names.get(i, "") for i in range(max(names) + 1)]
+
+
+# --------------------------------------------------------------------------- products that share their code
+
+
+def share(products: list[ProductModel], exchange: ir.Exchange) -> list[ProductModel]:
+    """The products, each told whose code it uses: that of the first one that differs from it in the words of `match` alone."""
+    shapes = [_shape(product, exchange) for product in products]
+    first = [shapes.index(shape) for shape in shapes]
+    shared: list[ProductModel] = []
+    for i, product in enumerate(products):
+        twins = [products[j] for j, other in enumerate(first) if other == first[i]]
+        varied = {number for number, patterns in enumerate(zip(*(twin.patterns for twin in twins), strict=True)) if len(set(patterns)) > 1}
+        messages = tuple(_matches(message, lambda one: replace(one, varies=_varies(one, varied))) for message in product.messages)  # noqa: B023
+        shared.append(replace(product, messages=messages, code=products[first[i]].ident))
+    return shared
+
+
+def _varies(match: MatchModel, varied: set[int]) -> bool:
+    return not varied.isdisjoint(range(match.patterns, match.patterns + match.count))
+
+
+def _matches(message: MessageModel, change: Callable[[MatchModel], MatchModel]) -> MessageModel:
+    elements = tuple(replace(element, match=tuple(map(change, element.match))) for element in message.elements)
+    return replace(message, match=tuple(map(change, message.match)), elements=elements)
+
+
+def _shape(product: ProductModel, exchange: ir.Exchange) -> tuple[object, ...]:
+    """The product without what may differ where the code is shared: its names, and what patterns are made of beside captures."""
+    written = {message.line: message for message in exchange.messages}
+    patterns = [replace(one, parts=tuple(part for part in one.parts if part.kind == "K4_PART_NAME")) for one in product.patterns]
+    messages = tuple(
+        _matches(replace(message, source=written[message.source.line]), lambda one: replace(one, tail="x" if one.tail else ""))
+        for message in product.messages
+    )
+    trees = [tree.nodes for tree in product.trees]
+    return trees, replace(product, name="", ident="", table=(), trees=[], patterns=patterns, messages=messages)
 
 
 class _Builder:
@@ -228,15 +266,16 @@ class _Builder:
 
     def _match(self, match: ir.Match, start: tuple[int, int], walk: str, names: tuple[str, ...]) -> MatchModel:
         first = len(self.patterns)
-        for i, text in enumerate(match.patterns, first):
+        for i, text in enumerate((*match.excluded, *match.patterns), first):
             self.patterns.append(PatternModel(i, tuple(_part(part, names) for part in text.parts)))
         absent = [text.absent for text in match.patterns]
         wants = "absent" if all(absent) else "" if any(absent) else "present"
-        parts = self.patterns[first].parts if len(match.patterns) == 1 else ()
+        alone = len(match.patterns) == 1 and not match.excluded
+        parts = self.patterns[first].parts if alone else ()
         tail = parts[-1].text if parts and parts[-1].kind == "K4_PART_LITERAL" else ""
         head = parts[0] if tail and len(parts) == 2 and parts[0].kind == "K4_PART_NAME" else None
         place = self._place(walk, self.forest.spot(match.path.steps, start), names)
-        return MatchModel(place, first, len(match.patterns), wants, tail, head, tail != "" and len(parts) == 1)
+        return MatchModel(place, first, len(match.excluded), len(self.patterns) - first, wants, tail, head, tail != "" and len(parts) == 1)
 
     def _place(self, walk: str, spot: Spot, names: tuple[str, ...]) -> PlaceModel:
         return PlaceModel(walk, spot.node, self.chain(spot.hops, names))

@@ -20,6 +20,7 @@
 
 #include "k4_decode.h"
 #include "k4_digits.h"
+#include "k4_number.h"
 
 /* Most levels a record keeps of a side. */
 #define K4_FAST_LEVELS 20
@@ -438,6 +439,47 @@ K4_FAST_INLINE const uint8_t *k4_fast_string(const uint8_t *p, const uint8_t *en
 /* Is the text this word? */
 #define K4_FAST_WORD(text, word) ((text)->len == sizeof(word) - 1 && K4_FAST_SAME((text)->start, word))
 
+/* Part of a pattern, between two of its stars. */
+struct k4_fast_piece {
+    const char *text;
+    uint32_t len;
+};
+
+/* Is the text made of these pieces, two or more, with any run of characters between each two of them? */
+#define K4_FAST_LIKE(text, ...)                                                                               \
+    k4_fast_like((text), (const struct k4_fast_piece[]){__VA_ARGS__},                                          \
+        sizeof((const struct k4_fast_piece[]){__VA_ARGS__}) / sizeof(struct k4_fast_piece))
+
+K4_FAST_INLINE bool k4_fast_like(const struct k4_fast_text *text, const struct k4_fast_piece *pieces, size_t count)
+{
+    const struct k4_fast_piece *first = &pieces[0];
+    const struct k4_fast_piece *last = &pieces[count - 1];
+    if (text->len < first->len + last->len)
+        return false;
+    const uint8_t *p = text->start;
+    const uint8_t *const end = p + text->len - last->len;
+    if (memcmp(p, first->text, first->len) != 0 || memcmp(end, last->text, last->len) != 0)
+        return false;
+    p += first->len;
+    for (size_t i = 1; i + 1 < count; i++) {
+        const struct k4_fast_piece *piece = &pieces[i];
+        for (;; p++) {
+            if ((size_t)(end - p) < piece->len)
+                return false;
+            if (memcmp(p, piece->text, piece->len) == 0)
+                break;
+        }
+        p += piece->len;
+    }
+    return true;
+}
+
+/* Is the text this word? For one that is not the same in all products. */
+K4_FAST_INLINE bool k4_fast_is(const struct k4_fast_text *text, const struct k4_fast_piece *word)
+{
+    return text->len == word->len && memcmp(text->start, word->text, word->len) == 0;
+}
+
 /* Copies ASCII text with small letters made capital, 8 bytes at a time: up to 7 more are written, and mean nothing. */
 K4_FAST_INLINE void k4_fast_upper(const uint8_t *text, uint32_t len, uint8_t *out)
 {
@@ -450,6 +492,17 @@ K4_FAST_INLINE void k4_fast_upper(const uint8_t *text, uint32_t len, uint8_t *ou
         const uint64_t upper = word ^ (small >> 2);
         memcpy(out + i, &upper, sizeof upper);
     }
+}
+
+/* An id that may be any text; `hashed`: it is no number. */
+K4_FAST_INLINE bool k4_fast_id(const struct k4_fast_text *text, int64_t *out, bool *hashed)
+{
+    const struct k4_text id = {.at = text->start, .len = text->len, .type = K4_STRING};
+    unsigned is_hash = 0;
+    if (text->len == 0 || k4_read_id(&id, out, &is_hash) != K4_REFUSED_NOT)
+        return false;
+    *hashed = is_hash != 0;
+    return true;
 }
 
 /* ---------------------------------------------------------------- ignored values */
@@ -489,6 +542,26 @@ K4_FAST_INLINE const uint8_t *k4_fast_skip(const uint8_t *p, const uint8_t *end)
     default:
         return k4_fast_skip_number(p, end);
     }
+}
+
+K4_FAST_RARE void k4_fast_swap(struct k4_item *a, struct k4_item *b)
+{
+    const bool a_folded = a->symbol == a->folded;
+    const bool b_folded = b->symbol == b->folded;
+    const struct k4_item kept = *a;
+    *a = *b;
+    *b = kept;
+    if (b_folded)
+        a->symbol = a->folded;
+    if (a_folded)
+        b->symbol = b->folded;
+}
+
+/* The items the other way round: what the venue sends newest first. */
+K4_FAST_INLINE void k4_fast_turn(struct k4_scratch *scratch)
+{
+    for (uint32_t i = 0, j = scratch->count - 1; i < j; i++, j--)
+        k4_fast_swap(&scratch->items[i], &scratch->items[j]);
 }
 
 /* The frame is taken: `count` items, by the layout with this number. */

@@ -233,7 +233,7 @@ uint32_t k4_twice_hop(struct k4_frame *frame, const struct k4_walk *walk, unsign
 /* ---- match */
 
 bool k4_holds(struct k4_frame *frame, const struct k4_walk *walk, unsigned node, const struct k4_hop *hop,
-    const struct k4_pattern *patterns, uint32_t count, uint32_t *twice)
+    const struct k4_pattern *patterns, uint32_t excluded, uint32_t count, uint32_t *twice)
 {
     struct k4_get get;
     enum k4_status_of_place status =
@@ -245,7 +245,7 @@ bool k4_holds(struct k4_frame *frame, const struct k4_walk *walk, unsigned node,
     }
     if (status == K4_GONE)
         get.text.type = K4_NOTHING;
-    return k4_match(patterns, count, &get.text, &frame->names);
+    return k4_match(patterns, excluded, count, &get.text, &frame->names);
 }
 
 /* ---- each */

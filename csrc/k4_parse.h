@@ -77,6 +77,7 @@ struct k4_frame {
     bool dry; /* only to learn whether another product would take it */
     bool quiet; /* the current message is no market record: its elements give nothing */
     bool took; /* dry: it would */
+    const struct k4_pattern *patterns; /* of the product, where it shares its code with others */
     struct k4_names names;
 };
 
@@ -191,7 +192,7 @@ static inline enum k4_status_of_place k4_place_text(const struct k4_frame *frame
 /* The value at a match path against its patterns; a way that is wrong does not hold. `twice`: set where a key on the way is given
  * twice. */
 bool k4_holds(struct k4_frame *frame, const struct k4_walk *walk, unsigned node, const struct k4_hop *hop,
-    const struct k4_pattern *patterns, uint32_t count, uint32_t *twice);
+    const struct k4_pattern *patterns, uint32_t excluded, uint32_t count, uint32_t *twice);
 
 /* What shows at a glance that an entry of `match` cannot hold, for the root's marks: whatever is wrong on the way does not hold
  * either, and a value that is there on a way with repeated keys has refused the frame before. */
@@ -207,6 +208,20 @@ static inline bool k4_may_end(const struct k4_frame *frame, unsigned node, const
     if ((frame->root.types[node] & ~K4_TWICE) != K4_STRING)
         return true;
     return mark->end - mark->at >= len + 2 && memcmp(frame->json.text + mark->end - 1 - len, tail, len) == 0;
+}
+
+/* The same where the tail is the product's own. */
+static inline bool k4_may_end_own(const struct k4_frame *frame, unsigned node, unsigned pattern)
+{
+    const struct k4_pattern *own = &frame->patterns[pattern];
+    return k4_may_end(frame, node, own->parts[own->count - 1].text, own->parts[own->count - 1].len);
+}
+
+/* How long that tail is. */
+static inline uint32_t k4_tail(const struct k4_frame *frame, unsigned pattern)
+{
+    const struct k4_pattern *own = &frame->patterns[pattern];
+    return own->parts[own->count - 1].len;
 }
 
 /* The same text, once it may end with a tail of `len`: is it a name and that tail, or all of that tail? False: not told here. */

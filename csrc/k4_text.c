@@ -255,20 +255,21 @@ bool k4_pattern_fits(const struct k4_pattern *pattern, const struct k4_text *tex
     return false;
 }
 
-bool k4_match(const struct k4_pattern *patterns, uint32_t count, const struct k4_text *text, struct k4_names *names)
+static bool matches(const struct k4_pattern *pattern, const struct k4_text *text, struct k4_names *names)
 {
     bool present = text->type > K4_EMPTY;
-    bool scalar = present && text->type < K4_OBJECT;
+    if (pattern->count == 0)
+        return !present;
+    if (pattern->count == 1 && pattern->parts[0].kind == K4_PART_STAR)
+        return present;
+    return present && text->type < K4_OBJECT && k4_pattern_fits(pattern, text, names);
+}
+
+bool k4_match(const struct k4_pattern *patterns, uint32_t excluded, uint32_t count, const struct k4_text *text, struct k4_names *names)
+{
     for (uint32_t i = 0; i < count; i++) {
-        const struct k4_pattern *pattern = &patterns[i];
-        if (pattern->count == 0) {
-            if (!present)
-                return true;
-        } else if (pattern->count == 1 && pattern->parts[0].kind == K4_PART_STAR) {
-            if (present)
-                return true;
-        } else if (scalar && k4_pattern_fits(pattern, text, names))
-            return true;
+        if (matches(&patterns[i], text, names))
+            return i >= excluded;
     }
     return false;
 }

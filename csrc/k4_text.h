@@ -95,8 +95,9 @@ static inline void k4_names_set(struct k4_names *names, unsigned name, struct k4
 /* Does a present scalar fit? Names that were unknown and stand in the pattern are known afterwards, if it does. */
 bool k4_pattern_fits(const struct k4_pattern *pattern, const struct k4_text *text, struct k4_names *names);
 
-/* The value of a `match` path (type K4_NOTHING, K4_NULL, K4_EMPTY: absent) against its patterns, first that fits. */
-bool k4_match(const struct k4_pattern *patterns, uint32_t count, const struct k4_text *text, struct k4_names *names);
+/* The value of a `match` path (type K4_NOTHING, K4_NULL, K4_EMPTY: absent) against its patterns: the first `excluded` of them must not
+ * fit, then the first that fits counts. */
+bool k4_match(const struct k4_pattern *patterns, uint32_t excluded, uint32_t count, const struct k4_text *text, struct k4_names *names);
 
 /* ---- steps that choose an element; over proven text */
 

@@ -213,7 +213,8 @@ def _frame(tokens: tuple[Token, ...], rng: random.Random, odd: float) -> str:
         if isinstance(token, Literal):
             out.append(token.data.decode())
         elif isinstance(check, Check) and rng.random() < 0.9:
-            out.append(f'"{check.prefix.decode()}{rng.choice(("foobar", "X", "b-2_usdt", "Ab"))}{check.suffix.decode()}"')
+            middle = "" if check.whole else rng.choice(("foobar", "X", "b-2_usdt", "Ab"))
+            out.append(f'"{check.prefix.decode()}{middle}{check.suffix.decode()}"')
         elif isinstance(token, Value):
             out.append(_value(token, rng, rng.random() < odd))
         elif isinstance(token, Loop):

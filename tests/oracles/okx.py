@@ -1,0 +1,60 @@
+"""OKX v5 public channels. `instId`: FOO-BAR is spot, FOO-BAR-SWAP a swap, anything else with more parts neither."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .common import Line, depth5, milliseconds, quote, skipped, trade
+
+_EVENTS = {
+    "subscribe": "ack",
+    "unsubscribe": "ack",
+    "error": "error",
+    "notice": "notice",
+    "login": "control",
+    "channel-conn-count": "control",
+    "channel-conn-count-error": "control",
+}
+
+
+def lines(product: str, message: Any) -> list[Line]:
+    if message == "pong":
+        return skipped("pong")
+    if "event" in message:
+        return skipped(_EVENTS.get(message["event"], "other_channel"))
+    arg = message.get("arg", {})
+    reader = {"bbo-tbt": _bbo, "trades": _trade, "books5": _depth}.get(arg.get("channel"))
+    if reader is None:
+        return skipped("other_channel")
+    owner = _owner(arg["instId"])
+    if owner != product:
+        return skipped("other_product" if owner else "other_channel")
+    return [reader(arg["instId"], element) for element in message["data"]] or skipped("empty")
+
+
+def _owner(symbol: str) -> str | None:
+    parts = symbol.split("-")
+    if len(parts) <= 2:
+        return "spot"
+    return "swap" if len(parts) == 3 and parts[2] == "SWAP" else None
+
+
+def _level(level: list[Any]) -> list[Any]:
+    """Price, size and number of orders; what stands between is dead."""
+    return [level[0], level[1], level[3] if len(level) > 3 else None]
+
+
+def _bbo(symbol: str, one: dict[str, Any]) -> Line:
+    bid, ask = ([*map(_level, one[side]), []][0] for side in ("bids", "asks"))
+    return quote(symbol, one.get("seqId"), bid, ask, event=None, engine=milliseconds(one["ts"]))
+
+
+def _trade(symbol: str, one: dict[str, Any]) -> Line:
+    kind = {None: "market", "": "market", "0": "market", "1": "rpi"}.get(one.get("source"), "other")
+    sold = {"buy": False, "sell": True}[one["side"]]
+    return trade(symbol, int(one["tradeId"]), one["px"], one["sz"], sold=sold, event=None, engine=milliseconds(one["ts"]), kind=kind)
+
+
+def _depth(symbol: str, one: dict[str, Any]) -> Line:
+    bids, asks = ([*map(_level, one[side])] for side in ("bids", "asks"))
+    return depth5(symbol, one.get("seqId"), bids, asks, event=None, engine=milliseconds(one["ts"]))
