@@ -44,6 +44,8 @@ int k4_decoder_fetched(k4_decoder *decoder, int message, const uint8_t *symbol, 
 int k4_decoder_skip(const k4_decoder *decoder);         /* enum k4_skip of the last frame */
 int k4_decoder_skip_message(const k4_decoder *decoder); /* -1: none */
 int k4_decoder_tier(const k4_decoder *decoder);         /* enum k4_tier that answered last */
+/* Of all frames so far, by the tolerant tier: keys that no path of the spec reads, needed values of another JSON type than its examples have. */
+void k4_decoder_drift(const k4_decoder *decoder, uint64_t *unknown_keys, uint64_t *retyped);
 
 /* ---------------------------------------------------------------- feed: segments */
 typedef struct {
@@ -126,6 +128,14 @@ typedef struct {
     uint64_t stale, no_segment, failed_protocol, failed_utf8, failed_size, events_lost, stale_books;
 } k4_conn_stats;
 void k4_conn_stats_get(const k4_conn *conn, k4_conn_stats *out);
+/* How far one kind of message has drifted from its spec, since k4_conn_open: frames that only the tolerant tier took, keys in them that
+ * no path of the spec reads, needed values of another JSON type than its examples have; elements refused because a needed key was missing, and
+ * for any other reason. A frame counts with the first message that took it. */
+typedef struct {
+    uint64_t tolerant, unknown_keys, retyped, missing, refused;
+} k4_conn_drift;
+/* `message`: index into the product's messages; their count: frames that none of them took. */
+void k4_conn_drift_get(const k4_conn *conn, int message, k4_conn_drift *out);
 
 /* ---------------------------------------------------------------- readers (the same code as the generated header) */
 typedef struct k4_view k4_view; /* one reader's position in one segment */

@@ -102,6 +102,10 @@ static void push_refusal(k4_conn *conn, const struct k4_item *item)
 {
     conn->stats.refused++;
     uint16_t message = item->message < conn->product->message_count ? item->message : conn->product->message_count;
+    if (item->refusal == K4_REFUSED_MISSING)
+        conn->drift[message].missing++;
+    else
+        conn->drift[message].refused++;
     if (conn->refused[message] & 1u << item->refusal)
         return;
     conn->refused[message] = (uint16_t)(conn->refused[message] | 1u << item->refusal);
@@ -152,6 +156,8 @@ static void settle(k4_conn *conn)
 static void take_items(void *context, struct k4_scratch *scratch)
 {
     k4_conn *conn = context;
+    if (conn->taken == K4_NO_MESSAGE && scratch->count > 0)
+        conn->taken = scratch->items[0].message;
     for (uint32_t i = 0; i < scratch->count; i++) {
         struct k4_item *item = &scratch->items[i];
         if (item->record != 0) {
@@ -188,11 +194,21 @@ static inline bool take_fast(k4_conn *conn, const uint8_t *text, size_t len)
     return true;
 }
 
+static void count_drift(k4_conn *conn, uint16_t message, uint64_t unknown_keys, uint64_t retyped)
+{
+    k4_conn_drift *drift = &conn->drift[message < conn->product->message_count ? message : conn->product->message_count];
+    drift->tolerant++;
+    drift->unknown_keys += unknown_keys;
+    drift->retyped += retyped;
+}
+
 /* A message that the fast tier declined. */
 static void take_tolerant(k4_conn *conn, const uint8_t *text, size_t len)
 {
     struct k4_scratch *scratch = &conn->scratch[0];
+    uint64_t unknown_keys = scratch->unknown_keys, retyped = scratch->retyped;
     settle(conn);
+    conn->taken = K4_NO_MESSAGE;
     conn->text = text;
     conn->text_len = len;
     conn->stats.tolerant++;
@@ -205,6 +221,8 @@ static void take_tolerant(k4_conn *conn, const uint8_t *text, size_t len)
     } else {
         take_items(conn, scratch);
     }
+    count_drift(conn, scratch->skip != K4_SKIP_NOT ? scratch->skip_message : conn->taken, scratch->unknown_keys - unknown_keys,
+                scratch->retyped - retyped);
 }
 
 static void take_message(k4_conn *conn, const uint8_t *text, size_t len)
@@ -236,14 +254,16 @@ k4_conn *k4_conn_open(k4_feed *feed, const k4_product *product, const char *name
         conn->events = malloc(K4_EVENTS_FIRST * sizeof *conn->events);
         conn->event_room = K4_EVENTS_FIRST;
         conn->refused = calloc((size_t)product->message_count + 1, sizeof *conn->refused);
+        conn->drift = calloc((size_t)product->message_count + 1, sizeof *conn->drift);
     }
-    if (conn == NULL || conn->events == NULL || conn->refused == NULL || k4_books_init(&conn->books) != 0
+    if (conn == NULL || conn->events == NULL || conn->refused == NULL || conn->drift == NULL || k4_books_init(&conn->books) != 0
         || k4_ws_init(&conn->ws, message_cap) != 0) {
         snprintf(error, error_size, "connection %s: no memory", name);
         if (conn != NULL) {
             k4_books_fini(&conn->books);
             free(conn->events);
             free(conn->refused);
+            free(conn->drift);
             free(conn);
         }
         return NULL;
@@ -292,6 +312,7 @@ void k4_conn_close(k4_conn *conn)
     free(conn->body);
     free(conn->events);
     free(conn->refused);
+    free(conn->drift);
     free(conn);
 }
 
@@ -448,4 +469,9 @@ void k4_conn_stats_get(const k4_conn *conn, k4_conn_stats *out)
     out->frames = conn->ws.frames;
     out->unknown_keys = conn->scratch[0].unknown_keys;
     out->retyped = conn->scratch[0].retyped;
+}
+
+void k4_conn_drift_get(const k4_conn *conn, int message, k4_conn_drift *out)
+{
+    *out = conn->drift[message < 0 || message > conn->product->message_count ? conn->product->message_count : message];
 }

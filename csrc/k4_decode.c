@@ -204,3 +204,9 @@ int k4_decoder_tier(const k4_decoder *decoder)
 {
     return decoder->scratch.tier;
 }
+
+void k4_decoder_drift(const k4_decoder *decoder, uint64_t *unknown_keys, uint64_t *retyped)
+{
+    *unknown_keys = decoder->scratch.unknown_keys;
+    *retyped = decoder->scratch.retyped;
+}

@@ -69,6 +69,8 @@ struct k4_conn {
     uint32_t event_next;
     uint32_t event_room;
     uint16_t *refused; /* per message, and one more for the frame as a whole: codes of which a sample was given, as bits */
+    k4_conn_drift *drift; /* likewise */
+    uint16_t taken;    /* the message of the first item of the frame in hand */
     bool failed;       /* and counted */
     uint32_t sampled;  /* skip reasons of which a sample was given, as bits */
     k4_conn_stats stats;

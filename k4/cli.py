@@ -156,12 +156,27 @@ def decode(
     reference: Annotated[bool, typer.Option("--reference", help="Use the Python reference interpreter, not the compiled parsers.")] = False,
     json_output: Json = False,
     strict: Annotated[bool, typer.Option("--strict", help="Exit 1 if anything was refused.")] = False,
+    drift: Annotated[
+        bool, typer.Option("--drift", help="Tell instead, per message of the spec, how far the frames have drifted from it.")
+    ] = False,
     spec: SpecDirs = None,
 ) -> None:
     """Show the records that recorded frames give."""
     from . import decode as work
 
-    _exit(work.run(exchange, product, files, symbol=symbol, reference=reference, json_output=json_output, strict=strict, spec=spec or []))
+    _exit(
+        work.run(
+            exchange,
+            product,
+            files,
+            symbol=symbol,
+            reference=reference,
+            json_output=json_output,
+            strict=strict,
+            drift=drift,
+            spec=spec or [],
+        )
+    )
 
 
 @app.command()

@@ -3,8 +3,8 @@
 A connection has one life at a time, two while it is being replaced: the new one is proven by data before the old one is closed.
 `tick` is called ten times a second and is all that measures time, on the monotonic clock. No exchange is known here: what is said
 comes from `session`, what is understood from `venue`. Market data passes below this module, in C.
-Imports `backoff`, `books`, `clock`, `dials`, `errors`, `fetch`, `link`, `log`, `names`, `session`, `subscription`,
-`venue`.
+Imports `backoff`, `books`, `clock`, `dials`, `drift`, `errors`, `fetch`, `link`, `log`, `names`, `session`,
+`subscription`, `venue`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import session
+from . import drift, session
 from .backoff import Backoff, Budget
 from .books import REASONS, Books, Stale
 from .clock import Clock
@@ -176,6 +176,10 @@ class Connection:
             for name, count in self._stats(conn).items():
                 total[name] = total.get(name, 0) + count
         return total
+
+    def drift(self) -> dict[str, drift.Counts]:
+        """How far the venue's messages have drifted from the spec, per message, over all links."""
+        return drift.of_connections(self._core.lib, self._core.ffi, self._slots, self._venue.messages)
 
     def close(self) -> None:
         """Gives the C side back; only after `run` has returned."""

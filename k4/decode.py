@@ -1,7 +1,7 @@
 """`k4 decode`: what recorded frames give, one line per record, refusal, or frame that gave nothing.
 
 The compiled parsers and the reference interpreter are two sources of the same lines; everything that is printed is made here, from
-what either says. May import `errors`, `native`, `record` and, of the generator, what finds, reads and interprets specs
+what either says. May import `drift`, `errors`, `native`, `record` and, of the generator, what finds, reads and interprets specs
 (`bind`, `cache`, `compiler`, `digest`, `errors`, `exchange`, `fbs`, `ir`, `places`, `reference`).
 """
 
@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from . import native, record
 from ._codegen import bind, ir
+from .drift import Recorded
 from .errors import K4Error, UsageError
 
 # As csrc/k4_decode.h numbers them.
@@ -47,10 +48,17 @@ def run(
     reference: bool = False,
     json_output: bool = False,
     strict: bool = False,
+    drift: bool = False,
     spec: Sequence[Path] = (),
 ) -> int:
-    """Prints what the frames of `files` give (`-`: standard input). Returns the exit code; raises K4Error for wrong names and I/O."""
+    """Prints what the frames of `files` give (`-`: standard input), or how far they have drifted from the spec. Returns the exit code;
+    raises K4Error for wrong names and I/O."""
+    if drift and reference:
+        raise UsageError("--drift is told by the compiled parsers; leave out --reference")
     decoder = open_reference(exchange, product, symbol, spec) if reference else open_native(exchange, product, symbol, spec)
+    if drift:
+        assert isinstance(decoder, NativeDecoder)
+        return _drift(decoder, files, strict=strict)
     refused = False
     show = _show_json if json_output or not sys.stdout.isatty() else _show_columns
     for path in files:
@@ -61,6 +69,18 @@ def run(
                 show({**head, **line})
     sys.stdout.flush()
     return 1 if strict and refused else 0
+
+
+def _drift(decoder: NativeDecoder, files: Sequence[Path], *, strict: bool) -> int:
+    recorded = decoder.recorded()
+    for path in files:
+        for _, frame in _frames(path):
+            recorded.frame(decoder.push(frame), decoder.item_at)
+    lines = recorded.lines()
+    for line in lines:
+        _show_json(line)
+    sys.stdout.flush()
+    return 1 if strict and any(line["missing"] or line["refused"] for line in lines) else 0
 
 
 # --------------------------------------------------------------------------- the two sources
@@ -116,6 +136,7 @@ class NativeDecoder:
 
     def __init__(self, built: native.Native, exchange: str, product: str, symbol: str | None, tier: str = "any") -> None:
         self.shape = _Shape(built.records, exchange, product)
+        self.messages = bind.bind(built.exchanges[exchange], product) if exchange in built.exchanges else ()
         self.ffi: Any = built.ffi
         self.lib: Any = built.lib
         self.kinds = {kind.number: kind for kind in built.records.records}
@@ -128,12 +149,26 @@ class NativeDecoder:
         self.decoder = self.ffi.gc(opened, self.lib.k4_decoder_close)
         self.item = self.ffi.new("k4_decoded *")
 
-    def lines(self, frame: bytes) -> list[Line]:
-        count = self.lib.k4_decoder_push(self.decoder, frame, len(frame))
+    def push(self, frame: bytes) -> int:
+        """Decodes a frame: how many items it gives."""
+        count: int = self.lib.k4_decoder_push(self.decoder, frame, len(frame))
         if count == -1:
             raise DeclinedError
         if count < 0:
             raise K4Error(f"no memory to decode a frame of {len(frame)} bytes")
+        return count
+
+    def item_at(self, i: int) -> Any:
+        """An item of the last frame, a `k4_decoded`, until the next call."""
+        self.lib.k4_decoder_item(self.decoder, i, self.item)
+        return self.item
+
+    def recorded(self) -> Recorded:
+        """What counts the drift of the frames that are pushed from now on."""
+        return Recorded(self.lib, self.ffi, self.decoder, self.messages)
+
+    def lines(self, frame: bytes) -> list[Line]:
+        count = self.push(frame)
         if count == 0:
             return [{"skipped": _SKIPS[self.lib.k4_decoder_skip(self.decoder)]}]
         return [self._line(i) for i in range(count)]
@@ -145,8 +180,7 @@ class NativeDecoder:
         return next(name for name, value in _TIERS.items() if value == number)
 
     def _line(self, i: int) -> Line:
-        item = self.item
-        self.lib.k4_decoder_item(self.decoder, i, item)
+        item = self.item_at(i)
         if item.record == 0:
             kind = self.lib.k4_product_message_kind(self.product, item.message)
             return _refused(_REFUSALS[item.refusal], None if kind == self.ffi.NULL else self.ffi.string(kind).decode(), item.offset)

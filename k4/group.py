@@ -1,7 +1,7 @@
 """One group at work: its segments, symbols and connections, opened together and closed together.
 
 Runs on the event loop of a worker process; `k4.worker` owns the process, this module the feed. It loads no aiohttp and no
-cryptography, and nothing that is not needed to feed. Imports `clock`, `connection`, `dials`, `errors`, `fetch`, `job`, `link`,
+cryptography, and nothing that is not needed to feed. Imports `clock`, `connection`, `dials`, `drift`, `errors`, `fetch`, `job`, `link`,
 `log`, `native`, `segments`, `session`, `venue`, `watch`.
 """
 
@@ -21,6 +21,7 @@ from . import dials, segments, session
 from .clock import Clock
 from .connection import Connection, Core, Shared
 from .dials import Dials
+from .drift import Counts
 from .errors import K4Error
 from .fetch import Fetch
 from .job import Entry, Job
@@ -46,6 +47,7 @@ class Feed:
         self._sim_ca = job.sim_ca
         self._fetch = None if job.fetch is None else Path(job.fetch)
         self._units = job.units
+        self._drift: dict[str, dict[str, Counts]] = {}  # as last logged
         self._resolver = Resolver()
         self._clock = Clock()
         self._dials: dict[str, Dials] = {}
@@ -106,6 +108,9 @@ class Feed:
         for connection in self.connections:
             counters = {name: count for name, count in connection.stats().items() if count or name in _ALWAYS}
             self._log.info("counters", connection=connection.name, links=connection.links, **counters)
+            if (drift := connection.drift()) and drift != self._drift.get(connection.name):
+                self._drift[connection.name] = drift
+                self._log.warning("messages differ from the spec", connection=connection.name, messages=drift)
 
     # ------------------------------------------------------------------ opening
 

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from k4 import decode
 from k4.decode import DeclinedError, NativeDecoder, open_reference
 from k4.errors import K4Error, UsageError
+from k4.native import Native
 from tests.oracles import expected
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -305,3 +306,70 @@ def test_the_command_line(tmp_path: Path, native: Any, options: list[str]) -> No
         {"frame": 2, "refused": "malformed", "kind": None, "offset": 1},
     ]
     assert (done.returncode, done.stderr) == (1, b"")
+
+
+# --------------------------------------------------------------------------- drift
+
+DRIFT = [
+    # as the spec has it: the fast tier takes it
+    '{"stream":"foobar@bookTicker","data":{"u":1,"s":"FOOBAR","b":"1.5","B":"2","a":"1.6","A":"3"}}',
+    # another order of keys
+    '{"stream":"foobar@bookTicker","data":{"s":"FOOBAR","u":2,"b":"1.5","B":"2","a":"1.6","A":"3"}}',
+    # two keys that are not known, in front of each other
+    '{"stream":"foobar@bookTicker","data":{"x":[1,{"y":2}],"u":3,"z":"","s":"FOOBAR","b":"1.5","B":"2","a":"1.6","A":"3"}}',
+    # three values retyped
+    '{"stream":"foobar@bookTicker","data":{"u":"4","s":"FOOBAR","b":1.5,"B":"2","a":"1.6","A":3}}',
+    # a key that went, one that no longer parses
+    '{"stream":"foobar@trade","data":{"e":"trade","E":1700000000124,"s":"FOOBAR","t":1,"p":"1","T":1700000000123,"m":true,"M":true}}',
+    '{"stream":"foobar@trade","data":{"e":"trade","E":1700000000124,"s":"FOOBAR","t":1,"p":"dear","q":"1","T":1700000000123,"m":true,"M":true}}',
+    '{"result":null,"id":7}',
+    '{"something":"else"}',
+    "no json",
+]
+COUNTED = [  # of a trade, `e` and `M` are not read
+    {"message": "bbo", "frames": 4, "tolerant": 3, "unknown_keys": 2, "retyped": 3, "missing": 0, "refused": 0},
+    {"message": "trade", "frames": 2, "tolerant": 2, "unknown_keys": 4, "retyped": 0, "missing": 1, "refused": 1},
+    {"message": "ack", "frames": 1, "tolerant": 0, "unknown_keys": 0, "retyped": 0, "missing": 0, "refused": 0},
+    {"message": "none", "frames": 2, "tolerant": 2, "unknown_keys": 1, "retyped": 0, "missing": 0, "refused": 1},
+]
+
+
+def test_drift_is_told_per_message(native: Native, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "frames"
+    file.write_text("\n".join(DRIFT) + "\n")
+    assert decode.run("binance", "spot", [file], drift=True, strict=True) == 1
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [{**line, "message": line["message"].partition(":")[0]} for line in lines] == COUNTED
+    specs = {message.line: message.record for message in native.exchanges["binance"].messages}
+    assert [specs[int(line["message"].partition(":")[2])] for line in lines[:-1]] == ["bbo", "trade", "ack"]
+    with pytest.raises(UsageError, match="leave out --reference"):
+        decode.run("binance", "spot", [file], drift=True, reference=True)
+
+
+def test_a_connection_counts_the_same_drift(native: Native, tmp_path: Path) -> None:
+    """Fed to the C entry of a connection as WebSocket frames: the counters of `k4 run` are those of `k4 decode --drift`."""
+    from k4.drift import of_connections
+    from tests.venue_server import frame
+
+    lib, ffi = native.lib, native.ffi
+    lib.k4_shm_dir_set(str(tmp_path).encode())
+    feed = lib.k4_feed_open()
+    product = lib.k4_product_find(b"binance", b"spot")
+    error = ffi.new("char[256]")
+    conn = lib.k4_conn_open(feed, product, b"one", b"", 1 << 20, error, 256)
+    out = ffi.new("uint8_t **")
+    for text in DRIFT:
+        data = frame(text.encode())
+        room = lib.k4_conn_buffer(conn, out)
+        assert room >= len(data)
+        ffi.memmove(out[0], data, len(data))
+        assert lib.k4_conn_recv(conn, len(data), 1, 1) >= 0
+    from k4._codegen.bind import bind
+
+    found = of_connections(lib, ffi, [conn], bind(native.exchanges["binance"], "spot"))
+    lib.k4_conn_close(conn)
+    lib.k4_feed_close(feed)
+    lib.k4_shm_dir_set(b"")
+    named = {title.partition(":")[0]: counts for title, counts in found.items()}
+    wanted = {str(line["message"]): {k: v for k, v in line.items() if k not in {"message", "frames"} and v} for line in COUNTED}
+    assert named == {title: counts for title, counts in wanted.items() if counts}

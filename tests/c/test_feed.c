@@ -141,6 +141,13 @@ static void everything_else_is_an_event(void)
     EQUAL(s.refused, 1);
     EQUAL(s.events_lost, 0);
 
+    k4_conn_drift drift;
+    k4_conn_drift_get(conn, 0, &drift);
+    EQUAL(drift.refused, 1);
+    EQUAL(drift.missing, 0);
+    k4_conn_drift_get(conn, -1, &drift); /* what none took */
+    EQUAL(drift.refused, 0);
+
     /* The second refusal of a kind is counted, not shown; after a reset it is shown again. */
     k4_conn_reset(conn);
     EQUAL(message(conn, "!"), K4_CONN_EVENTS);
