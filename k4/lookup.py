@@ -86,10 +86,10 @@ def resolve(file: Path, config: Config, list_of: Callable[[Connection], Listing 
 def units(entry: Connection, found: Listing | None) -> dict[str, tuple[str, str]]:
     """Symbol → (qty_unit, contract_size) for a segment's symbol table, of those that the list knows."""
     known = [one for symbol in entry.symbols if found is not None and (one := found.native(symbol)) is not None]
-    return {one.symbol: unit for one in known if any(unit := _unit(one))}
+    return {one.symbol: told for one in known if any(told := unit(one))}
 
 
-def _unit(one: Instrument) -> tuple[str, str]:
+def unit(one: Instrument) -> tuple[str, str]:
     """Contracts are told by the currency that they are worth, where it is the base or the quote: readers can then convert."""
     size = one.contract_size or ""
     if one.qty_unit != "contract" or not size:
