@@ -2,7 +2,7 @@
 
 Each command imports its module when it runs, so that `k4 --help` stays fast; typer, `errors` and `version` are all that is loaded
 before. Every command's work is a function that returns an exit code: 0 done, 1 failed or refused, 2 wrong usage.
-Imports `check`, `config`, `decode`, `errors`, `generate`, `instruments`, `runner`, `shm`, `k4.sim.command`, `tail`, `version`.
+Imports `check`, `config`, `decode`, `errors`, `generate`, `instruments`, `runner`, `shm`, `specs`, `k4.sim.command`, `tail`, `version`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,9 @@ app = typer.Typer(
 )
 config_app = typer.Typer(help="Check a configuration, or print its JSON Schema.", no_args_is_help=True, rich_markup_mode=None)
 shm_app = typer.Typer(help="List, inspect and remove shared-memory segments.", no_args_is_help=True, rich_markup_mode=None)
+spec_app = typer.Typer(help="Compare specs.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(config_app, name="config")
+app.add_typer(spec_app, name="spec")
 app.add_typer(shm_app, name="shm")
 
 
@@ -222,6 +224,17 @@ def config_schema() -> None:
     from . import config as work
 
     _exit(work.schema())
+
+
+@spec_app.command("diff")
+def spec_diff(
+    old: Annotated[Path, typer.Argument(metavar="OLD", help="The spec, or the schema of records, as it was.")],
+    new: Annotated[Path, typer.Argument(metavar="NEW", help="As it is.")],
+) -> None:
+    """Say what a change means for wire, shared memory and readers; exit 0: compatible, 3: rebuild readers, 4: break."""
+    from . import specs
+
+    _exit(specs.diff(old, new))
 
 
 @shm_app.command("ls")

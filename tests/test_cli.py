@@ -23,6 +23,7 @@ COMMANDS = [
     "instruments",
     "config check",
     "config schema",
+    "spec diff",
     "shm ls",
     "shm inspect",
     "shm rm",
