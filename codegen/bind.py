@@ -50,8 +50,9 @@ def fetched_names(exchange: ir.Exchange, product: str) -> tuple[str, ...]:
 
 
 def stream_url(product: ir.Product, message: ir.Message) -> ir.Text:
-    """Where the stream of `message` (bound or not) is: the product's `url` with the names of both put in."""
-    return _text(product.url, _known(message, dict(product.vars)))
+    """Where the stream of `message` (bound or not) is: the product's `url`, or that of its SBE, with the names of both put in."""
+    url = product.url if message.template is None or product.sbe is None else product.sbe.url
+    return _text(url, _known(message, dict(product.vars)))
 
 
 def _known(message: ir.Message, names: Mapping[str, str]) -> dict[str, _Parts]:

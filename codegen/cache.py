@@ -27,8 +27,6 @@ def check_folders(specs: Sequence[Path]) -> None:
     for folder in specs:
         if not folder.is_dir():
             raise BuildError(f"--spec {folder}: no such folder", "name the folder that holds your specs (*.toml)")
-        if schemas := sorted(folder.glob("*.xml")):
-            raise BuildError(f"{schemas[0]}: SBE schemas are not built yet", "take it out of the folder")
         if not any(folder.glob("*.toml")):
             raise BuildError(f"--spec {folder}: no spec in it", "a spec is a file <exchange>.toml in that folder")
 

@@ -47,13 +47,13 @@ def _who(spec: Spec, product: ir.Product, key: str) -> str:
 def _url(spec: Spec, exchange: ir.Exchange, product: ir.Product, streams: list[About]) -> None:
     line = spec.line(("product", product.name, "url"))
     who = f'product "{product.name}"'
-    if wrong := _address(product.url, "wss://"):
+    if wrong := address(product.url, "wss://"):
         spec.find(line, who, f'url = "{product.url.source}": {wrong}')
     known = {*_SESSION_NAMES, *dict(product.vars), *bind.fetched_names(exchange, product.name), "symbol", "channel"}
     _stream_names(spec, product, streams, "url", product.url, (line, who), known)
 
 
-def _address(url: ir.Text, scheme: str) -> str:
+def address(url: ir.Text, scheme: str) -> str:
     """What is wrong with where a url leads; empty if nothing is, or if that is only known at run time."""
     start = url.parts[0] if url.parts else ir.Lit("")
     if not isinstance(start, ir.Lit):
@@ -175,14 +175,14 @@ def _ping(spec: Spec, product: ir.Product, here: list[About]) -> None:
 def _kind(about: About) -> None:
     message, find = about.message, about.find
     if about.fetched:
-        if message.url is not None and (wrong := _address(message.url, "https://")):
+        if message.url is not None and (wrong := address(message.url, "https://")):
             find(about.line("url"), f'url = "{message.url.source}": {wrong}')
         if message.channel is not None:
             find(about.line("channel"), "a message is either pushed (channel) or fetched (url); take one of them out", blocks=True)
         return
     if message.record in ir.FETCHED_RECORDS:
         find(message.line, f"{message.record} is fetched; write its url", blocks=True)
-    elif not message.match:
+    elif not message.match and message.template is None:
         find(message.line, 'match is missing; a pushed message must say how it is recognised, as in match = { "…" = "…" }', blocks=True)
     if message.record == "ping" and message.send is None:
         find(message.line, "send is missing; write what answers this ping")
@@ -250,7 +250,7 @@ def _told_apart(messages: tuple[About, ...]) -> None:
             continue
         for product in about.products:
             bound = about.bound[product.name]
-            key = (bind.stream_url(product, bound).parts, tuple((match.path, _shapes(match)) for match in bound.match))
+            key = (bind.stream_url(product, bound).parts, bound.template, tuple((match.path, _shapes(match)) for match in bound.match))
             other = seen.setdefault(key, product.name)
             if other != product.name:
                 what = f'products "{other}" and "{product.name}" share a url, and no `match` tells them apart'

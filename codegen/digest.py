@@ -1,8 +1,8 @@
 """What a build is made of, as one hash: equal digest, equal build.
 
-The content digest covers everything the generator reads: templates, C sources, the generator itself, the record schema and the
-exchange specs. It is compiled into the extension, so that whoever loads one knows whether it is the right one. The build key adds what
-turns the same text into other machine code: compiler, flags, versions of Python and cffi. Imports `places` only.
+The content digest covers everything the generator reads: templates, C sources, the generator itself, the record schema, the
+exchange specs and SBE schemas. It is compiled into the extension, so that whoever loads one knows whether it is the right one. The build
+key adds what turns the same text into other machine code: compiler, flags, versions of Python and cffi. Imports `places` only.
 """
 
 from __future__ import annotations
@@ -25,6 +25,11 @@ def spec_files(specs: Sequence[Path]) -> tuple[Path, ...]:
     return tuple(file for folder in (places.schema() / "exchange", *specs) for file in sorted(folder.glob("*.toml")))
 
 
+def schema_files(specs: Sequence[Path]) -> tuple[Path, ...]:
+    """The SBE schemas that specs may name, likewise."""
+    return tuple(file for folder in (places.schema() / "sbe", *specs) for file in sorted(folder.glob("*.xml")))
+
+
 def content(specs: Sequence[Path]) -> str:
     """The content digest, hex. Names count without their folder, so that it is the same wherever K4 is installed."""
     own = (
@@ -34,7 +39,7 @@ def content(specs: Sequence[Path]) -> str:
         ("schema", [places.schema() / RECORDS]),
     )
     files = [(f"{part}/{file.name}", file) for part, found in own for file in found]
-    files += [(f"spec/{file.name}", file) for file in spec_files(specs)]
+    files += [(f"spec/{file.name}", file) for file in (*spec_files(specs), *schema_files(specs))]
     return _hash(item for name, file in files for item in (name.encode(), file.read_bytes()))
 
 

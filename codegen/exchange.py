@@ -1,21 +1,35 @@
 """Reads an exchange spec: TOML → `ir.Exchange`, with every finding of the file at once.
 
 This module knows the shape of the language: which key stands where and of what type its value is. What the words in those
-places mean is judged by `check` afterwards. May import `check`, `errors`, `ir`, `keylines`, `keys`, `spec`, `specmessage`.
+places mean is judged by `check` afterwards. May import `check`, `errors`, `ir`, `keylines`, `keys`, `places`, `sbe`,
+`spec`, `specmessage`.
 """
 
 from __future__ import annotations
 
 import re
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
-from . import check, ir, keylines, keys
+from . import check, ir, keylines, keys, places, sbe
 from .errors import Finding, FindingsError
 from .spec import Spec, Table
 from .specmessage import read_message
 
 _RATE = re.compile(r"([1-9][0-9]*)/([0-9]+(?:\.[0-9]+)?)s")
+
+
+# What the handshake itself says.
+_OWN_HEADERS = (
+    "host",
+    "upgrade",
+    "connection",
+    "sec-websocket-key",
+    "sec-websocket-version",
+    "sec-websocket-protocol",
+    "sec-websocket-extensions",
+)
 
 
 def load(path: Path, records: ir.Records) -> ir.Exchange:
@@ -51,7 +65,27 @@ def _parse(path: Path, records: ir.Records) -> tuple[ir.Exchange | None, Spec | 
         return None, None, (_toml_finding(file, text, str(error)),)
     spec = Spec(file, keylines.scan(text), records)
     exchange = _exchange(spec, spec.table(content, ()), path.stem)
-    return exchange, spec, tuple(spec.findings)
+    schemas, findings = _schemas(spec, exchange, path.parent)
+    return replace(exchange, schemas=schemas), spec, (*spec.findings, *findings)
+
+
+def _schemas(spec: Spec, exchange: ir.Exchange, folder: Path) -> tuple[tuple[ir.SbeSchema, ...], list[Finding]]:
+    """The SBE schemas that the products name, each once, and what is wrong with them."""
+    found: dict[str, ir.SbeSchema] = {}
+    findings: list[Finding] = []
+    for endpoint in (product.sbe for product in exchange.products):
+        if endpoint is None or endpoint.schema in ("", *found):
+            continue
+        files = [place / f"{endpoint.schema}.xml" for place in (folder, places.schema() / "sbe")]
+        file = next((file for file in files if file.is_file()), None)
+        if file is None:
+            spec.find(endpoint.line, "", f'schema = "{endpoint.schema}": there is no {endpoint.schema}.xml beside this file')
+            continue
+        schema, wrong = sbe.read(file)
+        findings += wrong
+        if schema is not None and not wrong:
+            found[endpoint.schema] = schema
+    return tuple(found.values()), findings
 
 
 def _toml_finding(file: str, text: str, message: str) -> Finding:
@@ -108,7 +142,29 @@ def _product(spec: Spec, table: Table, name: str, common: Table | None, defaults
         limits=_limits(side("limits")),
         encoding=encoding,
     )
-    return ir.Product(name, url or ir.Text((), ""), table.vars(), session, table.line)
+    return ir.Product(name, url or ir.Text((), ""), table.vars(), session, table.line, _sbe(table))
+
+
+def _sbe(parent: Table) -> ir.Sbe | None:
+    table = parent.sub("sbe")
+    if table is None:
+        return None
+    table.only(*keys.of(keys.SBE))
+    schema, url = table.text("schema", required=True), table.template("url", required=True)
+    if schema is not None and not re.fullmatch(r"[A-Za-z0-9_-]+", schema):
+        table.wrong("schema", f'schema = "{schema}": a name of letters, digits, - and _, without folder and ending')
+        schema = None
+    inner = table.sub("headers")
+    headers: list[tuple[str, ir.Text]] = []
+    for name in inner.values if inner else ():
+        text = inner.template(name) if inner else None
+        if not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", name) or name.lower() in _OWN_HEADERS:
+            table.spec.find(
+                table.spec.line((*table.where, "headers", name)), table.who, f'headers: "{name}" is no header that can be added'
+            )
+        elif text is not None:
+            headers.append((name, text))
+    return ir.Sbe(schema or "", url or ir.Text((), ""), tuple(headers), table.line)
 
 
 def _request(parent: Table | None, key: str) -> ir.Request | None:

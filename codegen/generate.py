@@ -1,6 +1,6 @@
 """From the IR to the text of every generated file. Pure: no clock, no user's folder, so the same input gives the same bytes.
 
-Imports `cache`, the parser generators `fast` and `tolerant`, `ir`, `layout`, `places`, `render`.
+Imports `cache`, the parser generators `fast`, `sbegen` and `tolerant`, `ir`, `layout`, `places`, `render`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from . import fast, ir, layout, places, tolerant
+from . import fast, ir, layout, places, sbegen, tolerant
 from .cache import LITERAL
 from .render import render
 
@@ -62,7 +62,7 @@ def products_source(exchanges: Sequence[ir.Exchange], digest: str) -> str:
 
 def literal(records: ir.Records, exchanges: Sequence[ir.Exchange]) -> str:
     """The IR as Python text, in the names of `ir`: what the run time reads instead of parsing and checking the specs again."""
-    named = tuple(dataclasses.replace(e, file=_source(e.file)) for e in exchanges)
+    named = tuple(_named(e) for e in exchanges)
     return render(
         "ir.py.j2",
         sources=[_source(records.file), *(e.file for e in named)],
@@ -82,10 +82,18 @@ def generate(records: ir.Records, exchanges: Sequence[ir.Exchange], digest: str 
     records = dataclasses.replace(records, file=_source(records.file))
     for exchange in exchanges:
         name = identifier(exchange.name)
-        named = dataclasses.replace(exchange, file=_source(exchange.file))
+        named = _named(exchange)
         files[f"k4_{name}.c"] = tolerant.render_exchange(named, records)
         files[f"k4_{name}_fast.c"] = fast.render_exchange(named, records)
+        if (binary := sbegen.render_exchange(named, records)) is not None:
+            files[f"k4_{name}_sbe.c"] = binary
     return files
+
+
+def _named(exchange: ir.Exchange) -> ir.Exchange:
+    """The exchange with its files as banners name them."""
+    schemas = tuple(dataclasses.replace(schema, file=_source(schema.file)) for schema in exchange.schemas)
+    return dataclasses.replace(exchange, file=_source(exchange.file), schemas=schemas)
 
 
 def _amalgamate(name: str, made: dict[str, str], used: list[str]) -> str:

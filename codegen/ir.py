@@ -1,6 +1,6 @@
 """The intermediate representation: what a schema or an exchange spec says, free of how it was written and of how it is spelled.
 
-Parsers (`fbs`, `exchange`) produce it, `bind` closes its names per product, `reference` interprets it, `render` spells it.
+Parsers (`fbs`, `exchange`, `sbe`) produce it, `bind` closes its names per product, `reference` interprets it, `render` spells it.
 Imports nothing of the project: it is the waist that keeps parsers and emitters apart.
 All classes are frozen; every sequence is a tuple, so that an IR can be hashed, compared and written as a literal.
 """
@@ -228,12 +228,131 @@ class Field:
     line: int
 
 
+# --------------------------------------------------------------------------- SBE schemas
+
+
+@dataclass(frozen=True, slots=True)
+class SbeEnum:
+    """`values` are (name, number); of a char enum the numbers are the bytes."""
+
+    name: str
+    values: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SbeSize:
+    """An unsigned number that says how much follows: `primitive` at `offset` of its composite."""
+
+    primitive: str
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class SbeField:
+    """A fixed value of a block, composites taken apart: `price.mantissa`.
+
+    `length` 0: one value, N: an array of N. `text`: an array that holds characters. `null`: the number that means absent, where the schema
+    lets it be. `constant`: not on the wire. `bit`: a choice of a set. `exponent`: a field, of this block or one around it, or a number: the
+    value is then a decimal. `since`: the first version that has it.
+    """
+
+    name: str
+    primitive: str
+    offset: int
+    length: int = 0
+    text: bool = False
+    null: int | None = None
+    constant: int | str | None = None
+    enum: str | None = None
+    bit: int | None = None
+    exponent: str | int | None = None
+    since: int = 0
+    line: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SbeData:
+    """Bytes of varying length behind the groups: `header` bytes, of which `length` says how many follow."""
+
+    name: str
+    header: int
+    length: SbeSize
+    since: int
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class SbeBlock:
+    """What a message, and each entry of a group, is made of, in this order.
+
+    `lengths`: (version, bytes): from that version on the fixed part has at least so many; the first is (0, n).
+    """
+
+    lengths: tuple[tuple[int, int], ...]
+    block_length: int
+    fields: tuple[SbeField, ...]
+    groups: tuple[SbeGroup, ...]
+    data: tuple[SbeData, ...]
+
+    def field(self, name: str) -> SbeField | None:
+        return next((f for f in self.fields if f.name == name), None)
+
+    def group(self, name: str) -> SbeGroup | None:
+        return next((g for g in self.groups if g.name == name), None)
+
+
+@dataclass(frozen=True, slots=True)
+class SbeGroup:
+    """A repeated block; its dimensions are a composite of `header` bytes."""
+
+    name: str
+    header: int
+    block: SbeSize
+    count: SbeSize
+    body: SbeBlock
+    since: int
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class SbeMessage:
+    name: str
+    id: int
+    body: SbeBlock
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class SbeSchema:
+    """An SBE schema. The header is a composite of `header` bytes that holds the four sizes."""
+
+    name: str
+    file: str
+    id: int
+    version: int
+    big_endian: bool
+    header: int
+    block: SbeSize
+    template: SbeSize
+    schema: SbeSize
+    acting: SbeSize
+    enums: tuple[SbeEnum, ...]
+    messages: tuple[SbeMessage, ...]
+
+    def message(self, name: str) -> SbeMessage | None:
+        return next((m for m in self.messages if m.name == name), None)
+
+    def enum(self, name: str) -> SbeEnum:
+        return next(e for e in self.enums if e.name == name)
+
+
 # --------------------------------------------------------------------------- the exchange
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A frame in exact wire form and every record it gives; `expect` holds (field, value) pairs, values as TOML gave them."""
+    """A frame in exact wire form (hex where the message has a `template`) and every record it gives; `expect` holds (field, value) pairs,
+    values as TOML gave them."""
 
     wire: str
     expect: tuple[tuple[tuple[str, object], ...], ...]
@@ -243,7 +362,7 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One thing the venue says. `products` is never empty (default: all of the exchange)."""
+    """One thing the venue says. `products` is never empty (default: all of the exchange). `template`: an SBE message, by its name there."""
 
     records: tuple[str, ...]
     products: tuple[str, ...]
@@ -257,6 +376,7 @@ class Message:
     send: Text | None
     examples: tuple[Example, ...]
     line: int
+    template: str | None = None
 
     @property
     def record(self) -> str:
@@ -268,6 +388,15 @@ class Message:
         if self.record in MARKET_RECORDS:
             return ""
         return "dropped_class" if self.record == "dropped" else self.record
+
+    @property
+    def json(self) -> bool:
+        """Whether it comes as a text frame: neither fetched nor SBE."""
+        return self.url is None and self.template is None
+
+    def frame(self, example: Example) -> bytes:
+        """An example of it as it comes."""
+        return example.wire.encode() if self.template is None else bytes.fromhex(example.wire)
 
     def field(self, name: str) -> Field | None:
         return next((f for f in self.fields if f.name == name), None)
@@ -322,12 +451,23 @@ class Session:
 
 
 @dataclass(frozen=True, slots=True)
+class Sbe:
+    """The SBE endpoint of a product: `schema` is the name of one of the exchange's; `headers` go with the upgrade request."""
+
+    schema: str
+    url: Text
+    headers: tuple[tuple[str, Text], ...]
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
 class Product:
     name: str
     url: Text
     vars: tuple[tuple[str, str], ...]
     session: Session
     line: int
+    sbe: Sbe | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -336,6 +476,11 @@ class Exchange:
     file: str
     products: tuple[Product, ...]
     messages: tuple[Message, ...]
+    schemas: tuple[SbeSchema, ...] = ()
+
+    def schema(self, product: Product) -> SbeSchema | None:
+        """The SBE schema of a product."""
+        return next((s for s in self.schemas if product.sbe is not None and s.name == product.sbe.schema), None)
 
     def product(self, name: str) -> Product | None:
         return next((p for p in self.products if p.name == name), None)

@@ -27,7 +27,7 @@ class LimitRule:
     doc: str
 
 
-TOP, PRODUCT, SESSION, MESSAGE, EXAMPLE = "top", "product", "session", "message", "example"
+TOP, PRODUCT, SESSION, MESSAGE, EXAMPLE, SBE = "top", "product", "session", "message", "example", "sbe"
 SUBSCRIBE, UNSUBSCRIBE, PING = "subscribe", "unsubscribe", "ping"
 _MANNERS = (SESSION, PRODUCT)
 
@@ -41,7 +41,15 @@ KEYS = (
     ),
     KeyRule("session", (TOP,), "table", "manners of every connection; a product may give any of its keys itself, which then replaces it"),
     KeyRule("message", (TOP,), "array of tables", "one thing the venue says"),
-    KeyRule("url", (PRODUCT, MESSAGE), "text", "where to connect; where to fetch"),
+    KeyRule("url", (PRODUCT, SBE, MESSAGE), "text", "where to connect; where to fetch"),
+    KeyRule(
+        "sbe",
+        (PRODUCT,),
+        "`{ schema, url, headers }`",
+        "the same universe in SBE: a second endpoint, whose binary frames are messages with a `template`",
+    ),
+    KeyRule("schema", (SBE,), "text", "the SBE schema: `<schema>.xml` beside the spec, or one that K4 brings along"),
+    KeyRule("headers", (SBE,), "`{ name = text }`", "headers of the upgrade request; `$name` is one of the config's `secrets`"),
     KeyRule("vars", (PRODUCT, MESSAGE), "table of texts", "names for templates and patterns; the message's win over the product's"),
     KeyRule(
         "subscribe",
@@ -64,11 +72,17 @@ KEYS = (
     KeyRule("record", (MESSAGE,), "name or list", "what the message gives; a list cuts several records from the same levels"),
     KeyRule("channel", (MESSAGE,), "text, default none", "the stream to ask for; without it, the message comes along with others"),
     KeyRule("match", (MESSAGE,), "`{ path = pattern }`", "how the message is recognised: all entries must hold; needed unless fetched"),
+    KeyRule(
+        "template",
+        (MESSAGE,),
+        "text, default none",
+        "an SBE message: the template of the schema that it is recognised by, in place of `match`; paths are then names of the schema",
+    ),
     KeyRule("each", (MESSAGE,), 'path or list, default `"."`', "what `@` is; of a list, the first path that exists"),
     KeyRule("fields", (MESSAGE,), "`{ field = source }`", "where the fields of the record come from"),
     KeyRule("order", (MESSAGE,), "word", "how updates are told apart and sorted; needed for market data that is pushed"),
     KeyRule("example", (MESSAGE,), "array of tables", "frames of the venue, decoded in sequence; at least one"),
-    KeyRule("wire", (EXAMPLE,), "text", "the frame as it comes, byte for byte, values invented"),
+    KeyRule("wire", (EXAMPLE,), "text", "the frame as it comes, byte for byte, values invented; of an SBE message in hex, blanks between"),
     KeyRule("expect", (EXAMPLE,), "list of tables, default `[]`", "every record it gives, with every field that the message gives"),
 )
 

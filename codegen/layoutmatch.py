@@ -70,7 +70,7 @@ def fitting(pattern: ir.Text, shape: Shape) -> bool | None:
 
 def could_take(message: ir.Message, root: Shape, opening: str) -> bool:
     """False: no frame of this shape, whose text begins with `opening`, is ever taken by the message."""
-    if message.url is not None:
+    if not message.json:
         return False
     near = [match for match in message.match if match.path.element]
     for match in message.match:

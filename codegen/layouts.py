@@ -117,7 +117,7 @@ def layouts(exchange: ir.Exchange, records: ir.Records, product: str) -> tuple[t
     messages = bind(exchange, product)
     found: list[Layout] = []
     left: list[LeftOut] = []
-    pushed = [(index, message) for index, message in enumerate(messages) if message.url is None]
+    pushed = [(index, message) for index, message in enumerate(messages) if message.json]
     for index, message in sorted(pushed, key=lambda one: records.record(one[1].record) is None):
         record = records.record(message.record)
         # A word where a market message has a text is a text to be compared: what is common to both stays one way to read.

@@ -1,7 +1,7 @@
 """The reference interpreter: what a frame gives by the letter of docs/decoding.md, in plain Python straight from the IR.
 
 Nothing is generated, nothing is fast. The checker tries examples with it, `k4 decode --reference` shows it, tests hold the generated
-parsers against it. May import `fields`, `ir` and the other `ref*` modules.
+parsers against it. May import `fields`, `ir`, `sbebind` and the other `ref*` modules.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Context, Decimal
 
-from . import ir
+from . import ir, refsbe, sbebind
 from .fields import OTHER_RECORDS
 from .refbook import UNCHANGED, Book
-from .reffields import FieldReader, Gone, Level, Sides, text_of
+from .reffields import FieldReader, Fields, Gone, Level, Sides, text_of
 from .refjson import STRING, FrameError, Node, parse
 from .refmatch import hold
 from .refpath import Element, Wrong, elements, second_keys
@@ -91,7 +91,8 @@ class _Frame:
 class Interpreter:
     """Decodes the frames of one product on one connection, in sequence: it keeps the books.
 
-    `others`: messages of the exchange's other products, for `other_product`. `symbol`: the one stream's symbol (`$symbol`).
+    `others`: messages of the exchange's other products, for `other_product`. `symbol`: the one stream's symbol (`$symbol`). `schema`: what
+    binary frames are read by, where the product has one.
     """
 
     def __init__(
@@ -100,9 +101,12 @@ class Interpreter:
         messages: tuple[ir.Message, ...],
         others: tuple[tuple[ir.Message, ...], ...] = (),
         symbol: str | None = None,
+        schema: ir.SbeSchema | None = None,
     ) -> None:
         self.records = records
         self.messages = messages
+        self.schema = schema
+        self.bound = sbebind.bind_all(messages, schema, records)
         self.others = others
         self.known: dict[str, Place] = {} if symbol is None else {"symbol": Place(symbol, 0)}
         self.books: dict[tuple[str, str], Book] = {}
@@ -110,8 +114,10 @@ class Interpreter:
 
     # ----------------------------------------------------------------------- frames
 
-    def decode(self, frame: bytes) -> Outcome:
-        """What `frame` gives. Never raises on any bytes."""
+    def decode(self, frame: bytes, binary: bool = False) -> Outcome:
+        """What `frame` gives; a `binary` one is SBE where the product has a schema. Never raises on any bytes."""
+        if binary and self.schema is not None:
+            return self._decode_sbe(frame, self.schema)
         try:
             taken = self._classify(frame)
         except FrameError as error:
@@ -135,6 +141,32 @@ class Interpreter:
             return Outcome(tuple(items), None, None)
         return Outcome((), *reasons[0])
 
+    def _decode_sbe(self, raw: bytes, schema: ir.SbeSchema) -> Outcome:
+        try:
+            frame = refsbe.parse(raw, schema, tuple(bound.template for bound in self.bound))
+        except FrameError as error:
+            return Outcome((Refusal(error.code, None, error.offset),), None, None)
+        except refsbe.UnknownError:
+            return Outcome((), "unknown_template", None)
+        items: list[Record | Refusal] = []
+        reasons: list[tuple[str, int]] = []
+        for bound in self.bound:
+            if bound.template != frame.template:
+                continue
+            if self.records.record(bound.message.record) is None:
+                reasons.append(("dropped_class" if bound.message.record == "dropped" else bound.message.record, bound.index))
+                continue
+            elements = [refsbe.SbeReader(bound, frame, blocks) for blocks in refsbe.elements(frame, bound.each)]
+            if not elements:
+                reasons.append(("empty", bound.index))
+            for reader in elements:
+                for outcome in self._element(bound.index, bound.message, reader):
+                    if isinstance(outcome, str):
+                        reasons.append((outcome, bound.index))
+                    else:
+                        items.append(outcome)
+        return Outcome(tuple(items), None, None) if items or not reasons else Outcome((), *reasons[0])
+
     def read(self, frame: bytes) -> tuple[Reading, ...]:
         """The messages in a frame that are no market records, with their captures and fields as text. Empty where there are none."""
         try:
@@ -156,7 +188,7 @@ class Interpreter:
             if taken:
                 return taken
         root = parse(raw)
-        pushed = [message for message in self.messages if message.url is None]
+        pushed = [message for message in self.messages if message.json]
         paths = [match.path for message in pushed for match in message.match if not match.path.element]
         seconds = [offset for path in paths for offset in second_keys(root, path.steps)]
         if seconds:
@@ -180,7 +212,7 @@ class Interpreter:
     def _takers(self, messages: tuple[ir.Message, ...], frame: _Frame) -> list[_Taken]:
         found: list[_Taken] = []
         for index, message in enumerate(messages):
-            if message.url is None and (not frame.plain or _fits_plain(message, frame.raw)):
+            if message.json and (not frame.plain or _fits_plain(message, frame.raw)):
                 taken = self._take(index, message, frame, self.known)
                 if taken is not None:
                     found.append(taken)
@@ -236,39 +268,42 @@ class Interpreter:
                 yield Refusal(one.code, taken.index, one.offset)
                 continue
             element, names = one
-            reader = FieldReader(taken.message, taken.root, element.node, element.trail, names)
-            try:
-                draft = self.drafters[taken.index].draft(reader)
-                outcome = self._records(taken, draft)
-            except RefusedError as error:
-                self._spoil(taken.message, reader)
-                yield Refusal(error.code, taken.index, error.offset, error.field)
-                continue
-            yield from outcome
+            yield from self._element(taken.index, taken.message, FieldReader(taken.message, taken.root, element.node, element.trail, names))
 
-    def _records(self, taken: _Taken, draft: Draft) -> list[Record | Refusal | str]:
+    def _element(self, index: int, message: ir.Message, reader: Fields) -> list[Record | Refusal | str]:
+        try:
+            return self._records(index, message, self.drafters[index].draft(reader))
+        except RefusedError as error:
+            self._spoil(message, reader)
+            return [Refusal(error.code, index, error.offset, error.field)]
+
+    def _records(self, index: int, message: ir.Message, draft: Draft) -> list[Record | Refusal | str]:
         if draft.update is None:
-            return [build(self.records, word, taken.index, draft, draft.sides, frozenset()) for word in taken.message.records]
-        book = self.books.setdefault((draft.symbol, taken.message.record), Book(taken.message.order or ""))
-        before = {word: _picture(book.cut(self._depth(word))) for word in taken.message.records}
+            return [build(self.records, word, index, draft, self._cut(draft.sides, word), frozenset()) for word in message.records]
+        book = self.books.setdefault((draft.symbol, message.record), Book(message.order or ""))
+        before = {word: _picture(book.cut(self._depth(word))) for word in message.records}
         reason = book.apply(draft.update)
         if reason is not None:
             return [reason]
         found: list[Record | Refusal | str] = []
         flags = frozenset({"SNAPSHOT"} if draft.update.snapshot else ())
-        for word in taken.message.records:
+        for word in message.records:
             sides = book.cut(self._depth(word))
             if draft.update.snapshot or _picture(sides) != before[word]:
                 try:
-                    found.append(build(self.records, word, taken.index, draft, sides, flags))
+                    found.append(build(self.records, word, index, draft, sides, flags))
                 except RefusedError as error:  # the digits that do not fit may stand in another frame
                     raise RefusedError(error.code, 0, error.field) from None
         return found or [UNCHANGED]
 
+    def _cut(self, sides: Sides | None, word: str) -> Sides | None:
+        most = self._depth(word)
+        return None if sides is None else Sides(sides.bid[:most], sides.ask[:most])
+
     def _depth(self, word: str) -> int:
         return levels_of(self.records, word) or 1
 
-    def _spoil(self, message: ir.Message, reader: FieldReader) -> None:
+    def _spoil(self, message: ir.Message, reader: Fields) -> None:
         """An update that was refused is a hole in its book, whether or not the venue's ids would show it."""
         try:
             book = self.books.get((symbol_of(reader), message.record))

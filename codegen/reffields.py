@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from . import ir
 from .refjson import LITERAL, NUMBER, STRING, Node, is_text
@@ -80,8 +81,21 @@ def _decimal(place: Place, how: str | None) -> Dec | None:
     return replace(dec, digits=abs(dec.digits)) if how == "abs" else dec
 
 
+class Fields(Protocol):
+    """What gives the fields of one message in one element, from whatever kind of frame."""
+
+    names: Mapping[str, Place]
+
+    def has(self, name: str) -> bool: ...
+    def left_out(self, name: str) -> bool: ...
+    def present(self, name: str) -> bool: ...
+    def get(self, name: str, kind: str) -> Value | Gone: ...
+    def place(self, name: str) -> Place | Gone: ...
+    def sides(self, limit: int, whole: bool = False) -> Sides: ...
+
+
 class FieldReader:
-    """The fields of one message in one element of one frame."""
+    """The fields of one message in one element of one JSON frame."""
 
     def __init__(self, message: ir.Message, root: Node, node: Node, trail: int, names: Mapping[str, Place]) -> None:
         self.message = message
@@ -138,6 +152,10 @@ class FieldReader:
             if isinstance(one, ir.FromName) and one.name in self.names:
                 return self.names[one.name]
         return Gone(self.trail, True)
+
+    def sides(self, limit: int, whole: bool = False) -> Sides:
+        """The levels of both sides, up to `limit` each. `whole`: both halves of a level must be there, whatever their `?`."""
+        return LevelReader(self, limit, whole).sides()
 
     def _start(self, path: ir.Path) -> tuple[Node, int]:
         return (self.node, self.trail) if path.element else (self.root, 0)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from . import ir
 from .refbook import Update, fit
-from .reffields import Checksum, FieldReader, Gone, Id, Level, LevelReader, Sides, Value
+from .reffields import Checksum, Fields, Gone, Id, Level, Sides, Value
 from .refvalue import INT32_MAX, Dec, RefusedError, UnfitError, align, symbol
 
 NO_LIMIT = 1 << 30
@@ -74,7 +74,7 @@ class Drafter:
         assert record is not None
         self.record = record
 
-    def draft(self, reader: FieldReader) -> Draft:
+    def draft(self, reader: Fields) -> Draft:
         """All fields of an element. Raises RefusedError with the first field, in record order, that is wrong."""
         flags: set[str] = set()
         values: dict[str, Value | None] = {}
@@ -83,7 +83,7 @@ class Drafter:
         for member in members(self.record):
             if self.depth and member.name in _LEVEL_NAMES:
                 book = is_book(self.message)
-                sides = sides or _sides(reader, NO_LIMIT if book or reader.has("side") else self.depth, book)
+                sides = sides or reader.sides(NO_LIMIT if book or reader.has("side") else self.depth, book)
                 continue
             values[member.name] = self._value(reader, member, values)
             if member.name == "engine_ns":
@@ -93,11 +93,11 @@ class Drafter:
             flags.add("HASHED_ID")
         return Draft(name, frozenset(flags), values, sides, update)
 
-    def _value(self, reader: FieldReader, member: ir.RecordField, before: dict[str, Value | None]) -> Value | None:
+    def _value(self, reader: Fields, member: ir.RecordField, before: dict[str, Value | None]) -> Value | None:
         name = member.name
         value = _get(reader, name, member.kind or "integer")
         if not isinstance(value, Gone):
-            if member.kind == "enum":
+            if member.kind == "enum" and not isinstance(value, int):
                 return self._enum(reader, member, str(value))
             return value
         if name == "count" and not reader.has("count"):
@@ -114,14 +114,14 @@ class Drafter:
             raise RefusedError("missing", value.offset, name)
         return None
 
-    def _enum(self, reader: FieldReader, member: ir.RecordField, word: str) -> int:
+    def _enum(self, reader: Fields, member: ir.RecordField, word: str) -> int:
         names = dict(self.records.enum(member.enum or "").values)
         if word not in names:
             place = reader.place(member.name)
             raise RefusedError("unmapped", place.offset, member.name)
         return names[word]
 
-    def _update(self, reader: FieldReader, values: dict[str, Value | None], sides: Sides) -> Update:
+    def _update(self, reader: Fields, values: dict[str, Value | None], sides: Sides) -> Update:
         snapshot = _get(reader, "snapshot", "bool")
         if isinstance(snapshot, Gone):
             raise RefusedError("missing", snapshot.offset, "snapshot")
@@ -141,14 +141,14 @@ class Drafter:
         )
 
 
-def _get(reader: FieldReader, name: str, kind: str) -> Value | Gone:
+def _get(reader: Fields, name: str, kind: str) -> Value | Gone:
     try:
         return reader.get(name, kind)
     except RefusedError as error:
         raise RefusedError(error.code, error.offset, name) from None
 
 
-def symbol_of(reader: FieldReader) -> str:
+def symbol_of(reader: Fields) -> str:
     value = _get(reader, "symbol", "symbol")
     if isinstance(value, Gone):
         known = reader.names.get("symbol")
@@ -158,14 +158,14 @@ def symbol_of(reader: FieldReader) -> str:
     return str(value)
 
 
-def _flag(reader: FieldReader, name: str) -> bool:
+def _flag(reader: Fields, name: str) -> bool:
     value = _get(reader, name, "bool")
     if isinstance(value, Gone) and not value.allowed:
         raise RefusedError("missing", value.offset, name)
     return value is True
 
 
-def _optional_integer(reader: FieldReader, name: str) -> int | None:
+def _optional_integer(reader: Fields, name: str) -> int | None:
     value = _get(reader, name, "integer")
     if isinstance(value, Gone):
         if not value.allowed:
@@ -174,17 +174,13 @@ def _optional_integer(reader: FieldReader, name: str) -> int | None:
     return value if isinstance(value, int) else None
 
 
-def _sides(reader: FieldReader, limit: int, book: bool) -> Sides:
-    return LevelReader(reader, limit, book).sides()
-
-
 def _partner(name: str) -> str | None:
     """The other half of a side of a quote."""
     side, _, half = name.partition("_")
     return f"{side}_{'qty' if half == 'price' else 'price'}" if side in ("bid", "ask") and half in ("price", "qty") else None
 
 
-def _count(reader: FieldReader, values: dict[str, Value | None]) -> int | None:
+def _count(reader: Fields, values: dict[str, Value | None]) -> int | None:
     """Rule 19: how many trades an aggregate sums, where the venue only says which."""
     first, last = values.get("first_id"), values.get("last_id")
     if not isinstance(first, int) or not isinstance(last, int):

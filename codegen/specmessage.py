@@ -10,7 +10,7 @@ from .errors import did_you_mean, nearest
 from .spec import Spec, Table, type_name
 
 # Without these keys read right, the rest of a message says something else than was meant.
-_FRAME = ("product", "vars", "channel", "match", "each", "fields", "url", "example")
+_FRAME = ("product", "vars", "channel", "match", "each", "fields", "url", "template", "example")
 
 
 def read_message(spec: Spec, table: Table, products: tuple[str, ...]) -> ir.Message | None:
@@ -49,6 +49,7 @@ def read_message(spec: Spec, table: Table, products: tuple[str, ...]) -> ir.Mess
         send=send,
         examples=_examples(table, of),
         line=table.line,
+        template=table.text("template"),
     )
     spec.messages.append(table.where)
     if misspelt or len(spec.findings) > before or not isinstance(table.values.get("fields", {}), dict):
@@ -208,6 +209,9 @@ def _examples(table: Table, products: tuple[str, ...]) -> tuple[ir.Example, ...]
         inner.who = f"{table.who}, example {number}"
         inner.only(*keys.of(keys.EXAMPLE))
         wire = inner.text("wire", required=True)
+        if wire is not None and "template" in table.values and not _is_hex(wire):
+            inner.wrong("wire", "wire of an SBE message is hex: two digits per byte, blanks between them at will")
+            wire = None
         product = inner.text("product")
         if product is not None and product not in products:
             inner.wrong("product", f'product = "{product}" is none of the message\'s{did_you_mean(product, products)}')
@@ -216,6 +220,14 @@ def _examples(table: Table, products: tuple[str, ...]) -> tuple[ir.Example, ...]
         if wire is not None:
             examples.append(ir.Example(wire, expect, product or (products[0] if products else ""), inner.at("wire")))
     return tuple(examples)
+
+
+def _is_hex(text: str) -> bool:
+    try:
+        bytes.fromhex(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _frozen(value: object) -> object:

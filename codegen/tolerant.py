@@ -65,6 +65,7 @@ def render_exchange(exchange: ir.Exchange, records: ir.Records) -> str:
         products=products,
         fetched=fetched,
         parsers=parsers,
+        binary=[product.name for product in exchange.products if product.sbe is not None],
         quote=quote,
         by_length=by_length,
         letters_of=letters_of,
@@ -178,7 +179,11 @@ class _Builder:
         self.maps: list[MapModel] = []
 
     def build(self) -> ProductModel:
-        own = [(i, m) for i, m in enumerate(self.table) if (m.url is not None) is self.fetched and m.record not in ir.FETCHED_RECORDS]
+        own = [
+            (i, m)
+            for i, m in enumerate(self.table)
+            if m.template is None and (m.url is not None) is self.fetched and m.record not in ir.FETCHED_RECORDS
+        ]
         messages = tuple(self._message(i, m) for i, m in own)
         spots = [self.forest.spot(match.path.steps) for _, m in own for match in m.match if not match.path.element]
         nodes = sorted({node for spot in spots for node in self.forest.trees[0].way(spot.node)} - {0})

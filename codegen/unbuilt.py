@@ -29,7 +29,7 @@ def unbuilt(exchange: ir.Exchange) -> tuple[Finding, ...]:
     for message in exchange.messages:
         found += _message(message)
     for product in exchange.products:
-        messages = tuple(message for message in bind(exchange, product.name) if message.url is None)
+        messages = tuple(message for message in bind(exchange, product.name) if message.json)
         found += _sizes(product, messages)
         found += _fetched(messages, set(fetched_names(exchange, product.name)))
     lines = sorted(dict.fromkeys(found))
@@ -48,6 +48,8 @@ def _message(message: ir.Message) -> Iterator[tuple[int, str]]:
                 yield field.line, f"{name}: {field.name}: paths with [*] outside depth records"
         return
     for field in message.fields:
+        if message.template is not None and field.name == "snapshot":
+            yield field.line, f"{name}: books in SBE"
         if field.name in _SIDED:
             yield field.line, f"{name}: {field.name}: levels of mixed sides"
         elif field.name in _LEVELS:

@@ -38,6 +38,8 @@ void k4_decoder_close(k4_decoder *decoder);
 /* Decodes one frame (copied to a place with slack). Returns the number of items (all of them, however many), or
  * -1: the tier asked for declined, -2: out of memory. */
 int k4_decoder_push(k4_decoder *decoder, const uint8_t *text, size_t len);
+/* The same for the payload of a binary frame: SBE where the product has a schema, else text like any. */
+int k4_decoder_push_binary(k4_decoder *decoder, const uint8_t *bytes, size_t len);
 void k4_decoder_item(const k4_decoder *decoder, int i, k4_decoded *out);
 /* The same for a body that was fetched for a message of the product and a symbol. */
 int k4_decoder_fetched(k4_decoder *decoder, int message, const uint8_t *symbol, uint32_t symbol_len, const uint8_t *body, size_t len);
@@ -121,10 +123,10 @@ int k4_conn_failure(const k4_conn *conn, const char **reason);
 /* Since k4_conn_open, k4_conn_reset or not. frames: WebSocket frames; messages: whole text or binary messages; records: decoded;
  * wins: published; duplicates: published before, or superseded; gaps: ids missing in front of its wins; late: wins that filled a
  * hole behind others; control: messages that are no market data; skipped: messages that gave no record; stale: dropped as too
- * late to judge; no_segment: records that no segment takes; failed_*: failures with 1002, 1007, 1009; stale_books: times that a book
+ * late to judge; sbe: messages by SBE; no_segment: records that no segment takes; failed_*: failures with 1002, 1007, 1009; stale_books: times that a book
  * became stale. */
 typedef struct {
-    uint64_t bytes, frames, messages, records, wins, duplicates, gaps, late, refused, unknown_symbol, fast, tolerant, unknown_keys, retyped, pings, control, skipped;
+    uint64_t bytes, frames, messages, records, wins, duplicates, gaps, late, refused, unknown_symbol, fast, tolerant, sbe, unknown_keys, retyped, pings, control, skipped;
     uint64_t stale, no_segment, failed_protocol, failed_utf8, failed_size, events_lost, stale_books;
 } k4_conn_stats;
 void k4_conn_stats_get(const k4_conn *conn, k4_conn_stats *out);

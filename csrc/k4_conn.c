@@ -225,6 +225,44 @@ static void take_tolerant(k4_conn *conn, const uint8_t *text, size_t len)
                 scratch->retyped - retyped);
 }
 
+/* More items of one SBE frame than a scratch holds: what waits of older frames goes first. */
+static void take_behind(void *context, struct k4_scratch *scratch)
+{
+    k4_conn *conn = context;
+    for (uint32_t i = 1; i < K4_CONN_AHEAD; i++)
+        take_all(conn, &conn->scratch[(conn->turn + i) % K4_CONN_AHEAD]);
+    take_items(conn, scratch);
+}
+
+/* The payload of a binary frame of a product that has an SBE schema. Records wait in their scratch as those of the fast tier do. */
+static void take_sbe(k4_conn *conn, const uint8_t *bytes, size_t len)
+{
+    struct k4_scratch *scratch = &conn->scratch[conn->turn % K4_CONN_AHEAD];
+    take_all(conn, scratch);
+    conn->text = bytes;
+    conn->text_len = len;
+    conn->stats.sbe++;
+    scratch->flush = take_behind;
+    conn->product->sbe(bytes, len, scratch);
+    scratch->flush = take_items;
+    bool waits = true;
+    for (uint32_t i = 0; i < scratch->count; i++)
+        waits = waits && scratch->items[i].record != 0;
+    if (!waits) {
+        take_behind(conn, scratch);
+    } else if (scratch->count == 0) {
+        if (scratch->skip != K4_SKIP_NOT)
+            push_message(conn, scratch->skip, scratch->skip_message);
+    } else {
+        for (uint32_t i = 0; i < scratch->count; i++)
+            k4_feed_look(conn->feed, conn, &scratch->items[i]);
+    }
+    conn->turn++;
+    scratch = &conn->scratch[(conn->turn + K4_CONN_AHEAD / 2) % K4_CONN_AHEAD];
+    for (uint32_t i = 0; i < scratch->count; i++)
+        k4_feed_look_again(conn->feed, &scratch->items[i]);
+}
+
 static void take_message(k4_conn *conn, const uint8_t *text, size_t len)
 {
     if (!take_fast(conn, text, len))
@@ -383,8 +421,13 @@ int k4_conn_recv(k4_conn *conn, size_t count, int64_t wall_ns, int64_t mono_ns)
             continue;
         }
         switch (k4_ws_next(&conn->ws, &frame)) {
-        case K4_WS_TEXT:
         case K4_WS_BINARY:
+            if (conn->product->sbe != NULL) {
+                take_sbe(conn, frame.data, frame.len);
+                break;
+            }
+            __attribute__((fallthrough));
+        case K4_WS_TEXT:
             take_message(conn, frame.data, frame.len);
             break;
         case K4_WS_PING:
@@ -465,7 +508,7 @@ int k4_conn_failure(const k4_conn *conn, const char **reason)
 void k4_conn_stats_get(const k4_conn *conn, k4_conn_stats *out)
 {
     *out = conn->stats;
-    out->messages = conn->stats.fast + conn->stats.tolerant;
+    out->messages = conn->stats.fast + conn->stats.tolerant + conn->stats.sbe;
     out->frames = conn->ws.frames;
     out->unknown_keys = conn->scratch[0].unknown_keys;
     out->retyped = conn->scratch[0].retyped;

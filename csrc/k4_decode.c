@@ -119,13 +119,20 @@ static bool make_room(struct k4_decoder *decoder, size_t len)
     return true;
 }
 
-static void begin(struct k4_decoder *decoder)
+/* The frame in its own place, with nothing of the one before. NULL: no memory. */
+static uint8_t *begin(struct k4_decoder *decoder, const uint8_t *bytes, size_t len)
 {
+    if (!make_room(decoder, len))
+        return NULL;
+    uint8_t *frame = decoder->frame + K4_SLACK;
+    if (len > 0)
+        memcpy(frame, bytes, len);
+    memset(frame + len, 0, K4_SLACK);
     decoder->count = 0;
     decoder->no_memory = decoder->books.no_memory = false;
+    return frame;
 }
 
-/* How many items there are in the end, or -2. */
 static int end(struct k4_decoder *decoder)
 {
     keep(decoder, &decoder->scratch);
@@ -136,13 +143,9 @@ static int end(struct k4_decoder *decoder)
 int k4_decoder_push(k4_decoder *decoder, const uint8_t *text, size_t len)
 {
     struct k4_scratch *scratch = &decoder->scratch;
-    if (!make_room(decoder, len))
+    uint8_t *frame = begin(decoder, text, len);
+    if (frame == NULL)
         return -2;
-    uint8_t *frame = decoder->frame + K4_SLACK;
-    if (len > 0)
-        memcpy(frame, text, len);
-    memset(frame + len, 0, K4_SLACK);
-    begin(decoder);
     if (decoder->tier == K4_TIER_TOLERANT)
         decoder->product->tolerant(frame, len, scratch);
     else if (decoder->tier == K4_TIER_FAST) {
@@ -159,19 +162,27 @@ int k4_decoder_fetched(k4_decoder *decoder, int message, const uint8_t *symbol, 
     struct k4_scratch *scratch = &decoder->scratch;
     if (decoder->product->fetched == NULL || symbol_len > K4_SYMBOL_MAX)
         return -1;
-    if (!make_room(decoder, len))
+    const uint8_t *text = begin(decoder, body, len);
+    if (text == NULL)
         return -2;
-    uint8_t *text = decoder->frame + K4_SLACK;
-    if (len > 0)
-        memcpy(text, body, len);
-    memset(text + len, 0, K4_SLACK);
     memcpy(decoder->known, symbol, symbol_len);
-    begin(decoder);
     scratch->symbol = decoder->known;
     scratch->symbol_len = symbol_len;
     decoder->product->fetched((uint16_t)message, text, len, scratch);
     scratch->symbol = decoder->symbol == NULL ? NULL : decoder->symbol + K4_SLACK;
     scratch->symbol_len = decoder->symbol_len;
+    return end(decoder);
+}
+
+int k4_decoder_push_binary(k4_decoder *decoder, const uint8_t *bytes, size_t len)
+{
+    if (decoder->product->sbe == NULL)
+        return k4_decoder_push(decoder, bytes, len);
+    const uint8_t *frame = begin(decoder, bytes, len);
+    if (frame == NULL)
+        return -2;
+    decoder->product->sbe(frame, len, &decoder->scratch);
+    decoder->scratch.tier = K4_TIER_SBE;
     return end(decoder);
 }
 

@@ -58,7 +58,7 @@ enum k4_skip {
 
 enum k4_order { K4_ORDER_NONE = 0, K4_ORDER_INCREASING, K4_ORDER_WINDOW, K4_ORDER_CONTIGUOUS, K4_ORDER_LEADER };
 
-enum k4_tier { K4_TIER_ANY = 0, K4_TIER_FAST, K4_TIER_TOLERANT };
+enum k4_tier { K4_TIER_ANY = 0, K4_TIER_FAST, K4_TIER_TOLERANT, K4_TIER_SBE };
 
 /* One element's outcome. `record` 0: refused, then `refusal` and `offset` say why and where.
  * A parser fills the record completely (sentinels, zero pads, flags it knows: BACKFILL ONE_SIDED HASHED_ID, and RESET
@@ -114,6 +114,8 @@ struct k4_product {
     void (*tolerant)(const uint8_t *text, size_t len, struct k4_scratch *scratch);
     /* A body that was fetched for `message`, whose symbol is scratch->symbol; NULL: there are none. As `tolerant`. */
     void (*fetched)(uint16_t message, const uint8_t *text, size_t len, struct k4_scratch *scratch);
+    /* Binary frames, where the product has an SBE schema, else NULL. Any bytes; answers and flushes like `tolerant`. */
+    void (*sbe)(const uint8_t *text, size_t len, struct k4_scratch *scratch);
 };
 
 extern const struct k4_product *const k4_products[]; /* generated, NULL-terminated */

@@ -149,7 +149,13 @@ def sim(
 
 @app.command()
 def decode(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Frames, one per line (- = standard input).")],
+    files: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="FILE...",
+            help="Frames, one per line (- = standard input). *.hex: binary ones, a line of hex each; *.bin: one binary frame.",
+        ),
+    ],
     exchange: Annotated[str, typer.Option("--exchange", metavar="E", help="Name of the exchange spec.")],
     product: Annotated[str, typer.Option("--product", metavar="P", help="Product of that exchange.")],
     symbol: Annotated[

@@ -92,7 +92,7 @@ def _spec(i: int, entry: Entry, exchanges: Mapping[str, ir.Exchange]) -> list[Fo
     if exchange.product(product) is None:
         guess = did_you_mean(product, [p.name for p in exchange.products])
         return [_found(("connections", i, "product"), f'"{name}" has no product "{product}"{guess}')]
-    messages = [message for message in bind.bind(exchange, product) if message.url is None]
+    messages = [message for message in bind.bind(exchange, product) if message.json]
     return _records(i, entry, f"{name} {product}", messages) + _case(i, entry, messages)
 
 

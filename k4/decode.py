@@ -24,15 +24,18 @@ _SKIPS = (
     "", "control", "ack", "error", "pong", "ping", "notice", "instrument", "vars", "empty", "unchanged", "other_channel", "other_product",
     "dropped_class", "stale_book", "unknown_template",
 )  # fmt: skip
-_TIERS = {"any": 0, "fast": 1, "tolerant": 2}
+_TIERS = {"any": 0, "fast": 1, "tolerant": 2, "sbe": 3}
+
+# Files of binary frames: one frame, or one per line.
+_BINARY = (".bin", ".hex")
 
 Line = dict[str, object]
 
 
 class Decoder(Protocol):
-    """Something that says what a frame gives, as lines without their frame number."""
+    """Something that says what a frame gives, as lines without their frame number. `binary`: it came as a binary frame."""
 
-    def lines(self, frame: bytes) -> list[Line]: ...
+    def lines(self, frame: bytes, binary: bool = False) -> list[Line]: ...
 
 
 class DeclinedError(Exception):
@@ -62,9 +65,10 @@ def run(
     refused = False
     show = _show_json if json_output or not sys.stdout.isatty() else _show_columns
     for path in files:
+        binary = path.suffix in _BINARY
         for number, frame in _frames(path):
             head: Line = {"frame": number, "file": str(path)} if len(files) > 1 else {"frame": number}
-            for line in decoder.lines(frame):
+            for line in decoder.lines(frame, binary):
                 refused = refused or "refused" in line
                 show({**head, **line})
     sys.stdout.flush()
@@ -75,7 +79,7 @@ def _drift(decoder: NativeDecoder, files: Sequence[Path], *, strict: bool) -> in
     recorded = decoder.recorded()
     for path in files:
         for _, frame in _frames(path):
-            recorded.frame(decoder.push(frame), decoder.item_at)
+            recorded.frame(decoder.push(frame, path.suffix in _BINARY), decoder.item_at)
     lines = recorded.lines()
     for line in lines:
         _show_json(line)
@@ -112,12 +116,13 @@ class ReferenceDecoder:
         self.shape = _Shape(records, exchange.name, product)
         self.messages = bind.bind(exchange, product)
         others = tuple(bind.bind(exchange, other.name) for other in exchange.products if other.name != product)
-        self.interpreter = Interpreter(records, self.messages, others, symbol)
+        found = exchange.product(product)
+        self.interpreter = Interpreter(records, self.messages, others, symbol, exchange.schema(found) if found else None)
 
-    def lines(self, frame: bytes) -> list[Line]:
+    def lines(self, frame: bytes, binary: bool = False) -> list[Line]:
         from ._codegen.reference import Refusal
 
-        outcome = self.interpreter.decode(frame)
+        outcome = self.interpreter.decode(frame, binary)
         if outcome.skip is not None:
             return [{"skipped": outcome.skip}]
         lines: list[Line] = []
@@ -149,9 +154,10 @@ class NativeDecoder:
         self.decoder = self.ffi.gc(opened, self.lib.k4_decoder_close)
         self.item = self.ffi.new("k4_decoded *")
 
-    def push(self, frame: bytes) -> int:
+    def push(self, frame: bytes, binary: bool = False) -> int:
         """Decodes a frame: how many items it gives."""
-        count: int = self.lib.k4_decoder_push(self.decoder, frame, len(frame))
+        push = self.lib.k4_decoder_push_binary if binary else self.lib.k4_decoder_push
+        count: int = push(self.decoder, frame, len(frame))
         if count == -1:
             raise DeclinedError
         if count < 0:
@@ -167,8 +173,8 @@ class NativeDecoder:
         """What counts the drift of the frames that are pushed from now on."""
         return Recorded(self.lib, self.ffi, self.decoder, self.messages)
 
-    def lines(self, frame: bytes) -> list[Line]:
-        count = self.push(frame)
+    def lines(self, frame: bytes, binary: bool = False) -> list[Line]:
+        count = self.push(frame, binary)
         if count == 0:
             return [{"skipped": _SKIPS[self.lib.k4_decoder_skip(self.decoder)]}]
         return [self._line(i) for i in range(count)]
@@ -235,16 +241,31 @@ def _find(exchanges: Mapping[str, ir.Exchange], exchange: str, product: str) -> 
 
 
 def _frames(path: Path) -> Iterator[tuple[int, bytes]]:
-    """The frames of a file with their line numbers, from 1. Only the line end is taken off; an empty line is no frame."""
+    """The frames of a file with their line numbers, from 1. Only the line end is taken off; an empty line is no frame.
+
+    A file `.bin` is one binary frame, each line of a file `.hex` is one.
+    """
     try:
+        if path.suffix == ".bin":
+            yield 1, path.read_bytes()
+            return
         stream = sys.stdin.buffer if str(path) == "-" else path.open("rb")
         with stream:
             for number, line in enumerate(stream, 1):
                 frame = line.removesuffix(b"\n").removesuffix(b"\r") if line.endswith(b"\n") else line
                 if frame:
-                    yield number, frame
+                    yield number, _unhexed(path, number, frame) if path.suffix == ".hex" else frame
     except OSError as error:
         raise K4Error(f"{path}: {error.strerror}", hint="FILE holds one frame per line; - is standard input") from error
+
+
+def _unhexed(path: Path, number: int, line: bytes) -> bytes:
+    try:
+        return bytes.fromhex(line.decode("ascii"))
+    except ValueError as error:
+        raise K4Error(
+            f"{path}:{number}: not hex", hint="a line of a .hex file is one frame: two digits per byte, blanks at will"
+        ) from error
 
 
 def _show_json(line: Line) -> None:

@@ -74,7 +74,7 @@ def streams(messages: Sequence[ir.Message], records: Iterable[str], symbols: Ite
     found: dict[tuple[str, str | None, tuple[tuple[str, str], ...]], tuple[list[int], list[str]]] = {}
     for index, message in enumerate(messages):
         given = [record for record in message.records if record in wanted]
-        if not given or message.channel is None or message.url is not None:
+        if not given or message.channel is None or not message.json:
             continue
         per_symbol: list[str | None] = [*symbols] if "symbol" in bind.names_in(message.channel) else [None]
         for symbol in per_symbol:

@@ -28,7 +28,7 @@ def built() -> Native:
 
 
 def wires(built: Native, exchange: str) -> list[str]:
-    return [example.wire for message in built.exchanges[exchange].messages if message.url is None for example in message.examples]
+    return [example.wire for message in built.exchanges[exchange].messages if message.json for example in message.examples]
 
 
 @pytest.mark.parametrize(

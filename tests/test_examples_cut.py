@@ -11,14 +11,18 @@ from k4._codegen import ir
 from k4.native import Native
 
 
-def _frame(payload: bytes) -> bytes:
-    return b"\x81" + (bytes([len(payload)]) if len(payload) < 126 else b"\x7e" + len(payload).to_bytes(2, "big")) + payload
+def _frame(payload: bytes, binary: bool) -> bytes:
+    return (
+        (b"\x82" if binary else b"\x81")
+        + (bytes([len(payload)]) if len(payload) < 126 else b"\x7e" + len(payload).to_bytes(2, "big"))
+        + payload
+    )
 
 
 def _published(
     native: Native, exchange: str, product: str, record: int, symbol: bytes, pieces: list[bytes]
-) -> tuple[list[bytes], int, int]:
-    """Records that the pieces leave in a new ring, and how many messages each tier took."""
+) -> tuple[list[bytes], int, int, int]:
+    """Records that the pieces leave in a new ring, and how many messages each tier took, SBE last."""
     ffi, lib = native.ffi, native.lib
     error = ffi.new("char[512]")
     options = ffi.new("k4_segment_options *", {"ring_slots": 8, "symbol_capacity": 4, "window_ids": 16, "mode": 0o600})
@@ -44,20 +48,20 @@ def _published(
         while lib.k4_view_next(view, data, sequence, first, last) == 1:
             found.append(bytes(ffi.buffer(data, size)))
         lib.k4_view_close(view)
-        return found, stats.fast, stats.tolerant
+        return found, stats.fast, stats.tolerant, stats.sbe
     finally:
         lib.k4_feed_close(feed)
         for file in Path(ffi.string(lib.k4_shm_dir()).decode()).iterdir():
             file.unlink()
 
 
-def _examples(native: Native) -> list[tuple[ir.Exchange, ir.RecordType, ir.Example]]:
+def _examples(native: Native) -> list[tuple[ir.Exchange, ir.Message, ir.RecordType, ir.Example]]:
     found = []
     for exchange in native.exchanges.values():
         for message in exchange.messages:
             record = native.records.record(message.record)
             if record is not None and message.url is None:
-                found += [(exchange, record, example) for example in message.examples]
+                found += [(exchange, message, record, example) for example in message.examples]
     return found
 
 
@@ -66,11 +70,12 @@ def test_examples_cut_at_every_byte(native: Native, tmp_path: Path, monkeypatch:
     native.lib.k4_shm_dir_set(b"")
     examples = _examples(native)
     assert examples
-    for exchange, record, example in examples:
+    for exchange, message, record, example in examples:
         expected: dict[str, Any] = dict(example.expect[0])
-        frame = _frame(example.wire.encode())
+        frame = _frame(message.frame(example), message.template is not None)
         about = (native, exchange.name, example.product, record.number, str(expected["symbol"]).encode())
         whole = _published(*about, [frame])
-        assert (len(whole[0]), whole[1], whole[2]) == (len(example.expect), 1, 0), example.wire
+        count = sum(dict(one).get("record", record.word) == record.word for one in example.expect)
+        assert (len(whole[0]), *whole[1:]) == ((count, 1, 0, 0) if message.json else (count, 0, 0, 1)), example.wire
         for at in range(1, len(frame)):
             assert _published(*about, [frame[:at], frame[at:]]) == whole, (example.wire, at)

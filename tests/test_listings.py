@@ -93,7 +93,13 @@ def bybit(one: Row, product: str) -> Row:
 
 
 def bitget(one: Row, product: str) -> Row:
-    common: Row = {"symbol": one["symbol"], "base": one["baseCoin"], "quote": one["quoteCoin"], "contract_size": None, "contract_currency": None}
+    common: Row = {
+        "symbol": one["symbol"],
+        "base": one["baseCoin"],
+        "quote": one["quoteCoin"],
+        "contract_size": None,
+        "contract_currency": None,
+    }
     common |= {"qty_unit": "base", "expiry_ns": None}
     pair = f"{one['baseCoin']}-{one['quoteCoin']}"
     if product == "spot":

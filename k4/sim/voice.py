@@ -58,7 +58,11 @@ class Voice:
         self._words = _request_words(session)
         self._frames: dict[tuple[int, Variant], Frame] = {}
         for index, message in enumerate(messages):
-            if message.records[0] in ir.MARKET_RECORDS and (message.channel is not None or message.url is not None):
+            if (
+                message.records[0] in ir.MARKET_RECORDS
+                and message.template is None
+                and (message.channel is not None or message.url is not None)
+            ):
                 self._learn(index, message)
         self._answers = {
             record: [self._answer(message, example) for message in messages if message.record == record for example in self._own(message)]

@@ -8,7 +8,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from k4._codegen import bind, fbs, generate, ir, places, tolerant
+from k4._codegen import bind, fbs, generate, ir, places, sbegen, tolerant
 from k4._codegen.reference import Interpreter, Outcome, Record, Refusal
 
 RECORDS = fbs.load(places.schema() / "records.fbs")
@@ -20,7 +20,7 @@ SKIPS = (
 STRICT = ("-std=c11", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror")
 SOURCES = (
     "k4_json", "k4_text", "k4_number", "k4_xxh64", "k4_parse", "k4_decode", "k4_product",
-    "k4_symtab", "k4_crc32", "k4_ladder", "k4_checksum", "k4_book", "k4_books",
+    "k4_symtab", "k4_crc32", "k4_ladder", "k4_checksum", "k4_book", "k4_books", "k4_sbe", "k4_ws",
 )  # fmt: skip
 _FORMATS = {"byte": "b", "ubyte": "B", "bool": "B", "short": "h", "ushort": "H", "int": "i", "uint": "I", "long": "q", "ulong": "Q"}
 _INT64_MIN = -(1 << 63)
@@ -68,7 +68,8 @@ def write_sources(folder: Path, exchange: ir.Exchange) -> list[Path]:
     names = [f"k4_fast_{tolerant.ident(exchange.name)}_{tolerant.ident(product.name)}" for product in exchange.products]
     for i, name in enumerate(names):
         (folder / f"fast{i}.c").write_text(_NO_FAST.format(name=name))
-    made = [folder / "parser.c", folder / "products.c", *(folder / f"fast{i}.c" for i in range(len(names)))]
+    (folder / "sbe.c").write_text(sbegen.render_exchange(exchange, RECORDS) or '#include "k4_sbe.h"\n')
+    made = [folder / "parser.c", folder / "sbe.c", folder / "products.c", *(folder / f"fast{i}.c" for i in range(len(names)))]
     return made + [places.csrc() / f"{name}.c" for name in SOURCES]
 
 
@@ -86,7 +87,7 @@ class Tolerant:
         library.k4_product_find.restype = ctypes.c_void_p
         library.k4_decoder_open.restype = ctypes.c_void_p
         library.k4_decoder_open.argtypes = (ctypes.c_void_p, ctypes.c_char_p, ctypes.c_int)
-        library.k4_decoder_push.argtypes = (ctypes.c_void_p, ctypes.c_char_p, ctypes.c_size_t)
+        library.k4_decoder_push.argtypes = library.k4_decoder_push_binary.argtypes = (ctypes.c_void_p, ctypes.c_char_p, ctypes.c_size_t)
         library.k4_decoder_item.argtypes = (ctypes.c_void_p, ctypes.c_int, ctypes.POINTER(_Decoded))
         for name in ("skip", "skip_message", "close"):
             getattr(library, f"k4_decoder_{name}").argtypes = (ctypes.c_void_p,)
@@ -101,8 +102,9 @@ class Tolerant:
     def close(self) -> None:
         self.library.k4_decoder_close(self.decoder)
 
-    def __call__(self, frame: bytes) -> Given:
-        return self._given(self.library.k4_decoder_push(self.decoder, frame, len(frame)))
+    def __call__(self, frame: bytes, binary: bool = False) -> Given:
+        push = self.library.k4_decoder_push_binary if binary else self.library.k4_decoder_push
+        return self._given(push(self.decoder, frame, len(frame)))
 
     def fetched(self, message: int, symbol: str, body: bytes) -> Given:
         """What a fetched body gives, and what was held for it."""
@@ -130,10 +132,12 @@ class Reference:
 
     def __init__(self, exchange: ir.Exchange, product: str, symbol: str = "") -> None:
         others = tuple(bind.bind(exchange, other.name) for other in exchange.products if other.name != product)
-        self.interpreter = Interpreter(RECORDS, bind.bind(exchange, product), others, symbol or None)
+        found = exchange.product(product)
+        schema = exchange.schema(found) if found is not None else None
+        self.interpreter = Interpreter(RECORDS, bind.bind(exchange, product), others, symbol or None, schema)
 
-    def __call__(self, frame: bytes) -> Given:
-        return given(self.interpreter.decode(frame))
+    def __call__(self, frame: bytes, binary: bool = False) -> Given:
+        return given(self.interpreter.decode(frame, binary))
 
 
 def given(outcome: Outcome) -> Given:

@@ -129,7 +129,7 @@ SHAPES = [
     ('name = "nova"', "name = 5", 1, 'name must be a text, not a whole number; write it like name = "…"'),
     ("[product.perp]", "[product.Perp]", 5, 'product "Perp": a product\'s name is lower-case letters, digits, - and _, and begins with a letter'),
     (PERP_URL, "[product.perp]\n", 5, 'product "perp": url is missing; write url = "…"'),
-    (PERP_URL, PERP_URL + "sesion = 1\n", 7, 'product "perp": unknown key "sesion"; write one of url vars subscribe unsubscribe ping limits encoding'),
+    (PERP_URL, PERP_URL + "sesion = 1\n", 7, 'product "perp": unknown key "sesion"; write one of url sbe vars subscribe unsubscribe ping limits encoding'),
     ('market = "PERP"', "market = 4", 7, 'product "perp": vars: market must be a text, not a whole number; write it in quotes'),
     ('market = "PERP"', 'market = "PERP", id = "x"', 7, 'product "perp": vars: "id" has a meaning of its own; choose another name'),
     ('market = "PERP"', 'market = "PERP", "a b" = "x"', 7, 'product "perp": vars: "a b" is no name; names are letters, digits and _'),

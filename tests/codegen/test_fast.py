@@ -76,7 +76,7 @@ class Fast:
 
     def examples(self) -> list[bytes]:
         """The wires of all messages that are pushed, of this product."""
-        pushed = [m for m in self.exchange.messages if self.product in m.products and m.url is None]
+        pushed = [m for m in self.exchange.messages if self.product in m.products and m.json]
         return [e.wire.encode() for m in pushed for e in m.examples if e.product == self.product]
 
 

@@ -181,8 +181,8 @@ class Pair:
         self.tolerant = tolerant_tier
         self.reference = reference
 
-    def agree(self, frame: bytes) -> Given:
-        one, other = self.tolerant(frame), self.reference(frame)
+    def agree(self, frame: bytes, binary: bool = False) -> Given:
+        one, other = self.tolerant(frame, binary), self.reference(frame, binary)
         assert one == other, frame
         return one
 
@@ -346,7 +346,7 @@ def test_every_example_and_capture(binance: tuple[ir.Exchange, Pair], captures: 
     spec, pair = binance
     for message in spec.messages:
         for example in message.examples:
-            outcome = pair.agree(example.wire.encode())
+            outcome = pair.agree(message.frame(example), message.template is not None)
             assert len(outcome.items) == (len(example.expect) if message.record in ir.MARKET_RECORDS else 0)
     files = sorted((captures / "binance").glob("*.jsonl"))
     assert files

@@ -44,6 +44,7 @@ CHECKED = (
 )
 CORE = (
     "k4_json", "k4_text", "k4_number", "k4_xxh64", "k4_parse", "k4_symtab", "k4_crc32", "k4_ladder", "k4_checksum", "k4_book", "k4_books",
+    "k4_sbe", "k4_ws",
 )  # fmt: skip
 LONGEST = {"ws": 4096}
 LONGEST_TEXT = 2048
@@ -82,7 +83,7 @@ def targets() -> list[Target]:
 def wires(target: Target) -> list[str]:
     """The examples of a product: what its messages look like, market data or not."""
     assert target.spec is not None
-    messages = bind.bind(load(target.spec), target.product)
+    messages = [message for message in bind.bind(load(target.spec), target.product) if message.json]
     return list(dict.fromkeys(example.wire for message in messages for example in message.examples))
 
 
@@ -166,7 +167,7 @@ def compile_target(target: Target, folder: Path) -> Path:
         (made / "fuzz.c").write_text(
             render("fuzz.c.j2", source=target.spec.name, exchange=spec.name, product=target.product, symbol=symbol), encoding="utf-8"
         )
-        sources = [made / "fuzz.c", made / f"k4_{name}.c", made / f"k4_{name}_fast.c", *(csrc / f"{one}.c" for one in CORE)]
+        sources = [made / "fuzz.c", *sorted(made.glob(f"k4_{name}*.c")), *(csrc / f"{one}.c" for one in CORE)]
     program = made / "target"
     command = ["clang", *STRICT, *CHECKED, f"-I{made}", f"-I{csrc}", f"-I{HERE}", *map(str, sources), "-o", str(program)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -1,0 +1,239 @@
+"""The SBE decoders of an exchange as C: for each product with a schema one walk per template, then the messages bound to it.
+
+This module numbers the blocks and says what each field is read from; templates/sbe*.j2 spell it with csrc/k4_sbe.h. May import `bind`,
+`fields`, `ir`, `render`, `sbebind`, `tolerant`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from . import fields, ir, sbebind
+from .bind import bind
+from .render import render
+from .tolerant import ident
+
+_SIDES = ("bid", "ask")
+
+
+@dataclass(frozen=True, slots=True)
+class BlockModel:
+    """A block of a template, numbered from 0, the message's own. `nested`: it has groups or data, which the walk leaves in a struct."""
+
+    number: int
+    body: ir.SbeBlock
+    groups: tuple[tuple[ir.SbeGroup, BlockModel], ...]
+
+    @property
+    def nested(self) -> bool:
+        return bool(self.groups or self.body.data)
+
+    @property
+    def all(self) -> tuple[BlockModel, ...]:
+        """This one and all below it, the deepest first."""
+        return (*(block for _, inner in self.groups for block in inner.all), self)
+
+
+@dataclass(frozen=True, slots=True)
+class SpotModel:
+    """A value: in the block numbered `block`; data by its position there."""
+
+    block: int
+    field: ir.SbeField | None
+    data: int | None
+    since: int
+    exponent: SpotModel | int | None
+
+    @property
+    def sure(self) -> bool:
+        """Whether it is there in every frame."""
+        own = self.since == 0 and (self.field is None or self.field.null is None or self.field.bit is not None)
+        return own and (not isinstance(self.exponent, SpotModel) or self.exponent.sure)
+
+
+@dataclass(frozen=True, slots=True)
+class ReadModel:
+    rule: fields.FieldRule
+    given: bool  # the spec names a source
+    read: sbebind.Read
+    spot: SpotModel | None
+
+    @property
+    def name(self) -> str:
+        return self.rule.name
+
+    @property
+    def sure(self) -> bool:
+        """Whether it has a value in every frame."""
+        return self.spot is not None and self.spot.sure and "nonzero" not in self.read.how
+
+    @property
+    def left_out(self) -> bool:
+        return self.given and self.read == sbebind.Read(None)
+
+
+@dataclass(frozen=True, slots=True)
+class SideModel:
+    """The levels of one side: entries of group number `group` of block `holder`."""
+
+    side: str
+    holder: int
+    group: int
+    block: BlockModel
+    since: int
+    columns: tuple[ReadModel, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StepModel:
+    """One group on the way to the elements: number `group` of block `holder`, its entries, and the group inside them."""
+
+    holder: int
+    group: int
+    block: BlockModel
+    inner: StepModel | None
+
+
+@dataclass(frozen=True, slots=True)
+class MessageModel:
+    """`blocks`: the message's own, and those on the `way` to an element."""
+
+    index: int
+    message: ir.Message
+    blocks: tuple[BlockModel, ...]
+    way: StepModel | None
+    records: tuple[ir.RecordType, ...]
+    record: ir.RecordType | None  # of several: the one with the most levels
+    levels: int
+    scalars: tuple[ReadModel, ...]
+    sides: tuple[SideModel, ...]
+
+    def scalar(self, name: str) -> ReadModel | None:
+        return next((one for one in self.scalars if one.name == name), None)
+
+
+@dataclass(frozen=True, slots=True)
+class TemplateModel:
+    number: int
+    template: ir.SbeMessage
+    root: BlockModel
+    messages: tuple[MessageModel, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ProductModel:
+    name: str
+    ident: str
+    schema: ir.SbeSchema
+    templates: tuple[TemplateModel, ...]
+
+
+def render_exchange(exchange: ir.Exchange, records: ir.Records) -> str | None:
+    """The text of `k4_<exchange>_sbe.c`; None: no product of it speaks SBE. The exchange must be valid."""
+    products = [
+        _Builder(records, product, schema, bind(exchange, product.name)).build()
+        for product in exchange.products
+        if (schema := exchange.schema(product)) is not None
+    ]
+    if not products:
+        return None
+    used = [r for r in records.records if any(r in m.records for p in products for t in p.templates for m in t.messages)]
+    return render(
+        "sbe.c.j2",
+        exchange=exchange.name,
+        ident=ident(exchange.name),
+        sources=[records.file, exchange.file, *dict.fromkeys(p.schema.file for p in products)],
+        records=used,
+        products=products,
+        levels=_levels,
+    )
+
+
+def _levels(record: ir.RecordType) -> int:
+    price = record.field("bid_price")
+    return price.length if price is not None else 0
+
+
+class _Builder:
+    def __init__(self, records: ir.Records, product: ir.Product, schema: ir.SbeSchema, table: tuple[ir.Message, ...]) -> None:
+        self.records = records
+        self.product = product
+        self.schema = schema
+        self.bound = sbebind.bind_all(table, schema, records)
+
+    def build(self) -> ProductModel:
+        templates: list[TemplateModel] = []
+        for template in dict.fromkeys(bound.template for bound in self.bound):
+            root = _block(template.body, iter(range(1 << 16)))
+            messages = tuple(self._message(bound, root) for bound in self.bound if bound.template == template)
+            templates.append(TemplateModel(len(templates), template, root, messages))
+        return ProductModel(self.product.name, ident(self.product.name), self.schema, tuple(templates))
+
+    def _message(self, bound: sbebind.Bound, root: BlockModel) -> MessageModel:
+        market = tuple(record for word in bound.message.records if (record := self.records.record(word)) is not None)
+        deepest = max(market, key=_levels) if market else None
+        blocks = [root]
+        for group in bound.each:
+            blocks.append(next(inner for one, inner in blocks[-1].groups if one == group))
+        scalars: list[ReadModel] = []
+        sides: list[SideModel] = []
+        if deepest is not None:
+            levels = _levels(deepest)
+            rules = [rule for rule in fields.rules(deepest.word, self.records) if not rule.kept and not (levels and rule.level)]
+            scalars = [self._read(bound, root, rule) for rule in rules]
+            sides = [side for name in _SIDES if levels and (side := self._side(bound, root, name, deepest)) is not None]
+        return MessageModel(
+            bound.index,
+            bound.message,
+            tuple(blocks),
+            _way(root, bound.each),
+            market,
+            deepest,
+            _levels(deepest) if deepest else 0,
+            tuple(scalars),
+            tuple(sides),
+        )
+
+    def _read(self, bound: sbebind.Bound, root: BlockModel, rule: fields.FieldRule) -> ReadModel:
+        read = bound.reads.get(rule.name)
+        given = read is not None
+        read = read or sbebind.Read(None)
+        return ReadModel(rule, given, read, None if read.spot is None else _spot(root, read.spot))
+
+    def _side(self, bound: sbebind.Bound, root: BlockModel, side: str, record: ir.RecordType) -> SideModel | None:
+        rules = {rule.name: rule for rule in fields.rules(record.word, self.records)}
+        columns = tuple(self._read(bound, root, rules[f"{side}_{half}"]) for half in ("price", "qty", "count"))
+        spot = next((column.read.spot for column in columns if column.read.spot is not None), None)
+        if spot is None:
+            return None
+        holder = _down(root, spot.groups[:-1])
+        number, block = next((i, inner) for i, (one, inner) in enumerate(holder.groups) if one == spot.groups[-1])
+        return SideModel(side, holder.number, number, block, spot.groups[-1].since, columns)
+
+
+def _block(body: ir.SbeBlock, numbers: Iterator[int]) -> BlockModel:
+    number = next(numbers)
+    return BlockModel(number, body, tuple((group, _block(group.body, numbers)) for group in body.groups))
+
+
+def _way(root: BlockModel, groups: tuple[ir.SbeGroup, ...]) -> StepModel | None:
+    if not groups:
+        return None
+    number, block = next((i, inner) for i, (one, inner) in enumerate(root.groups) if one == groups[0])
+    return StepModel(root.number, number, block, _way(block, groups[1:]))
+
+
+def _down(root: BlockModel, groups: tuple[ir.SbeGroup, ...]) -> BlockModel:
+    for group in groups:
+        root = next(inner for one, inner in root.groups if one == group)
+    return root
+
+
+def _spot(root: BlockModel, spot: sbebind.Spot) -> SpotModel:
+    block = _down(root, spot.groups)
+    exponent = _spot(root, spot.exponent) if isinstance(spot.exponent, sbebind.Spot) else spot.exponent
+    if spot.data is not None:
+        return SpotModel(block.number, None, block.body.data.index(spot.data), spot.data.since, None)
+    assert spot.field is not None
+    return SpotModel(block.number, spot.field, None, spot.field.since, exponent)
