@@ -20,7 +20,7 @@ Recording = Sequence[tuple[float, str]]  # seconds since the first frame, frame
 
 def routed(desk: Desk, frames: Recording) -> list[tuple[float, str, int | None]]:
     """The frames of a product with the message each is, which says by which URLs it comes; None: by any of them."""
-    pushed = [(index, message) for index, message in enumerate(desk.venue.messages) if message.channel is not None]
+    pushed = [(index, message) for index, message in enumerate(desk.venue.messages) if message.channel is not None and message.json]
     if len({stream_url(desk.venue.product, message) for _, message in pushed}) <= 1:
         return [(at, text, None) for at, text in frames]
     return [(at, text, next((index for index, message in pushed if holds(message, text)), None)) for at, text in frames]
