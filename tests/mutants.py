@@ -40,6 +40,10 @@ FRAMING = "tests/test_framing.py::"
 FAST = "tests/codegen/test_fast.py::"
 FAULT = "tests/test_faults.py::test_fault"
 PROPERTIES = "tests/test_arbiter_properties.py::"
+WEAK = "tests/test_weak_memory.py::test_every_execution_is_right"
+STRESS = "tests/test_stress.py::test_every_record_kind_at_every_size"
+READER = "csrc/k4_reader.h"
+LATEST = "            k4_segment_put(segment->latest + (size_t)instrument * segment->stride, n, slot[1], slot + 1, segment->words);\n"
 
 MUTANTS = (
     # Framing: what a length may be, and how much of a frame there is.
@@ -85,7 +89,31 @@ MUTANTS = (
     Mutant("a success ends the backoff", "k4/backoff.py", "if good_for >= self._good:", "if good_for >= 0:", "tests/test_storm.py::test_one_connection_is_patient_and_never_in_step"),
     Mutant("backoff without jitter", "k4/backoff.py", "wait = self._rng.uniform(0.0, self.ceiling)", "wait = self.ceiling", "tests/test_storm.py::test_one_connection_is_patient_and_never_in_step"),
     Mutant("dials not counted", "k4/dials.py", "            stamps.append(at)\n", "", "tests/test_storm.py::test_many_connections_stay_inside_the_hosts_limit"),
+    # The ring: fences (a weak memory shows what x86 hides), the exact sequence, repair.
+    Mutant("ring: no release fence behind the odd sequence", "csrc/k4_segment.h", "    __atomic_store_n(sequence, 2 * n + 1, __ATOMIC_RELAXED);\n    k4_fence_release();\n",
+           "    __atomic_store_n(sequence, 2 * n + 1, __ATOMIC_RELAXED);\n", WEAK + "[order]"),
+    Mutant("ring: no acquire fence before the second look", READER, "    k4_fence_acquire();\n", "", WEAK + "[order]"),
+    Mutant("ring: no full fence before a writer looks for sleepers", "csrc/k4_segment.h", "    k4_fence_full();\n", "", WEAK + "[wake]"),
+    Mutant("ring: any even sequence will do", READER, "    if (sequence != 2 * n + 2)\n", "    if (sequence == 0 || (sequence & 1) != 0)\n", WEAK + "[order]"),
+    Mutant("ring: no second look", READER, "    return *before == 2 * n + 2;\n", "    return 1;\n", STRESS + "[trade-4]", "torn [1-9]"),
+    Mutant("ring: no odd sequence", "csrc/k4_segment.h", "    __atomic_store_n(sequence, 2 * n + 1, __ATOMIC_RELAXED);\n", "", STRESS + "[trade-4]", "torn [1-9]"),
+    Mutant("ring: a complete record of a killed writer is forgotten", "csrc/k4_takeover.c", "    if (slot[0] == 2 * n + 2) {\n", "    if (0) {\n",
+           "ctest segment_crash", "not so: the successor counts what readers may have seen"),
+    Mutant("ring: repair forgets latest", "csrc/k4_takeover.c", LATEST, "            (void)instrument;\n", "ctest segment_crash", "not so: one instrument's latest is the newest record|not so: latest"),
+    # Numbers and texts: how much there may be.
+    Mutant("nesting without end", "csrc/k4_json.c", "if ((*p == '{' || *p == '[') && open + level >= K4_MAX_DEPTH)", "if ((*p == '{' || *p == '[') && open + level > K4_MAX_DEPTH)",
+           "ctest json", r"test_json\s+exit -6"),
+    Mutant("a number past 64 bits", "csrc/k4_number.c", "shift <= 18 && !__builtin_mul_overflow(value->mantissa, k4_power10[shift], out)",
+           "shift <= 18 && (__builtin_mul_overflow(value->mantissa, k4_power10[shift], out) || true)", "ctest number", "Assertion.*k4_decimal_align"),
     # Arbitration: each update once.
+    Mutant("increasing: an equal id is new", "csrc/k4_rules.c", "        if (a->id > in->id)\n            return publish_state", "        if (a->id >= in->id)\n            return publish_state",
+           PROPERTIES + "test_state_is_published_once_in_order_and_never_late"),
+    Mutant("window: an id of the set is new", "csrc/k4_idset.c", "        return K4_IDSET_DUPLICATE;\n", "        return K4_IDSET_LATE;\n", PROPERTIES + "test_events_agree_with_a_plain_set"),
+    Mutant("hashed: an id of the set is new", "csrc/k4_idset.c", "        if (ids[table[at] - 1] == id)\n            return 0;\n", "        if (ids[table[at] - 1] == id)\n            return 1;\n",
+           PROPERTIES + "test_hashed_ids_are_a_set_of_the_last_n"),
+    Mutant("leader: everybody leads", "csrc/k4_rules.c", "return (struct k4_verdict){.cause = K4_CAUSE_STANDBY, .lag_ns = -1};", "return v;", "ctest arbiter", "not so|expected"),
+    Mutant("a takeover forgets what was published", "csrc/k4_feed.c", "        k4_segment_seed(&lane->segment, seed, &(struct seeding){&lane->arbiter, record});\n", "        (void)seed;\n",
+           "ctest feed", "not so|expected"),
     Mutant("window: under the floor is new", "csrc/k4_idset.c", "    if (id <= set->floor)\n        return K4_IDSET_UNDER;\n", "", PROPERTIES + "test_events_agree_with_a_plain_set"),
 )  # fmt: skip
 

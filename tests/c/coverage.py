@@ -33,6 +33,7 @@ CHANCE = 0.5  # how far the totals may differ between runs: some tests draw thei
 DRIVES_C = (
     "tests/test_decode.py", "tests/test_decode_language.py", "tests/test_framing.py", "tests/test_arbiter_properties.py", "tests/test_segment.py",
     "tests/test_reader.py", "tests/test_repair.py", "tests/test_shm.py", "tests/test_connection.py", "tests/test_end_to_end.py",
+    "tests/test_examples_cut.py", "tests/test_fuzz.py", "tests/test_books.py", "tests/codegen/test_books.py",
     "tests/codegen/test_tolerant.py", "tests/codegen/test_fast.py",
 )  # fmt: skip
 
