@@ -3,7 +3,7 @@
 A connection has one life at a time, two while it is being replaced: the new one is proven by data before the old one is closed.
 `tick` is called ten times a second and is all that measures time, on the monotonic clock. No exchange is known here: what is said
 comes from `session`, what is understood from `venue`. Market data passes below this module, in C.
-Imports `backoff`, `books`, `clock`, `dials`, `drift`, `errors`, `fetch`, `link`, `log`, `names`, `secrets`, `session`,
+Imports `backoff`, `books`, `clock`, `dials`, `drift`, `errors`, `fetch`, `link`, `log`, `names`, `session`,
 `subscription`, `venue`.
 """
 
@@ -27,7 +27,6 @@ from .fetch import Fetch
 from .link import Event, Link, LinkError, Resolver, State, dial, target
 from .log import Logger
 from .names import address
-from .secrets import Secret
 from .session import Plan
 from .subscription import Subscriptions, symbols
 from .venue import Reading, Venue
@@ -67,7 +66,7 @@ class Core:
 class Shared:
     """What the connections of an entry have in common. `base`: `wss://HOST[:PORT]` to dial instead of what a fetched URL names.
 
-    `fetch`: None where the product fetches nothing. `headers`: of the upgrade request.
+    `fetch`: None where the product fetches nothing.
     """
 
     tls: ssl.SSLContext
@@ -77,7 +76,6 @@ class Shared:
     clock: Clock
     fetch: Fetch | None = None
     base: str | None = None
-    headers: tuple[tuple[str, Secret], ...] = ()
 
 
 @dataclass(slots=True, eq=False)
@@ -128,7 +126,6 @@ class Connection:
         self._next_id = 1
         self._turn = index
         self._fetches = any(message.record == "vars" for message in venue.messages)
-        self._quick: frozenset[str] | None = None  # messages that the fast tier should take
         self._names: dict[str, str] = {}  # what was fetched before the newest connect
         self._stopped: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         limits = venue.product.session.limits
@@ -181,11 +178,8 @@ class Connection:
         return total
 
     def drift(self) -> dict[str, drift.Counts]:
-        """What of the venue's messages is not as in the spec, per message, over all links."""
-        lib, ffi, venue = self._core.lib, self._core.ffi, self._venue
-        if self._quick is None:
-            self._quick = drift.quick(lib, ffi, self._core.product, venue.messages, venue.product.name)
-        return drift.differing(drift.of_connections(lib, ffi, self._slots, venue.messages), self._quick)
+        """How far the venue's messages have drifted from the spec, per message, over all links."""
+        return drift.of_connections(self._core.lib, self._core.ffi, self._slots, self._venue.messages)
 
     def close(self) -> None:
         """Gives the C side back; only after `run` has returned."""
@@ -206,7 +200,7 @@ class Connection:
         if self._stopped.done():
             return None
         slot = self._slot()
-        link = Link(self, self._core.lib, self._core.ffi, self._slots[slot], target(url), self._shared.clock, self._shared.headers)
+        link = Link(self, self._core.lib, self._core.ffi, self._slots[slot], target(url), self._shared.clock)
         life = _Life(link, slot, Budget(self._venue.product.session.limits.requests), asyncio.get_running_loop().create_future())
         life.books = Books(self._venue.messages)
         life.first_messages = life.messages = self._messages(life)

@@ -65,18 +65,22 @@ class Request:
     streams: tuple[Stream, ...]
 
 
-def streams(messages: Sequence[ir.Message], records: Iterable[str], symbols: Iterable[str], transport: str = "json") -> tuple[Stream, ...]:
-    """The streams that bring `records` of `symbols` by a transport. `messages`: as `bind` gives them for the product.
+def streams(product: ir.Product, messages: Sequence[ir.Message], records: Iterable[str], symbols: Iterable[str]) -> tuple[Stream, ...]:
+    """The streams that bring `records` of `symbols`. `messages`: as `bind` gives them for the product.
 
-    Messages on one channel share a stream; a message without a channel comes along with others and needs none.
+    Messages on one channel share a stream; a message without a channel comes along with others and needs none. There is one stream
+    per symbol where the channel, the request or the URL names it, else one for all.
     """
     wanted = tuple(records)
+    subscribe = product.session.subscribe
+    asking = [product.url] if subscribe is None else [product.url, subscribe.arg or subscribe.send]
+    asked_by_symbol = any("symbol" in bind.names_in(text) for text in asking)
     found: dict[tuple[str, str | None, tuple[tuple[str, str], ...]], tuple[list[int], list[str]]] = {}
     for index, message in enumerate(messages):
         given = [record for record in message.records if record in wanted]
-        if not given or message.channel is None or message.transport != transport:
+        if not given or message.channel is None or not message.json:
             continue
-        per_symbol: list[str | None] = [*symbols] if "symbol" in bind.names_in(message.channel) else [None]
+        per_symbol: list[str | None] = [*symbols] if asked_by_symbol or "symbol" in bind.names_in(message.channel) else [None]
         for symbol in per_symbol:
             channel = bind.render(message.channel, {**dict(message.vars), "symbol": symbol or ""}, "")
             indices, words = found.setdefault((channel, symbol, message.vars), ([], []))

@@ -98,7 +98,7 @@ class Client:
         venue = Venue(self.native.exchanges["binance"], "spot", self.native.records)
         limits = replace(venue.product.session.limits, **settings)
         venue.product = replace(venue.product, session=replace(venue.product.session, limits=limits))
-        (plan,) = session.plans(venue.product, session.streams(venue.messages, ["bbo"], ("FOOBAR",)))
+        (plan,) = session.plans(venue.product, session.streams(venue.product, venue.messages, ["bbo"], ("FOOBAR",)))
         plan = replace(plan, url=session.replace_host(plan.url, f"wss://127.0.0.1:{self.order['port']}"))
         tls = ssl.create_default_context(cafile=self.order["ca"])
         shared = Shared(tls, Resolver(), Dials(()), logs.logger(), Clock())

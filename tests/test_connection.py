@@ -60,7 +60,7 @@ class Bench:
         product = self.venue.product
         changed = replace(product, session=replace(product.session, limits=replace(product.session.limits, **limits)))
         self.venue.product = changed
-        streams = session.streams(self.venue.messages, ["bbo"], symbols)
+        streams = session.streams(self.venue.product, self.venue.messages, ["bbo"], symbols)
         (plan,) = session.plans(changed, streams)
         plan = replace(plan, url=session.replace_host(plan.url, f"wss://127.0.0.1:{port}"))
         return self.carrying(plan)
@@ -526,7 +526,7 @@ def test_a_link_is_replaced_before_the_venue_ends_it(bench: Bench, tls: Authorit
 
 
 def by_message(bench: Bench, port: int, count: int) -> Connection:
-    streams = session.streams(bench.venue.messages, ["bbo"], [f"S{n}" for n in range(count)])
+    streams = session.streams(bench.venue.product, bench.venue.messages, ["bbo"], [f"S{n}" for n in range(count)])
     return bench.carrying(Plan(f"wss://127.0.0.1:{port}/stream", (), streams, ""))
 
 
@@ -680,7 +680,7 @@ def fetching(bench: Bench, tmp_path: Path, port: int, answers: Answers) -> Conne
     spec.write_text(text[:first] + head + text[text.index("[session]") :] + TOKEN)
     loaded = exchange.load(spec, bench.native.records)
     bench.venue = Venue(loaded, "spot", bench.native.records)
-    (plan,) = session.plans(bench.venue.product, session.streams(bench.venue.messages, ["bbo"], ("FOOBAR",)))
+    (plan,) = session.plans(bench.venue.product, session.streams(bench.venue.product, bench.venue.messages, ["bbo"], ("FOOBAR",)))
     made = bench.carrying(plan)
     made._shared = replace(made._shared, fetch=cast("Fetch", answers), base=f"wss://127.0.0.1:{port}" if port else None)
     return made

@@ -34,7 +34,7 @@ def product_of(found: ir.Exchange, name: str, *, url: str | None = None, **limit
 
 
 def streams_of(found: ir.Exchange, product: str, records: list[str], symbols: list[str]) -> tuple[Stream, ...]:
-    return session.streams(bind.bind(found, product), records, symbols)
+    return session.streams(product_of(found, product), bind.bind(found, product), records, symbols)
 
 
 def test_one_stream_per_channel_and_symbol(binance: ir.Exchange) -> None:
@@ -45,6 +45,27 @@ def test_one_stream_per_channel_and_symbol(binance: ir.Exchange) -> None:
         ("foobar@depth5@100ms", "FOOBAR", ("depth5",)),
         ("barbaz@depth5@100ms", "BARBAZ", ("depth5",)),
     ]
+
+
+def test_a_symbol_that_stands_in_the_request_makes_streams_of_its_own() -> None:
+    """The channel names no symbol; the request's argument does, or the URL."""
+    records = fbs.load(places.schema() / "records.fbs")
+    depot = exchange.load(ROOT / "tests" / "cases" / "sim" / "depot.toml", records)
+    wanted = streams_of(depot, "perp", ["bbo", "depth5", "depth20"], ["FOO-BAR-PERP", "QUX-BAR-PERP"])
+    assert [(s.channel, s.symbol, s.records) for s in wanted] == [
+        ("top", "FOO-BAR-PERP", ("bbo",)),
+        ("top", "QUX-BAR-PERP", ("bbo",)),
+        ("book", "FOO-BAR-PERP", ("depth5", "depth20")),
+        ("book", "QUX-BAR-PERP", ("depth5", "depth20")),
+    ]
+    product = product_of(depot, "perp")
+    assert product.session.subscribe is not None
+    (request,) = session.requests(product, product.session.subscribe, wanted[:2], 7)
+    args = ",".join(f'{{"kind":"PERP","channel":"top","inst":"{symbol}"}}' for symbol in ("FOO-BAR-PERP", "QUX-BAR-PERP"))
+    assert request.text == f'{{"id":"7","op":"subscribe","args":[{args}]}}'
+    solo = exchange.load(ROOT / "tests" / "cases" / "specs" / "solo.toml", records)
+    plans = session.plans(product_of(solo, "spot"), streams_of(solo, "spot", ["bbo"], ["AB", "CD"]))
+    assert [(plan.url, plan.symbol) for plan in plans] == [("wss://solo.example/spot/AB", "AB"), ("wss://solo.example/spot/CD", "CD")]
 
 
 def test_a_url_that_lists_streams_subscribes_by_itself(binance: ir.Exchange) -> None:

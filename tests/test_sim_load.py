@@ -23,6 +23,8 @@ from k4.sim.server import Simulator
 from k4.sim.tls import ca_file
 from k4.sim.venue import Stream
 
+from .test_sim_spoken import symbols_of
+
 ROOT = Path(__file__).resolve().parent.parent
 RECORDS = fbs.load(ROOT / "schema/records.fbs")
 FLAGS = dict(RECORDS.enum("Flag").values)
@@ -42,7 +44,7 @@ def desk_of(file: Path, product: str) -> Desk:
     found = exchange.load(file, RECORDS)
     named = found.product(product)
     assert named is not None
-    return Desk(found, named, ("FOOBAR", "BARBAZ"), seed=3)
+    return Desk(found, named, symbols_of(found, product)[:2], seed=3)
 
 
 def payloads(data: bytes) -> list[bytes]:
@@ -151,11 +153,11 @@ def test_clients_get_what_they_asked_for_without_end() -> None:
                 assert text.startswith('{"stream":"foobar@trade"')
                 ids.append(int(text.split('"t":')[1].split(",", 1)[0]))
             assert ids == list(range(ids[0], ids[0] + 3000))
-            await socket.send('{"method":"SUBSCRIBE","params":["barbaz@trade"],"id":1}')
+            await socket.send('{"method":"SUBSCRIBE","params":["mixbar@trade"],"id":1}')
             seen: set[str] = set()
             while len(seen) < 3:
                 seen.add(str(await asyncio.wait_for(socket.recv(), 5)).split(",")[0])
-            assert seen == {'{"stream":"foobar@trade"', '{"stream":"barbaz@trade"', '{"result":null'}
+            assert seen == {'{"stream":"foobar@trade"', '{"stream":"mixbar@trade"', '{"result":null'}
         await simulator.close()
 
     asyncio.run(scene())

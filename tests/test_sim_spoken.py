@@ -35,7 +35,6 @@ FLAGS = dict(RECORDS.enum("Flag").values)
 SPECS = sorted(
     [*(ROOT / "schema/exchange").glob("*.toml"), *(ROOT / "tests/cases/specs").glob("*.toml"), *(ROOT / "tests/cases/sim").glob("*.toml")]
 )
-SYMBOLS = ("FOOBAR", "BARBAZ", "BTCUSDT", "ETHUSDC")
 NOW_NS = 1_700_000_000_123_000_000
 STEP_NS = 7_000_000
 LEVELS = {"depth5": 5, "depth20": 20}
@@ -45,11 +44,19 @@ def products() -> list[tuple[Path, str]]:
     return [(file, product.name) for file in SPECS for product in exchange.load(file, RECORDS).products]
 
 
-def desk_of(file: Path, product: str, symbols: tuple[str, ...] = SYMBOLS) -> Desk:
+def desk_of(file: Path, product: str, symbols: tuple[str, ...] = ()) -> Desk:
     found = exchange.load(file, RECORDS)
     named = found.product(product)
     assert named is not None
-    return Desk(found, named, symbols, seed=3)
+    return Desk(found, named, symbols or symbols_of(found, product), seed=3)
+
+
+def symbols_of(found: ir.Exchange, product: str) -> tuple[str, ...]:
+    """Symbols as the product writes them: its example's, and others like it."""
+    examples = [e for message in found.messages if product in message.products for e in message.examples]
+    own = [example for example in examples if example.product == product] or examples
+    symbol = next(str(value) for example in own for record in example.expect for name, value in record if name == "symbol")
+    return (symbol, *(f"{base}{symbol[3:] if len(symbol) > 3 else symbol}" for base in ("MIX", "ZAP", "BTC")))
 
 
 class Ear:
@@ -205,8 +212,8 @@ def test_books_follow_the_market_whatever_the_batches(file: Path, product: str, 
     Where the snapshot is fetched, updates are held until it comes, in between two batches.
     """
     desk = desk_of(file, product)
-    stream = Stream(message, SYMBOLS[0])
-    instrument = desk.market.instruments[SYMBOLS[0]]
+    stream = Stream(message, desk.symbols[0])
+    instrument = desk.market.instruments[desk.symbols[0]]
     ears: dict[Cursor, Ear] = {}
     seen: dict[Cursor, list[int]] = {}
     held: dict[Cursor, list[str]] = {}
@@ -347,7 +354,7 @@ def test_listings_name_every_symbol(file: Path, product: str) -> None:
 
 
 def test_nova_lists_pages_and_refuses() -> None:
-    desk = desk_of(ROOT / "tests/cases/specs/nova.toml", "perp")
+    desk = desk_of(ROOT / "tests/cases/specs/nova.toml", "perp", ("FOOBAR", "BARBAZ", "BTCUSDT", "ETHUSDC"))
     status, body = fetch(desk, "https://api.nova.example/v1/markets?type=PERP&after=")
     assert status == 200
     first = json.loads(body)

@@ -48,7 +48,7 @@ class Storm:
         product = lib.k4_product_find(b"binance", b"spot")
         assert lib.k4_feed_symbol(self.feed, product, number, b"FOOBAR", 6) == 0
         venue = Venue(native.exchanges["binance"], "spot", native.records)
-        (plan,) = session.plans(venue.product, session.streams(venue.messages, ["bbo"], ("FOOBAR",)))
+        (plan,) = session.plans(venue.product, session.streams(venue.product, venue.messages, ["bbo"], ("FOOBAR",)))
         clock = Clock(loop.clock().time_ns, loop.ns)
         shared = Shared(ssl.create_default_context(), Resolver(), dials, logs.logger(), clock)
         core = Core(lib, ffi, self.feed, product)

@@ -3,7 +3,8 @@
 All products of a configuration are served on one port. A connection belongs to the products whose URL it came by, told apart further by
 the host it names, by what it asks for and by who lists the symbol. Redundant connections are fed from one market with a delay each, so
 that they carry the same updates at different times.
-Imports aiofastnet, `books`, `client`, `desk`, `net`, `pump`, `replay`, `rest`, `tls`, `venue`.
+Imports aiofastnet, `books`, `client`, `desk`, `net`, `pump`, `replay`, `rest`, `tls`, `venue`
+and, of the generator, `bind`.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from functools import partial
 
 import aiofastnet
 
+from k4._codegen.bind import stream_url
 from k4.sim.books import Cursor
 from k4.sim.client import Client, Counts, Told
 from k4.sim.desk import Desk
@@ -61,6 +63,7 @@ class Simulator:
         self.clients: list[Client] = []
         self.counts = Counts()
         self.replayed = asyncio.Event()
+        self.still = False  # nothing happens on any market while this is set
         self._shelves = [Shelf(desk) for desk in self.desks]
         self._by_peer: dict[Peer, Client] = {}
         self._delays_s = tuple(delays_s) or (0.0,)
@@ -186,21 +189,22 @@ class Simulator:
         _, first = asked[0]
         voice = asked[0][0].voice
         alike = [(desk, one.wanted) for desk, one in asked if len(one.wanted) == len(first.wanted)]
-        parts = [_choose([(desk, wanted[i]) for desk, wanted in alike]) for i in range(len(first.wanted))]
+        chosen = [_choose([(desk, wanted[i]) for desk, wanted in alike]) for i in range(len(first.wanted))]
+        parts = [meant[0] for meant in chosen]
         refused = [part for part in parts if not part.known] if voice.refuses_streams else []
         if refused and not voice.acks_streams:
             self._refuse(client, first, refused[0])  # one bad part and none of the request holds
             return
         if not voice.acks_streams:
             self._ack(client, asked[0][0], first, None)
-        for part in parts:
+        for part, meant in zip(parts, chosen, strict=True):
             if part in refused:
                 self._refuse(client, first, part)
                 continue
             if voice.acks_streams:
                 self._ack(client, part.desk, first, part.wanted)
-            if part.known:
-                self._do(client, first.action, part)
+            for one in meant:
+                self._do(client, first.action, one)
 
     def _ack(self, client: Client, desk: Desk, asked: Asked, wanted: Wanted | None) -> None:
         named = (wanted.channel, wanted.symbol) if wanted is not None else ("", "")
@@ -216,6 +220,8 @@ class Simulator:
             self._say(client, text)
 
     def _do(self, client: Client, action: str, part: _Part) -> None:
+        if not part.known:
+            return
         if action == "subscribe":
             self._subscribe(client, part)
             return
@@ -270,6 +276,9 @@ class Simulator:
         started, steps = time.monotonic(), 0
         while True:
             await asyncio.sleep(TICK_S)
+            if self.still:
+                started, steps = time.monotonic(), 0
+                continue
             due = int((time.monotonic() - started) * self._rate)
             clients = [client for client in self.clients if desk in client.carries]
             for _ in range(due - steps):
@@ -349,15 +358,24 @@ class _Part:
     wanted: Wanted
     known: bool
 
+    @property
+    def addresses(self) -> set[str]:
+        """The URLs of its streams."""
+        venue = self.desk.venue
+        return {str(stream_url(venue.product, venue.messages[stream.message]).parts) for stream in self.wanted.streams}
 
-def _choose(offers: Sequence[tuple[Desk, Wanted]]) -> _Part:
-    """Of the products that understand a part: the one that has the channel and lists the symbol, else one that has the channel."""
+
+def _choose(offers: Sequence[tuple[Desk, Wanted]]) -> list[_Part]:
+    """What a part of a request means: of the products that understand it the one that has the channel and lists the symbol.
+
+    Several do where nothing that is asked tells them apart; those of the same address then all mean it.
+    """
     having = [(desk, wanted) for desk, wanted in offers if wanted.streams]
-    for desk, wanted in having:
-        if desk.lists(wanted.symbol):
-            return _Part(desk, wanted, True)
+    listing = [_Part(desk, wanted, True) for desk, wanted in having if desk.lists(wanted.symbol)]
+    if listing:
+        return [part for part in listing if part.addresses == listing[0].addresses]
     desk, wanted = (having or sorted(offers, key=lambda offer: offer[1].foreign))[0]
-    return _Part(desk, wanted, False)
+    return [_Part(desk, wanted, False)]
 
 
 def _wanted(clients: Sequence[Client], desk: Desk, stream: Stream) -> bool:
@@ -365,15 +383,14 @@ def _wanted(clients: Sequence[Client], desk: Desk, stream: Stream) -> bool:
 
 
 def _by_url(found: dict[Desk, dict[int, tuple[Wanted, ...]]]) -> Iterator[_Part]:
-    """What a URL subscribes by itself; of several products that one that lists the symbol."""
-    seen: set[tuple[str, str]] = set()
+    """What a URL subscribes by itself."""
+    offers: dict[tuple[str, str], list[tuple[Desk, Wanted]]] = {}
     for desk, messages in found.items():
-        here = {(w.channel, w.symbol) for wanted in messages.values() for w in wanted if desk.lists(w.symbol)} - seen
         for wanted in messages.values():
             for one in wanted:
-                if (one.channel, one.symbol) in here:
-                    yield _Part(desk, one, True)
-        seen |= here
+                offers.setdefault((one.channel, one.symbol), []).append((desk, one))
+    for meant in offers.values():
+        yield from (part for part in _choose(meant) if part.known)
 
 
 def _books(desk: Desk, stream: Stream) -> tuple[Stream, ...]:

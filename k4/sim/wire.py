@@ -128,7 +128,7 @@ class Frame:
         rows = [row for values in rows for row in self._spread(values)]
         if self._rows is None:
             return [self._cut.fill(row) for row in rows]
-        return [self.page(rows[0], rows)] if rows else []
+        return [self.page(rows[-1], rows)] if rows else []  # it is told when the newest has happened
 
     def page(self, values: Values, rows: Sequence[Values]) -> str:
         """One frame with `values` outside the list and a row for each of `rows`, of which there may be none."""

@@ -1,0 +1,140 @@
+"""A simulator on a thread of its own that notes everything it says, and `k4` commands run as users run them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Event as Flag
+from threading import Thread
+from typing import Self
+
+import k4
+from k4 import native
+from k4.config import load_reported
+from k4.sim.command import desks
+from k4.sim.desk import Desk
+from k4.sim.replay import Recording
+from k4.sim.server import Simulator
+from k4.sim.voice import kind_of
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One update as the simulator wrote it. `records`: the words of its message; `kind` and `variant` as in k4.sim.voice."""
+
+    symbol: str
+    records: tuple[str, ...]
+    kind: str
+    variant: str
+    values: Mapping[str, object]
+
+
+@dataclass
+class Stage:
+    """A folder with shared memory and caches of its own; what it starts is stopped with it."""
+
+    folder: Path
+    env: dict[str, str] = field(default_factory=lambda: dict(os.environ))
+
+    def k4(self, *words: str | Path) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(self._command(words), env=self.env, capture_output=True, text=True, timeout=60, check=False)
+
+    @contextmanager
+    def running(self, *words: str | Path) -> Iterator[Path]:
+        """A `k4` command in the background, ended by SIGTERM; it must then exit with 0. Gives the file of its output."""
+        file = self.folder / f"{words[0]}.out"
+        with file.open("w") as output:
+            process = subprocess.Popen(self._command(words), env=self.env, stdout=output, stderr=subprocess.STDOUT, text=True)
+        try:
+            yield file
+        finally:
+            process.send_signal(signal.SIGTERM)
+            code = process.wait(timeout=20)
+        assert code == 0, file.read_text()
+
+    def lines(self, segment: str) -> list[dict[str, object]]:
+        """Everything a segment holds, by the command a user would type."""
+        with k4.open(segment) as reader:
+            count = reader.info.head
+        done = self.k4("tail", segment, "--json", "--from", "oldest", "--count", str(count))
+        assert done.returncode == 0, done.stderr
+        lines = [json.loads(line) for line in done.stdout.splitlines()]
+        assert len(lines) == count
+        return lines
+
+    def _command(self, words: tuple[str | Path, ...]) -> list[str]:
+        return [sys.executable, "-m", "k4", *map(str, words)]
+
+
+class Theatre:
+    """`said`: per product, in the order in which it was rendered. `replay`: of the first product."""
+
+    def __init__(self, config: Path, *, spec: Sequence[Path] | None = None, replay: Recording = (), **options: object) -> None:
+        built = native.load(spec)
+        served = desks(load_reported(config, built.exchanges), built, seed=5)
+        recordings = {served[0]: replay} if replay else {}
+        self.simulator = Simulator(served, replay=recordings, **options)  # type: ignore[arg-type]
+        self.said: dict[Desk, list[Said]] = {desk: [] for desk in served}
+        self.port = 0
+        self.faults: list[str] = []  # exceptions that nobody took: the simulator's own
+        self._loop = asyncio.new_event_loop()
+        self._ready = Flag()
+        self._thread = Thread(target=self._run)
+        for desk in served:
+            self._listen(desk)
+
+    def _listen(self, desk: Desk) -> None:
+        say = desk.voice.say
+
+        def noted(message: int, rows: Sequence[Mapping[str, object]], variant: str = "live") -> list[str]:
+            spec = desk.venue.messages[message]
+            self.said[desk] += [Said(str(row["symbol"]), spec.records, kind_of(spec), variant, dict(row)) for row in rows]
+            return say(message, rows, variant)  # type: ignore[arg-type]
+
+        desk.voice.say = noted  # type: ignore[method-assign]
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        assert self._ready.wait(20)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        asyncio.run_coroutine_threadsafe(self.simulator.close(), self._loop).result(30)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(10)
+        self._loop.close()
+        assert not self.faults, self.faults
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        self._loop.set_exception_handler(lambda _, context: self.faults.append(f"{context.get('message')}: {context.get('exception')!r}"))
+        self.port = self._loop.run_until_complete(self.simulator.start("127.0.0.1", 0))
+        self._ready.set()
+        self._loop.run_forever()
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    def numbers(self) -> list[int]:
+        """The connections that are up, by their order of arrival."""
+        return sorted(client.number for client in list(self.simulator.clients))
+
+    def drop(self, number: int) -> None:
+        self._loop.call_soon_threadsafe(self.simulator.drop, number)
+
+
+def wait_for(condition: Callable[[], bool], what: str | Callable[[], str], seconds: float = 20) -> None:
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until, f"waited {seconds} s for {what if isinstance(what, str) else what()}"
+        time.sleep(0.05)
