@@ -1,6 +1,7 @@
 """A spec while it is read: tables with their lines, typed access, and the findings made on the way.
 
-Knows TOML's types and how to word a wrong one; knows nothing of what the keys mean. May import `errors`, `ir`, `keylines`, `pathtext`.
+Knows TOML's types and how to word a wrong one; knows nothing of what the keys mean. May import `errors`, `ir`, `keylines`,
+`notation`, `pathtext`.
 """
 
 from __future__ import annotations
@@ -8,12 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from . import ir, pathtext
+from . import ir, notation, pathtext
 from .errors import Finding, did_you_mean, nearest
 from .keylines import Where
 
 _TYPES = {str: "a text", bool: "true or false", int: "a whole number", float: "a number", list: "a list", dict: "a table"}
-RESERVED_NAMES = ("symbol", "channel", "id", "args", "now_s", "now_ms")
 
 
 def type_name(value: object) -> str:
@@ -174,7 +174,7 @@ class Table:
         pairs: list[tuple[str, str]] = []
         for name, value in (table.values if table else {}).items():
             line = self.spec.line((*self.where, "vars", name))
-            if name in RESERVED_NAMES:
+            if name in notation.NAMES:
                 self.spec.find(line, self.who, f'vars: "{name}" has a meaning of its own; choose another name')
             elif not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
                 self.spec.find(line, self.who, f'vars: "{name}" is no name; names are letters, digits and _')

@@ -160,7 +160,7 @@ PARSERS = {"about", "exchange", "expected", "fbs", "keylines", "keys", "pathtext
 PARSERS |= {name.rpartition(".")[2] for name in MODULES if name.startswith("k4._codegen.check")}
 WRITERS = {"cdef", "fast", "generate", "layoutmatch", "layouts", "parsermodel", "puts", "render", "sbegen", "tolerant", "tree", "unbuilt"}
 # The waist, and facts about it: the records' layout, what the language's words mean, the interpreter that says what is right.
-SHARED = {"bind", "errors", "fields", "ir", "layout", "sbebind", "xxh64"}
+SHARED = {"bind", "errors", "fields", "ir", "layout", "notation", "sbebind", "xxh64"}
 SHARED |= {name.rpartition(".")[2] for name in MODULES if name.startswith("k4._codegen.ref")}
 # Files and folders, and those who bring the two sides together.
 OUTSIDE = {"build", "cache", "compiler", "digest", "places", "specdiff", "specdoc"}
