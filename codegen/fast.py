@@ -15,7 +15,7 @@ from . import ir
 from .bind import bind
 from .layouts import Check, Layout, Like, Literal, Loop, Token, Value, layouts
 from .puts import BOOL, DECIMAL, DIGITS, SKIP, TEXT, Path, Put
-from .render import render
+from .render import book_function, render
 
 SLACK = 64  # K4_SLACK of csrc/k4_decode.h
 WINDOW = 64  # bytes that stops are made for
@@ -31,6 +31,10 @@ _MOVES = {DIGITS: 19, DECIMAL: 20, TEXT: 0, BOOL: 5, SKIP: 0}
 # Which stops show where a value of a kind ends, the better ones first.
 _WINDOWS = {DIGITS: ("numbers", "words"), DECIMAL: ("numbers",), TEXT: ("words",)}
 _MARGIN = 3  # bytes by which values are expected to be longer than in the example
+_UPDATE = (
+    ("event_ns", "time"), ("engine_ns", "time"), ("update_id", "integer"), ("first_id", "integer"), ("prev_id", "integer"),
+    ("snapshot", "bool"),
+)  # fmt: skip
 _TYPES = {
     DIGITS: "struct k4_fast_digits",
     DECIMAL: "struct k4_fast_decimal",
@@ -65,6 +69,8 @@ class Step:
     put: str = ""  # loop: what fills a record from an element
     most: int = 0  # loop: levels kept, 0: one record per element
     pieces: tuple[tuple[str, int], ...] = ()  # like: what stands between any runs, with its length; `either`: it shall be so
+    side: str = ""  # loop: of a book; `halves` are the slots of a level's price, quantity and count
+    halves: tuple[tuple[str, str], ...] = ()
     steps: tuple[Step, ...] = ()
     place: str = ""  # for the reader of the C
     word: int = -1  # word: which of the product's own words, -1: `text`
@@ -92,6 +98,7 @@ class Node:
     took: str = ""  # the frame gives no record: this is why
     message: int = 0
     put: str = ""
+    book: str = ""  # what the update that was put is given to
     many: bool = False  # each element of a loop gave its record already
     late: str = ""  # fills those records with what stands behind the elements
     back: bool = False  # those records stand the other way round
@@ -186,6 +193,7 @@ class _Product:
         self.name = product
         self.symbol = f"read_{symbol}"
         self.words: list[tuple[str, int]] = []  # what only this product has, as C spells it, and how long it is
+        self.exchange = exchange.name
         self.messages = bind(exchange, product)
         self.layouts, _ = layouts(exchange, records, product)
         self.names = _Names()
@@ -223,6 +231,7 @@ class _Product:
                 node.last = self.leaves - 1
                 return self._numbered(node)
             node.put = self._put_name(layout)
+            node.book, node.message = self._book(layout.message), layout.message
             node.many = any(isinstance(token, Loop) and token.most == 0 for token in layout.tokens)
             node.back = layout.back
             node.late = f"{node.put}_late" if any(put.late for put in layout.puts) else ""
@@ -233,6 +242,11 @@ class _Product:
             node.branches = tuple(self._branches([(tokens, layout) for tokens, (_, layout) in zip(rest, entries, strict=True)], at))
         node.last = self.leaves - 1
         return self._numbered(node)
+
+    def _book(self, message: int) -> str:
+        """The function of a message that keeps a book, else ""."""
+        kept = self.messages[message].field("snapshot") is not None
+        return book_function(self.exchange, self.messages[message].line, message) if kept else ""
 
     def _numbered(self, node: Node) -> Node:
         node.number = len(self.nodes)
@@ -304,22 +318,24 @@ class _Product:
         if token.most > LEVELS:
             raise ValueError(f"{_place(token.path)}: {token.most} levels, but only {LEVELS} have a place")
         head, inner, tail = _turned(_spelled(token.tokens))
-        steps, inside = self._steps(inner, At(0), token.most, layout)
+        steps, inside = self._steps(inner, At(0), 0 if token.side else token.most, layout)
         between = tail + b"," + head
         if inside.past + max(len(between), 8) > SLACK:
             steps.append(Step("end"))
             inside = inside.checked()
-        values = _decimals(token.tokens) if token.most else []
+        values = _decimals(token.tokens) if token.most and not token.side else []
         step = Step(
             "loop",
             text=c_text(b"[" + head),
             suffix=c_text(tail + b"]"),
             between=c_text(between),
             counts=(len(head) + 1, len(between), len(tail) + 1),
-            slot=self.names.slot(token.path, "count", 0) if token.most else "",
+            slot=self.names.slot(token.path, "count", 0) if token.most and not token.side else "",
             levels=tuple(self._slot(path, DECIMAL, token.most) for path in values),
             put="" if token.most else self._put_name(layout),
             most=token.most,
+            side=token.side,
+            halves=self._halves(token.side, layout),
             steps=tuple(steps),
             place=_place(token.path),
         )
@@ -333,6 +349,12 @@ class _Product:
         if word not in self.words:
             self.words.append(word)
         return self.words.index(word)
+
+    def _halves(self, side: str, layout: Layout) -> tuple[tuple[str, str], ...]:
+        """Of a level of a book: which half, and the slot it is read into."""
+        halves = {f"{side}_price": DECIMAL, f"{side}_qty": DECIMAL, f"{side}_count": DIGITS} if side else {}
+        puts = [put for put in layout.puts if put.member in halves]
+        return tuple((put.member.partition("_")[2], self.names.slot(put.path, halves[put.member], 0)) for put in puts)
 
     def _slot(self, path: Path, kind: str, length: int = 0) -> str:
         """One more than the levels kept: those past them go there."""
@@ -351,14 +373,36 @@ class _Product:
         record = next(layout for layout in self.layouts if (layout.message, layout.puts) == (message, puts)).record
         type_ = next(r for r in self.records.records if r.word == record)
         by_member = {put.member: put for put in puts}
+        if self._book(message):
+            return self._update(name, message, by_member)
         return {
             "name": name,
+            "book": "",
             "message": message,
             "record": type_,
             "symbol": self._filled(by_member["symbol"]),
             "members": [self._member(type_, f, by_member, puts) for f in type_.fields if f.name != "recv_ns" and f.kind != "index"],
             "exponents": {kind: self._kind(type_, by_member, kind) for kind in ("price", "qty")},
             "even": self._even(puts),
+        }
+
+    def _update(self, name: str, message: int, puts: dict[str, Put]) -> dict[str, object]:
+        """How the update of a book is filled, its levels apart."""
+        flags = [(word, self._filled(puts[word])) for word in ("backfill", "reset") if word in puts]
+        members: list[dict[str, object]] = [{"name": "flags", "kind": "flags", "length": 0, "how": "flags", "put": None, "flags": flags}]
+        for member, kind in _UPDATE:
+            filled = self._filled(puts[member]) if member in puts else {"how": "absent", "put": None}
+            members.append({"name": member, "kind": kind, "length": 0, **filled})
+        sum_ = self._filled(puts["checksum"]) if "checksum" in puts else None
+        order = self.messages[message].order or "none"
+        return {
+            "name": name,
+            "book": self._book(message),
+            "message": message,
+            "symbol": self._filled(puts["symbol"]),
+            "members": members,
+            "checksum": sum_,
+            "order": order,
         }
 
     def _filled(self, put: Put) -> dict[str, object]:

@@ -6,7 +6,7 @@ both, either is read. Equal layouts merge, at most `MOST` per product and messag
 
 The fast tier takes a frame only where everything about it is certain, so a layout exists only where that can be proven here: no
 other message of the product may take such a frame. What is beyond it gets no layout and is read by the tolerant tier:
-- messages that cut several records, keep a book (`snapshot`) or mix their sides (`side`);
+- messages that cut several records from one list or mix their sides (`side`); frames with several updates of books;
 - `[key=text]`, `.$name` and, for levels, `[-*]` in paths; an index inside an array whose length varies; `[*]` more than once;
 - the words `iso abs negative nonzero e-4`; maps of numbers; constants other than true, false and enum words;
 - patterns with a capture beside another or a `*`; captures that fill other fields than `symbol`;
@@ -69,11 +69,13 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Loop:
-    """An array of elements laid out alike, any number of them. `most`: as many are kept; 0: each gives one record."""
+    """An array of elements laid out alike, any number of them. `most`: as many are kept; 0: each gives one record. `side`: all of them
+    are levels of that side of a book."""
 
     path: Path
     most: int
     tokens: tuple[Token, ...]
+    side: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +121,7 @@ def layouts(exchange: ir.Exchange, records: ir.Records, product: str) -> tuple[t
     left: list[LeftOut] = []
     pushed = [(index, message) for index, message in enumerate(messages) if message.json]
     for index, message in sorted(pushed, key=lambda one: records.record(one[1].record) is None):
-        record = records.record(message.record)
+        record = _deepest(records, message)
         # A word where a market message has a text is a text to be compared: what is common to both stays one way to read.
         texts = frozenset[Path]() if record else frozenset(_texts(found))
         own: list[Layout] = []
@@ -168,6 +170,14 @@ def _varied(exchange: ir.Exchange, message: ir.Message) -> tuple[bool, ...]:
     """Which entries of `match` are not the same in all products."""
     twins = [_twin(exchange, name, message) for name in message.products]
     return tuple(any(twin.match[i].patterns != match.patterns for twin in twins) for i, match in enumerate(message.match))
+
+
+def _deepest(records: ir.Records, message: ir.Message) -> ir.RecordType | None:
+    """The message's record; of a book's, the one with the most levels."""
+    found = [record for word in message.records if (record := records.record(word)) is not None]
+    if message.field("snapshot") is None or not found:
+        return records.record(message.record)
+    return max(found, key=lambda record: max(member.length for member in record.fields))
 
 
 def _twin(exchange: ir.Exchange, product: str, message: ir.Message) -> ir.Message:
@@ -250,6 +260,10 @@ class _Reader:
                 raise BeyondError("elements that give no records")
             if node.kind != ARRAY or not node.items:
                 raise BeyondError("`each` finds no element in the example")
+            if self.message.field("snapshot") is not None:
+                if len(node.items) > 1:
+                    raise BeyondError("several updates of books in one frame")
+                return (*place, 0), node.items[0]
             self.loops[place] = 0
             self.back = path.steps[-1] == ir.Every(True)
             return (*place, "*"), node.items[0]
@@ -452,7 +466,7 @@ class _Reader:
         if len(set(bodies)) != 1 or shape is None:
             raise BeyondError("the elements of an array differ in their layout")
         self.tokens, self.cursor = outer, node.end
-        self.tokens.append(Loop(place, self.loops[place], bodies[0]))
+        self.tokens.append(Loop(place, self.loops[place], bodies[0], self.reads.sides.get(place, "")))
         return Shape(Kind.LOOP, items=(shape,))
 
     def _borrow(self, place: Path) -> tuple[Shape, tuple[Token, ...]]:

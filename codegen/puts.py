@@ -1,7 +1,7 @@
 """How the fields of a market record are filled from the values of a layout, decided for one example of one message.
 
 Part of the fast tier: what it cannot read for certain raises `BeyondError` with the reason, and the message is left to the tolerant
-tier. May import `ir`, `refjson`.
+tier. May import `fields`, `ir`, `refjson`.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from . import ir
+from .fields import CHECKSUM_RULES
 from .refjson import ARRAY, LITERAL, STRING, Node
 
 DIGITS, DECIMAL, TEXT, BOOL, SKIP = "digits", "decimal", "text", "bool", "skip"
@@ -22,6 +23,7 @@ _NS = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1_000, "ns": 1, "auto": 0}
 _FILLED_BY_FEED = frozenset({"index", "pad", "level_count", "exponent", "flags"})
 _FLAGS = ("backfill", "reset")
 _SIDES = ("bid", "ask")
+_BOOK = (("snapshot", "bool"), ("first_id", "integer"), ("prev_id", "integer"), ("checksum", "checksum"))
 
 
 class BeyondError(Exception):
@@ -44,7 +46,8 @@ class Put:
 
     `how`: symbol; price, qty (decimals); integer, count (digits); time (`per_unit` ns each, 0: by the number of digits); bool; hashed
     (an id that is a text); map, told (`entries` of the text, or of the bool, else `default`; `absent`: what stands for nothing, None:
-    declined; `then`: what is read where the map gives nothing); const (`value`); spanned (ids `path` to `last`, counted).
+    declined; `then`: what is read where the map gives nothing); const (`value`); spanned (ids `path` to `last`, counted); checksum (by the
+    rule with number `value`; `default` 0: a 0 is none).
     A `path` with "*" is one value per level of that array. `backfill` and `reset` are flags. `late`: the value stands behind the
     elements that give the records.
     """
@@ -70,10 +73,12 @@ class Put:
 
 @dataclass(slots=True)
 class Reads:
-    """What the fields need: the kind of value at each place, the arrays that hold levels, the places that are absent."""
+    """What the fields need: the kind of value at each place, the arrays that hold levels (of a book: which side), the places that are
+    absent."""
 
     kinds: dict[Path, str] = field(default_factory=dict)
     loops: dict[Path, int] = field(default_factory=dict)
+    sides: dict[Path, str] = field(default_factory=dict)
     absent: set[Path] = field(default_factory=set)
     puts: tuple[Put, ...] = ()
 
@@ -109,11 +114,13 @@ class _Filler:
         self.reads = Reads()
 
     def all(self) -> Reads:
-        if len(self.message.records) > 1:
+        book = self.message.field("snapshot") is not None
+        if len(self.message.records) > 1 and not book:
             raise BeyondError("several records from one message")
         members = {f.name for f in self.record.fields if f.kind not in _FILLED_BY_FEED} - {"recv_ns"}
+        steering = dict(_BOOK) if book else {}
         for name in (*(f.name for f in self.message.fields), *(name for name in self.captures if self.record.field(name))):
-            if name not in members and name != "symbol" and name not in _FLAGS:
+            if name not in members and name != "symbol" and name not in _FLAGS and name not in steering:
                 raise BeyondError(f"the field {name}")
         puts = [self._symbol()]
         for f in self.record.fields:
@@ -121,6 +128,9 @@ class _Filler:
                 put = self._levels(f) if f.length else self._member(f.name, f.kind, f.enum)
                 puts += [] if put is None else [put]
         puts += [put for put in (self._member(name, "bool", None) for name in _FLAGS) if put is not None]
+        puts += [put for put in (self._member(name, kind, None) for name, kind in steering.items()) if put is not None]
+        if book:
+            self._sides(puts)
         self._defaults(puts)
         self._complete(puts)
         self.reads.puts = tuple(puts)
@@ -185,6 +195,9 @@ class _Filler:
         raise BeyondError("a symbol that is no text of the frame")
 
     def _member(self, name: str, kind: str, enum: str | None) -> Put | None:
+        if kind == "checksum":
+            source = self._source(name)
+            return None if source is None else self._checksum(source)
         put: Put | None = None
         for source in reversed(self._sources(name)):
             earlier = self._simple(name, source, kind, enum)
@@ -226,6 +239,26 @@ class _Filler:
         self._claim(place, BOOL if bools else TEXT)
         absent = 0 if kind == "enum" else None
         return Put(name, "told" if bools else "map", place, entries=entries, default=other, absent=absent)
+
+    def _checksum(self, source: ir.FromPath | ir.FromMap | ir.FromText | ir.FromName) -> Put:
+        """Unsigned only, and of maps only the one that says that 0 is none."""
+        if isinstance(source, ir.FromPath) and source.word is not None:
+            return Put("checksum", "checksum", self._place(source.path, DIGITS), value=CHECKSUM_RULES.index(source.word) + 1)
+        if isinstance(source, ir.FromMap) and source.entries == (("0", None),) and source.default and source.default[0] in CHECKSUM_RULES:
+            rule = CHECKSUM_RULES.index(str(source.default[0])) + 1
+            return Put("checksum", "checksum", self._place(source.path, DIGITS), value=rule, default=0)
+        raise BeyondError("a checksum by another map")
+
+    def _sides(self, puts: list[Put]) -> None:
+        """The arrays of a book's levels: each holds both halves of one side."""
+        for side in _SIDES:
+            own = [put for put in puts if put.member in (f"{side}_price", f"{side}_qty", f"{side}_count")]
+            arrays = {put.path[: put.path.index("*")] for put in own}
+            if len(arrays) != 1 or len(own) < len(_SIDES):
+                raise BeyondError(f"{side}: levels that are not one array")
+            self.reads.sides[arrays.pop()] = side
+        if len(self.reads.sides) != len(_SIDES):
+            raise BeyondError("both sides in one array")
 
     def _result(self, result: str | bool | int, kind: str, enum: str | None) -> int:
         """A constant or a map's result as the number a record holds."""

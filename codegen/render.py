@@ -6,6 +6,7 @@ Imports `places` only.
 from __future__ import annotations
 
 import functools
+import re
 from typing import NoReturn
 
 import jinja2
@@ -34,6 +35,11 @@ def _environment() -> jinja2.Environment:
     )
     environment.globals["fail"] = fail
     return environment
+
+
+def book_function(exchange: str, line: int, message: int) -> str:
+    """What the parsers of both tiers call to give an update to its book: the same for all products where the message has that number."""
+    return f"k4_book_{re.sub(r'[^A-Za-z0-9]', '_', exchange)}_{line}_{message}"
 
 
 def render(template: str, **model: object) -> str:

@@ -31,7 +31,7 @@ from .parsermodel import (
     SourceModel,
 )
 from .refvalue import Place
-from .render import render
+from .render import book_function, render
 from .tree import MAX_DEPTH, Forest, Hop, Node, Spot, Tree
 from .unbuilt import names_of
 
@@ -66,6 +66,7 @@ def render_exchange(exchange: ir.Exchange, records: ir.Records) -> str:
         fetched=fetched,
         parsers=parsers,
         binary=[product.name for product in exchange.products if product.sbe is not None],
+        books={message.book: message for parser in parsers for message in parser.messages if message.book},
         quote=quote,
         by_length=by_length,
         letters_of=letters_of,
@@ -78,11 +79,6 @@ def render_exchange(exchange: ir.Exchange, records: ir.Records) -> str:
 def ident(name: str) -> str:
     """A name as part of a C identifier."""
     return re.sub(r"[^A-Za-z0-9]", "_", name)
-
-
-def book_function(exchange: str, product: str, message: int) -> str:
-    """What both tiers call to give an update to its book."""
-    return f"k4_book_{ident(exchange)}_{ident(product)}_{message}"
 
 
 def quote(text: str) -> str:
@@ -241,8 +237,8 @@ class _Builder:
             tuple(self._element(i, message, path, deepest, names) for i, path in enumerate(each)) if market or at_match else (),
             bool(whole),
             any(len(text.parts) == 1 and not isinstance(text.parts[0], ir.Lit) for text in texts),
-            book_function(self.exchange, self.product.name, index) if message.field("snapshot") is not None else "",
-            message.waits and any(other.url is not None and other.record == message.record for other in self.table),
+            book_function(self.exchange, message.line, index) if message.field("snapshot") is not None else "",
+            message.waits,
         )
 
     def _element(

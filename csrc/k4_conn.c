@@ -186,6 +186,12 @@ static inline bool take_fast(k4_conn *conn, const uint8_t *text, size_t len)
         conn->text_len = len;
         push_message(conn, scratch->skip, scratch->skip_message);
     }
+    if (__builtin_expect(scratch->count > 0 && scratch->items[0].record == 0, 0)) { /* a book that cannot be shown, alone in its frame */
+        conn->text = text;
+        conn->text_len = len;
+        push_refusal(conn, &scratch->items[0]);
+        scratch->count = 0;
+    }
     for (uint32_t i = 0; i < scratch->count; i++)
         k4_feed_look(conn->feed, conn, &scratch->items[i]);
     scratch = &conn->scratch[(conn->turn + K4_CONN_AHEAD / 2) % K4_CONN_AHEAD];

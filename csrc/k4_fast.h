@@ -575,6 +575,23 @@ K4_FAST_INLINE bool k4_fast_took(struct k4_scratch *scratch, uint32_t count, uin
     return true;
 }
 
+/* The update of a book is applied: what came of it, as the function that cuts its records says. */
+K4_FAST_INLINE bool k4_fast_booked(struct k4_scratch *scratch, enum k4_skip skip, uint32_t given, uint16_t message, uint16_t layout)
+{
+    (void)k4_fast_took(scratch, given, layout);
+    if (skip != K4_SKIP_NOT) {
+        scratch->skip = (uint16_t)skip;
+        scratch->skip_message = message;
+    } else if (__builtin_expect(given == 0, 0)) { /* no exponent fits what is to be seen */
+        scratch->count = 1;
+        scratch->items[0].record = 0;
+        scratch->items[0].refusal = K4_REFUSED_RANGE;
+        scratch->items[0].message = message;
+        scratch->items[0].offset = 0;
+    }
+    return true;
+}
+
 /* A message that is no market record took the frame. */
 static inline bool k4_fast_skipped(struct k4_scratch *scratch, uint16_t skip, uint16_t message)
 {

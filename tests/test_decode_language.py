@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -55,15 +56,81 @@ def test_books_agree_with_the_reference(built: Native) -> None:
     tiers = [NativeDecoder(built, "shelf", "spot", None, tier) for tier in ("any", "tolerant")]
     mutator = Mutator(wires(built, "shelf"), seed=20261129)
     seen: Counter[object] = Counter()
+    fast = 0
     for _ in range(FRAMES):
         frame = mutator.frame()
         expected = reference.lines(frame)
         seen.update(line.get("record") or line.get("refused") or line["skipped"] for line in expected)
         for decoder in tiers:
             assert decoder.lines(frame) == expected, frame
+        fast += tiers[0].tier == "fast"
+    assert fast > FRAMES / 20, fast
     assert {"bbo", "depth5", "depth20", "unchanged", "stale_book", "malformed", "missing", "range", "duplicate", "unmapped"} <= set(seen), (
         seen
     )
+
+
+def test_runs_of_book_updates_agree_with_the_reference(built: Native) -> None:
+    """Books that live long: mostly in order and laid out as the examples, with holes, duplicates, ids that start anew, odd numbers."""
+    reference = ReferenceDecoder(built.records, built.exchanges["shelf"], "spot", None)
+    tiers = [NativeDecoder(built, "shelf", "spot", None, tier) for tier in ("any", "tolerant")]
+    shelf = _Shelf(7)
+    seen: Counter[object] = Counter()
+    fast = 0
+    for _ in range(FRAMES):
+        frame = shelf.frame().encode()
+        expected = reference.lines(frame)
+        seen.update(line.get("record") or line.get("refused") or line["skipped"] for line in expected)
+        for decoder in tiers:
+            assert decoder.lines(frame) == expected, frame
+        fast += tiers[0].tier == "fast"
+    assert fast > FRAMES / 2, fast
+    assert min(seen[word] for word in ("bbo", "depth5", "depth20", "unchanged", "stale_book", "range")) > 20, seen
+
+
+class _Shelf:
+    """Frames of the made-up venue's books."""
+
+    def __init__(self, seed: int) -> None:
+        self.random = random.Random(seed)
+        self.last = {"AAABBB": 0, "CCCDDD": 0, "eeefff": 0}
+
+    def frame(self) -> str:
+        rand = self.random
+        symbol = rand.choice([*self.last, "AAABBB"])
+        old = self.last[symbol]
+        new = self.last[symbol] = max(0, old + rand.choice((1, 1, 2, 3, 7, 1, 1, 0, -3) if rand.random() < 0.3 else (1, 5)))
+        whole = rand.random() < 0.06
+        if symbol == "AAABBB":
+            chain = "" if whole or rand.random() < 0.3 else f',"pu":{old if rand.random() < 0.97 else old - 1}'
+            sides = f'"b":[{self.pairs(whole)}],"a":[{self.pairs(whole)}]'
+            return f'{{"ch":"book.AAABBB","t":1600000000100,"type":"{"full" if whole else "diff"}","d":{{{sides},"u":{new}{chain}}}}}'
+        if symbol == "CCCDDD":
+            total = 0 if rand.random() < 0.9 else rand.getrandbits(32) - rand.getrandbits(1) * (1 << 32)
+            sides = f'"bids":[{self.objects(whole)}],"asks":[{self.objects(whole)}]'
+            rows = ",".join([f'{{"s":"CCCDDD","n":{new},"sum":{total},{sides}}}'] * (1 + (rand.random() < 0.05)))
+            return f'{{"ch":"deep","what":"{"whole" if whole else "part"}","rows":[{rows}]}}'
+        sides = f'"b":[{self.pairs(whole)}],"a":[{self.pairs(whole)}]'
+        return f'{{"stream":"changes.{symbol}","E":1600000000300,"U":{old + 1},"u":{new},{sides}}}'
+
+    def pairs(self, whole: bool) -> str:
+        return ",".join(f'["{self.price()}","{self.qty()}"]' for _ in range(self.count(whole)))
+
+    def objects(self, whole: bool) -> str:
+        return ",".join(f'{{"p":"{self.price()}","q":"{self.qty()}","n":{self.random.randrange(9)}}}' for _ in range(self.count(whole)))
+
+    def count(self, whole: bool) -> int:
+        return self.random.randrange(120) if whole else self.random.choice((0, 1, 1, 2, 3, 8))
+
+    def price(self) -> str:
+        if self.random.random() < 0.01:
+            return self.random.choice(("1e2", "9223372036854775807", "0.000000000000000001", "5." + "0" * 40, "-1"))
+        return f"{self.random.randrange(100, 160) / 4:.{self.random.choice((2, 2, 2, 3))}f}"
+
+    def qty(self) -> str:
+        if self.random.random() < 0.01:
+            return self.random.choice(("9223372036854775807", "123456789012345678.1", "1e30", "x"))
+        return "0" if self.random.random() < 0.3 else f"{self.random.randrange(1, 5000) / 1000:.{self.random.choice((1, 3))}f}"
 
 
 def test_mutated_frames_walk_every_road(built: Native) -> None:
