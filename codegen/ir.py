@@ -394,6 +394,11 @@ class Message:
         """Whether it comes as a text frame: neither fetched nor SBE."""
         return self.url is None and self.template is None
 
+    @property
+    def transport(self) -> str:
+        """What brings it: "json", "sbe", or "" where it is fetched."""
+        return "" if self.url is not None else "json" if self.template is None else "sbe"
+
     def frame(self, example: Example) -> bytes:
         """An example of it as it comes."""
         return example.wire.encode() if self.template is None else bytes.fromhex(example.wire)

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from . import configcheck, keypath
@@ -34,11 +34,9 @@ NOT_BUILT = {
     ("trading",),
     ("secrets",),
     ("connections", "*", "trading"),
-    ("connections", "*", "secrets"),
     ("connections", "*", "udp"),
     ("connections", "*", "carries"),
     ("connections", "*", "redundancy", "reset_slowest"),
-    ("connections", "*", "endpoints", "sbe"),
 }
 
 
@@ -58,6 +56,12 @@ def _symbol(text: str) -> str:
     return text
 
 
+def _secret_name(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", text, re.ASCII):
+        raise _WrongError("letters, digits and '_', not beginning with a digit")
+    return text
+
+
 def _power_of_two(number: int) -> int:
     if number & (number - 1):
         raise _WrongError(f"a power of two; the next one is {1 << number.bit_length()}")
@@ -65,10 +69,10 @@ def _power_of_two(number: int) -> int:
 
 
 def _transport(text: str) -> str:
-    if text in ("sbe", "udp"):
-        raise _WrongError("not built yet; json is")
-    if text != "json":
-        raise _WrongError("json")
+    if text == "udp":
+        raise _WrongError("not built yet; json and sbe are")
+    if text not in ("json", "sbe"):
+        raise _WrongError("json sbe")
     return text
 
 
@@ -83,6 +87,7 @@ def _endpoint(scheme: str) -> Callable[[str], str]:
 
 Name = Annotated[str, AfterValidator(_name)]
 Symbol = Annotated[str, AfterValidator(_symbol)]
+SecretName = Annotated[str, AfterValidator(_secret_name)]
 
 
 class _Model(BaseModel):
@@ -90,9 +95,13 @@ class _Model(BaseModel):
 
 
 class Redundancy(_Model):
-    connections: int = Field(default=1, ge=1, le=16, description="Connections that carry the same streams and compete in one arbiter.")
+    connections: int = Field(
+        default=1, ge=1, le=16, description="Connections of each transport that carry the same streams and compete in one arbiter."
+    )
     transports: list[Annotated[str, AfterValidator(_transport)]] = Field(
-        default_factory=lambda: ["json"], min_length=1, description="Encodings to receive; `json` is built."
+        default_factory=lambda: ["json"],
+        min_length=1,
+        description="What to receive by: `json`, `sbe` where the spec has it; of both, the first arrival of an update counts.",
     )
 
 
@@ -100,9 +109,27 @@ class Endpoints(_Model):
     ws: Annotated[str, AfterValidator(_endpoint("wss"))] | None = Field(
         default=None, description="`wss://HOST[:PORT]` to connect to instead of the spec's; path and query stay."
     )
+    sbe: Annotated[str, AfterValidator(_endpoint("wss"))] | None = Field(
+        default=None, description="`wss://HOST[:PORT]` to connect to for SBE instead of the spec's; path and query stay."
+    )
     rest: Annotated[str, AfterValidator(_endpoint("https"))] | None = Field(
         default=None, description="`https://HOST[:PORT]` to fetch from instead of the spec's; path and query stay."
     )
+
+
+class Secret(_Model):
+    """Where a value stands that no configuration may hold."""
+
+    env: str | None = Field(default=None, min_length=1, description="Environment variable that holds it.")
+    file: str | None = Field(
+        default=None, min_length=1, description="File of mode 0600 that holds nothing else; relative to this file's folder."
+    )
+
+    @model_validator(mode="after")
+    def _one(self) -> Secret:
+        if (self.env is None) == (self.file is None):
+            raise _WrongError('one of { "env": "NAME" } and { "file": "PATH" }')
+        return self
 
 
 class Tls(_Model):
@@ -131,6 +158,10 @@ class Connection(_Model):
     cpu: int | None = Field(default=None, ge=0, description="Pin the worker of this group to this CPU.")
     endpoints: Endpoints = Field(default_factory=Endpoints)
     tls: Tls = Field(default_factory=Tls)
+    secrets: dict[SecretName, Secret] = Field(
+        default_factory=dict,
+        description='Name → `{ "env": "NAME" }` or `{ "file": "PATH" }`: what the spec\'s `headers` put in for `$name`.',
+    )
 
     def segments(self) -> dict[str, str]:
         """Record word → segment name, for every record of this entry."""
@@ -215,6 +246,11 @@ def load(path: Path, exchanges: Mapping[str, ir.Exchange]) -> Config:
     entries: list[Connection] = []
     findings: list[Finding] = []
     for index, entry in enumerate(config.connections):
+        placed = {
+            name: secret if secret.file is None else Secret(file=str(base / Path(secret.file).expanduser()))
+            for name, secret in entry.secrets.items()
+        }
+        entry = entry.model_copy(update={"secrets": placed})  # noqa: PLW2901 (the same entry, its paths absolute)
         if entry.tls.ca_file is None:
             entries.append(entry)
             continue
@@ -289,6 +325,8 @@ def _sentence(error: ErrorDetails) -> str:
     value = keys[-1] if "[key]" in error["loc"] else error["input"]
     shown = json.dumps(value, ensure_ascii=False, default=str)
     shown = shown if len(shown) <= 60 else shown[:57] + "..."
+    if "secrets" in keys:
+        shown = "what stands there"  # it may be the value itself, written where it must not be
     if kind == "literal_error":
         allowed = re.findall(r"'([^']*)'", str(context.get("expected", "")))
         guess = did_you_mean(str(value), allowed)
@@ -323,4 +361,11 @@ def _allowed_keys(keys: keypath.Keys) -> list[str]:
     return list(model.model_fields)
 
 
-_MODELS: dict[str, type[BaseModel]] = {"connections": Connection, "log": Log, "redundancy": Redundancy, "endpoints": Endpoints, "tls": Tls}
+_MODELS: dict[str, type[BaseModel]] = {
+    "connections": Connection,
+    "log": Log,
+    "redundancy": Redundancy,
+    "endpoints": Endpoints,
+    "tls": Tls,
+    "secrets": Secret,
+}

@@ -92,8 +92,48 @@ def _spec(i: int, entry: Entry, exchanges: Mapping[str, ir.Exchange]) -> list[Fo
     if exchange.product(product) is None:
         guess = did_you_mean(product, [p.name for p in exchange.products])
         return [_found(("connections", i, "product"), f'"{name}" has no product "{product}"{guess}')]
-    messages = [message for message in bind.bind(exchange, product) if message.json]
-    return _records(i, entry, f"{name} {product}", messages) + _case(i, entry, messages)
+    messages = bind.bind(exchange, product)
+    known = exchange.product(product)
+    assert known is not None
+    wanted = _transports(entry)
+    found = _transported(i, entry, f"{name} {product}", known, messages)
+    of_these = [message for message in messages if message.transport in wanted]
+    return found + _records(i, entry, f"{name} {product}", of_these) + _case(i, entry, of_these)
+
+
+def _transports(entry: Entry) -> list[str]:
+    redundancy = entry.get("redundancy")
+    given = _items(redundancy, "transports") if isinstance(redundancy, dict) and "transports" in redundancy else ["json"]
+    return [transport for transport in given if transport in ("json", "sbe")] or ["json"]
+
+
+def _transported(i: int, entry: Entry, what: str, product: ir.Product, messages: Sequence[ir.Message]) -> list[Found]:
+    """Whether each transport brings something, and has the secrets that its endpoint wants."""
+    found: list[Found] = []
+    transports = _transports(entry)
+    for n, transport in enumerate(transports):
+        place = ("connections", i, "redundancy", "transports", n)
+        if transport in transports[:n]:
+            found.append(_found(place, f'"{transport}" is given twice; keep one of them'))
+        elif transport == "sbe" and product.sbe is None:
+            found.append(_found(place, f'{what} has no "sbe"; allowed: json'))
+        elif "redundancy" in entry:
+            carried = {record for m in messages if m.transport == transport and m.channel is not None for record in m.records}
+            if carried and not carried.intersection(_items(entry, "records")):
+                found.append(_found(place, f'"{transport}" brings none of the records; it has: {" ".join(sorted(carried))}'))
+    given = entry.get("secrets")
+    names = list(given) if isinstance(given, dict) else []
+    headers = product.sbe.headers if product.sbe is not None and "sbe" in transports else ()
+    needed = {name for _, text in headers for name in bind.names_in(text)} - set(dict(product.vars))
+    for name in sorted(needed - set(names)):
+        hint = f'write "secrets": {{ "{name}": {{ "env": "NAME" }} }}, or {{ "file": "PATH" }}'
+        found.append(_found(("connections", i), f'{what} needs the secret "{name}" for its SBE endpoint; {hint}'))
+    found += [
+        _found(("connections", i, "secrets", name), f'"{name}" is put in nowhere; remove it, or write "sbe" into redundancy.transports')
+        for name in names
+        if name not in needed
+    ]
+    return found
 
 
 def _records(i: int, entry: Entry, what: str, messages: Sequence[ir.Message]) -> list[Found]:

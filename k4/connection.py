@@ -3,7 +3,7 @@
 A connection has one life at a time, two while it is being replaced: the new one is proven by data before the old one is closed.
 `tick` is called ten times a second and is all that measures time, on the monotonic clock. No exchange is known here: what is said
 comes from `session`, what is understood from `venue`. Market data passes below this module, in C.
-Imports `backoff`, `books`, `clock`, `dials`, `drift`, `errors`, `fetch`, `link`, `log`, `names`, `session`,
+Imports `backoff`, `books`, `clock`, `dials`, `drift`, `errors`, `fetch`, `link`, `log`, `names`, `secrets`, `session`,
 `subscription`, `venue`.
 """
 
@@ -27,6 +27,7 @@ from .fetch import Fetch
 from .link import Event, Link, LinkError, Resolver, State, dial, target
 from .log import Logger
 from .names import address
+from .secrets import Secret
 from .session import Plan
 from .subscription import Subscriptions, symbols
 from .venue import Reading, Venue
@@ -66,7 +67,7 @@ class Core:
 class Shared:
     """What the connections of an entry have in common. `base`: `wss://HOST[:PORT]` to dial instead of what a fetched URL names.
 
-    `fetch`: None where the product fetches nothing.
+    `fetch`: None where the product fetches nothing. `headers`: of the upgrade request.
     """
 
     tls: ssl.SSLContext
@@ -76,6 +77,7 @@ class Shared:
     clock: Clock
     fetch: Fetch | None = None
     base: str | None = None
+    headers: tuple[tuple[str, Secret], ...] = ()
 
 
 @dataclass(slots=True, eq=False)
@@ -200,7 +202,7 @@ class Connection:
         if self._stopped.done():
             return None
         slot = self._slot()
-        link = Link(self, self._core.lib, self._core.ffi, self._slots[slot], target(url), self._shared.clock)
+        link = Link(self, self._core.lib, self._core.ffi, self._slots[slot], target(url), self._shared.clock, self._shared.headers)
         life = _Life(link, slot, Budget(self._venue.product.session.limits.requests), asyncio.get_running_loop().create_future())
         life.books = Books(self._venue.messages)
         life.first_messages = life.messages = self._messages(life)

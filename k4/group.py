@@ -2,7 +2,7 @@
 
 Runs on the event loop of a worker process; `k4.worker` owns the process, this module the feed. It loads no aiohttp and no
 cryptography, and nothing that is not needed to feed. Imports `clock`, `connection`, `dials`, `drift`, `errors`, `fetch`, `job`, `link`,
-`log`, `native`, `segments`, `session`, `venue`, `watch`.
+`log`, `native`, `secrets`, `segments`, `session`, `venue`, `watch`, and, of the generator, `bind` and `ir`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from typing import Any
 
 from websockets.exceptions import InvalidURI
 
-from . import dials, segments, session
+from . import dials, secrets, segments, session
+from ._codegen import bind, ir
 from .clock import Clock
 from .connection import Connection, Core, Shared
 from .dials import Dials
@@ -138,22 +139,50 @@ class Feed:
         if product == self._native.ffi.NULL:
             raise K4Error(f"{entry.exchange} {entry.product} is not in the compiled extension", hint="type: k4 codegen")
         core = Core(self._native.lib, self._native.ffi, self._feed, product)
-        plans = session.plans(venue.product, session.streams(venue.product, venue.messages, entry.records, entry.symbols))
         carriers: dict[tuple[str, str | None], list[Connection]] = {}
         count = entry.redundancy.connections
-        tls, fetch = self._tls(entry), self._fetcher(entry)
-        base = f"wss://{self._sim}" if self._sim is not None else entry.endpoints.ws
-        for index in range(count):
-            for part, plan in enumerate(plans):
-                name = f"{entry.name}#{index}" + (f".{part}" if len(plans) > 1 else "")
-                placed = plan if base is None else replace(plan, url=session.replace_host(plan.url, base))
-                shared = Shared(tls, self._resolver, self._counted(placed.url, venue), self._log, self._clock, fetch, base)
-                connection = Connection(core, venue, placed, shared, name=name, index=index, of=count)
-                self.connections.append(connection)
-                for stream in plan.streams:
-                    for record in stream.records:
-                        carriers.setdefault((record, stream.symbol), []).append(connection)
+        for turn, transport in enumerate(entry.redundancy.transports):
+            over = venue.over(transport)
+            asked = session.streams(over.product, venue.messages, entry.records, entry.symbols, transport)
+            plans = session.plans(over.product, asked)
+            for index in range(turn * count, (turn + 1) * count):
+                for part, plan in enumerate(plans):
+                    name = f"{entry.name}#{index}" + (f".{part}" if len(plans) > 1 else "")
+                    self._connection(entry, core, over, plan, transport, carriers, name=name, index=index)
         self._symbols(entry, product, carriers)
+
+    def _connection(
+        self,
+        entry: Entry,
+        core: Core,
+        venue: Venue,
+        plan: session.Plan,
+        transport: str,
+        carriers: dict[tuple[str, str | None], list[Connection]],
+        *,
+        name: str,
+        index: int,
+    ) -> None:
+        own = entry.endpoints.ws if transport == "json" else entry.endpoints.sbe
+        base = f"wss://{self._sim}" if self._sim is not None else own
+        placed = plan if base is None else replace(plan, url=session.replace_host(plan.url, base))
+        headers = () if transport == "json" or venue.product.sbe is None else _headers(venue.product.sbe, venue.product, entry)
+        shared = Shared(
+            self._tls(entry),
+            self._resolver,
+            self._counted(placed.url, venue),
+            self._log,
+            self._clock,
+            self._fetcher(entry),
+            base,
+            headers,
+        )
+        of = entry.redundancy.connections * len(entry.redundancy.transports)
+        connection = Connection(core, venue, placed, shared, name=name, index=index, of=of)
+        self.connections.append(connection)
+        for stream in plan.streams:
+            for record in stream.records:
+                carriers.setdefault((record, stream.symbol), []).append(connection)
 
     def _symbols(self, entry: Entry, product: Any, carriers: Mapping[tuple[str, str | None], list[Connection]]) -> None:
         """Puts every symbol of the entry into the table of each of its segments, and under watch."""
@@ -227,6 +256,20 @@ class Feed:
             # After a stall ticks are dropped, not made up for.
             due = max(due + TICK_S, loop.time())
             await asyncio.sleep(due - loop.time())
+
+
+def _headers(endpoint: ir.Sbe, product: ir.Product, entry: Entry) -> tuple[tuple[str, secrets.Secret], ...]:
+    """The headers of an endpoint with their names put in. Raises K4Error for a secret that cannot be read."""
+    known = dict(product.vars)
+    found: list[tuple[str, secrets.Secret]] = []
+    for header, text in endpoint.headers:
+        values = dict(known)
+        for name in bind.names_in(text):
+            if name not in known:
+                where = entry.secrets[name]
+                values[name] = secrets.read(name, env=where.env, file=where.file).reveal()
+        found.append((header, secrets.Secret(bind.render(text, values))))
+    return tuple(found)
 
 
 _ALWAYS = ("messages", "records", "wins", "duplicates", "gaps", "late", "refused", "fast", "tolerant")

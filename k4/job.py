@@ -24,7 +24,16 @@ class Redundancy:
 @dataclass(frozen=True, slots=True)
 class Endpoints:
     ws: str | None
+    sbe: str | None
     rest: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """Where a value stands; the value itself goes nowhere."""
+
+    env: str | None
+    file: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +57,7 @@ class Entry:
     cpu: int | None
     endpoints: Endpoints
     tls: Tls
+    secrets: Mapping[str, Secret]
 
     @staticmethod
     def of(values: Mapping[str, Any]) -> Entry:
@@ -59,6 +69,7 @@ class Entry:
             "redundancy": Redundancy(**{**redundancy, "transports": tuple(redundancy["transports"])}),
             "endpoints": Endpoints(**values["endpoints"]),
             "tls": Tls(**values["tls"]),
+            "secrets": {name: Secret(**secret) for name, secret in values["secrets"].items()},
         }
         return Entry(**{**values, **parts})
 

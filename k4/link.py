@@ -5,7 +5,7 @@
 
 The handshake and outgoing frames are made by `websockets`' sans-I/O protocol; no extension is ever offered. After the
 handshake nothing but C reads what the peer sends. A link is used once; `k4.connection` decides when to dial the next.
-Imports websockets, aiofastnet and `k4.clock`, and nothing that knows an exchange.
+Imports websockets, aiofastnet, `k4.clock` and `k4.secrets`, and nothing that knows an exchange.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import os
 import socket
 import ssl
 import time
+from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol, cast
 
 import aiofastnet
@@ -25,6 +26,7 @@ from websockets.protocol import State as WireState
 from websockets.uri import WebSocketURI, parse_uri
 
 from .clock import Clock
+from .secrets import Secret
 
 # More than this waiting to be sent means that the peer does not read; pongs are then held back, the newest only.
 WRITE_LIMIT = 64 * 1024
@@ -67,9 +69,14 @@ class Owner(Protocol):
 
 
 class Link(asyncio.BufferedProtocol):
-    """`conn`: a fresh or reset `k4_conn *`. `opened` and `lost` are futures; `lost` gives the reason as text, exactly once."""
+    """`conn`: a fresh or reset `k4_conn *`. `opened` and `lost` are futures; `lost` gives the reason as text, exactly once.
 
-    def __init__(self, owner: Owner, lib: Any, ffi: Any, conn: Any, uri: WebSocketURI, clock: Clock) -> None:
+    `headers`: of the upgrade request, beyond those of every handshake.
+    """
+
+    def __init__(
+        self, owner: Owner, lib: Any, ffi: Any, conn: Any, uri: WebSocketURI, clock: Clock, headers: Sequence[tuple[str, Secret]] = ()
+    ) -> None:
         loop = asyncio.get_running_loop()
         self.conn = conn
         self.state = State.HANDSHAKE
@@ -89,6 +96,8 @@ class Link(asyncio.BufferedProtocol):
         self._head = bytearray(HANDSHAKE_LIMIT)
         self._head_len = 0
         self._wire = ClientProtocol(uri, max_size=None)
+        self._wire.debug = False  # it would log what the headers hold
+        self._headers = headers
         self._transport: asyncio.Transport | None = None
         self._full = False
         self._feeding = False
@@ -108,7 +117,10 @@ class Link(asyncio.BufferedProtocol):
         # aiofastnet's has the methods of one without being one.
         self._transport = cast("asyncio.Transport", transport)
         self._transport.set_write_buffer_limits(high=WRITE_LIMIT)
-        self._wire.send_request(self._wire.connect())
+        request = self._wire.connect()
+        for name, value in self._headers:
+            request.headers[name] = value.reveal()
+        self._wire.send_request(request)
         self._flush()
 
     def get_buffer(self, sizehint: int) -> Any:  # noqa: ARG002 (asyncio's signature)

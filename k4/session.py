@@ -65,8 +65,10 @@ class Request:
     streams: tuple[Stream, ...]
 
 
-def streams(product: ir.Product, messages: Sequence[ir.Message], records: Iterable[str], symbols: Iterable[str]) -> tuple[Stream, ...]:
-    """The streams that bring `records` of `symbols`. `messages`: as `bind` gives them for the product.
+def streams(
+    product: ir.Product, messages: Sequence[ir.Message], records: Iterable[str], symbols: Iterable[str], transport: str = "json"
+) -> tuple[Stream, ...]:
+    """The streams that bring `records` of `symbols` by a transport. `messages`: as `bind` gives them for the product.
 
     Messages on one channel share a stream; a message without a channel comes along with others and needs none. There is one stream
     per symbol where the channel, the request or the URL names it, else one for all.
@@ -78,7 +80,7 @@ def streams(product: ir.Product, messages: Sequence[ir.Message], records: Iterab
     found: dict[tuple[str, str | None, tuple[tuple[str, str], ...]], tuple[list[int], list[str]]] = {}
     for index, message in enumerate(messages):
         given = [record for record in message.records if record in wanted]
-        if not given or message.channel is None or not message.json:
+        if not given or message.channel is None or message.transport != transport:
             continue
         per_symbol: list[str | None] = [*symbols] if asked_by_symbol or "symbol" in bind.names_in(message.channel) else [None]
         for symbol in per_symbol:

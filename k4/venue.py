@@ -6,8 +6,9 @@ never comes here. Imports `errors` and, of the generator, `bind`, `ir` and `refe
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ._codegen import bind, ir
 from ._codegen.reference import FetchError, Interpreter
@@ -34,6 +35,16 @@ class Venue:
         self.product = found
         self.messages = bind.bind(exchange, product)
         self._interpreter = Interpreter(records, self.messages)
+
+    def over(self, transport: str) -> Venue:
+        """The same as a connection of that transport speaks to it. Raises KeyError where the product has no such."""
+        if transport == "json":
+            return self
+        if self.product.sbe is None:
+            raise KeyError(transport)
+        other = copy.copy(self)
+        other.product = replace(self.product, url=self.product.sbe.url)
+        return other
 
     def read(self, frame: bytes) -> tuple[Reading, ...]:
         """What the venue said in a frame that is no market data; empty if no message of the spec takes it."""

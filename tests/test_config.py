@@ -105,8 +105,34 @@ ENTRIES: list[tuple[dict[str, Any], str]] = [
     ),
     ({"redundancy": {"connections": 17}}, "connections[0].redundancy.connections: 17 is wrong; allowed: up to 16"),
     ({"redundancy": {"reset_slowest": True}}, "connections[0].redundancy.reset_slowest: not built yet; remove it"),
-    ({"redundancy": {"transports": ["sbe"]}}, 'connections[0].redundancy.transports[0]: "sbe" is not built yet; json is'),
-    ({"redundancy": {"transports": ["xml"]}}, 'connections[0].redundancy.transports[0]: "xml" is wrong; allowed: json'),
+    ({"redundancy": {"transports": ["udp"]}}, 'connections[0].redundancy.transports[0]: "udp" is not built yet; json and sbe are'),
+    ({"redundancy": {"transports": ["xml"]}}, 'connections[0].redundancy.transports[0]: "xml" is wrong; allowed: json sbe'),
+    ({"redundancy": {"transports": ["json", "json"]}}, 'connections[0].redundancy.transports[1]: "json" is given twice; keep one of them'),
+    (
+        {"redundancy": {"transports": ["sbe"]}},
+        'connections[0]: binance spot needs the secret "api_key" for its SBE endpoint; write "secrets": { "api_key": { "env": "NAME" } }, '
+        'or { "file": "PATH" }',
+    ),
+    (
+        {"secrets": {"api_key": {"env": "KEY"}}},
+        'connections[0].secrets.api_key: "api_key" is put in nowhere; remove it, or write "sbe" into redundancy.transports',
+    ),
+    (
+        {"redundancy": {"transports": ["sbe"]}, "secrets": {"api_key": {"env": "KEY", "file": "key"}}},
+        'connections[0].secrets.api_key: what stands there is wrong; allowed: one of { "env": "NAME" } and { "file": "PATH" }',
+    ),
+    (
+        {"redundancy": {"transports": ["sbe"]}, "secrets": {"api_key": "Zx81"}},
+        'connections[0].secrets.api_key: what stands there is wrong; allowed: an object in { }',
+    ),
+    (
+        {"product": "ubase", "redundancy": {"transports": ["json", "sbe"]}},
+        'connections[0].redundancy.transports[1]: binance ubase has no "sbe"; allowed: json',
+    ),
+    (
+        {"records": ["aggtrade"], "redundancy": {"transports": ["json", "sbe"]}, "secrets": {"api_key": {"env": "KEY"}}},
+        'connections[0].redundancy.transports[1]: "sbe" brings none of the records; it has: bbo depth20 depth5 trade',
+    ),
     ({"redundancy": 2}, "connections[0].redundancy: 2 is wrong; allowed: an object in { }"),
     ({"redundancy": {"conections": 2}}, 'connections[0].redundancy.conections: unknown key; did you mean "connections"?'),
     ({"cpu": 64}, "connections[0].cpu: 64 is not a CPU this process may use; allowed: 0 1"),
@@ -118,7 +144,6 @@ ENTRIES: list[tuple[dict[str, Any], str]] = [
         {"endpoints": {"rest": "wss://h"}},
         f'connections[0].endpoints.rest: "wss://h" is wrong; allowed: {ENDPOINTS.replace("wss", "https")}',
     ),
-    ({"endpoints": {"sbe": "wss://h"}}, "connections[0].endpoints.sbe: not built yet; remove it"),
     ({"tls": {"verify": False}}, "connections[0].tls.verify: unknown key; write one of ca_file"),
     ({"udp": {"to": "h:1"}}, "connections[0].udp: not built yet; remove it"),
     ({"carries": {}}, "connections[0].carries: not built yet; remove it"),

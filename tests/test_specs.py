@@ -124,7 +124,9 @@ def test_specs(changes: Changes, code: int, lines: list[str], tmp_path: Path, ca
     got = told(tmp_path, capsys, SMALL, changed(SMALL, changes), "small.toml")
     assert got[0] == code
     assert sorted(got[1]) == sorted(lines)
-    assert got[2] == ("no difference" if not lines else {0: "compatible: readers go on as they are", 4: "break: readers must be looked at"}[code])
+    assert got[2] == (
+        "no difference" if not lines else {0: "compatible: readers go on as they are", 4: "break: readers must be looked at"}[code]
+    )
 
 
 def test_what_is_new_is_compatible(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
