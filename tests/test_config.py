@@ -110,8 +110,10 @@ ENTRIES: list[tuple[dict[str, Any], str]] = [
     ({"redundancy": {"transports": ["json", "json"]}}, 'connections[0].redundancy.transports[1]: "json" is given twice; keep one of them'),
     (
         {"redundancy": {"transports": ["sbe"]}},
-        'connections[0]: binance spot needs the secret "api_key" for its SBE endpoint; write "secrets": { "api_key": { "env": "NAME" } }, '
-        'or { "file": "PATH" }',
+        (
+            'connections[0]: binance spot needs the secret "api_key" for its SBE endpoint; write "secrets": { "api_key": { "env": "NAME" } }, '
+            'or { "file": "PATH" }'
+        ),
     ),
     (
         {"secrets": {"api_key": {"env": "KEY"}}},
@@ -123,7 +125,7 @@ ENTRIES: list[tuple[dict[str, Any], str]] = [
     ),
     (
         {"redundancy": {"transports": ["sbe"]}, "secrets": {"api_key": "Zx81"}},
-        'connections[0].secrets.api_key: what stands there is wrong; allowed: an object in { }',
+        "connections[0].secrets.api_key: what stands there is wrong; allowed: an object in { }",
     ),
     (
         {"product": "ubase", "redundancy": {"transports": ["json", "sbe"]}},
