@@ -128,6 +128,7 @@ class Connection:
         self._next_id = 1
         self._turn = index
         self._fetches = any(message.record == "vars" for message in venue.messages)
+        self._quick: frozenset[str] | None = None  # messages that the fast tier should take
         self._names: dict[str, str] = {}  # what was fetched before the newest connect
         self._stopped: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         limits = venue.product.session.limits
@@ -180,8 +181,11 @@ class Connection:
         return total
 
     def drift(self) -> dict[str, drift.Counts]:
-        """How far the venue's messages have drifted from the spec, per message, over all links."""
-        return drift.of_connections(self._core.lib, self._core.ffi, self._slots, self._venue.messages)
+        """What of the venue's messages is not as in the spec, per message, over all links."""
+        lib, ffi, venue = self._core.lib, self._core.ffi, self._venue
+        if self._quick is None:
+            self._quick = drift.quick(lib, ffi, self._core.product, venue.messages, venue.product.name)
+        return drift.differing(drift.of_connections(lib, ffi, self._slots, venue.messages), self._quick)
 
     def close(self) -> None:
         """Gives the C side back; only after `run` has returned."""

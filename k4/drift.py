@@ -1,6 +1,6 @@
 """How far what a venue sends has drifted from its spec, per message kind: of recorded frames, and of a connection at work.
 
-    tolerant      frames that only the tolerant tier took: another order of keys, or one of the reasons below
+    tolerant      frames that only the tolerant tier took: it has no fast layout, another order of keys, or one of the reasons below
     unknown_keys  keys that no path of the spec reads
     retyped       needed values of another JSON type than the examples have
     missing       elements refused since a needed key was not there
@@ -11,14 +11,14 @@ A frame counts with the first message that took it; one that none took has no me
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Any
 
 from ._codegen import ir
 
 COUNTERS = ("tolerant", "unknown_keys", "retyped", "missing", "refused")
 _MISSING = 4  # K4_REFUSED_MISSING in csrc/k4_decode.h
-_TOLERANT = 2  # K4_TIER_TOLERANT
+_FAST, _TOLERANT = 1, 2  # K4_TIER_*
 
 Counts = dict[str, int]
 
@@ -41,6 +41,27 @@ def of_connections(lib: Any, ffi: Any, conns: Sequence[Any], messages: Sequence[
         if any(total.values()):
             found[title(message)] = {name: count for name, count in total.items() if count}
     return found
+
+
+def quick(lib: Any, ffi: Any, product: Any, messages: Sequence[ir.Message], name: str) -> frozenset[str]:
+    """The messages of a product that the fast tier has layouts for: it takes their examples. `product`: its `k4_product *`."""
+    decoder = ffi.gc(lib.k4_decoder_open(product, b"", _FAST), lib.k4_decoder_close)
+    found = set()
+    for message in messages:
+        wires = [example.wire.encode() for example in message.examples if example.product == name] if message.url is None else []
+        if any(lib.k4_decoder_push(decoder, wire, len(wire)) >= 0 for wire in wires):
+            found.add(title(message))
+    return frozenset(found)
+
+
+def differing(counts: Mapping[str, Counts], expected: Container[str]) -> dict[str, Counts]:
+    """What of a connection's counters says that messages are not as in the spec. `expected`: those that `quick` names: that the tolerant
+    tier takes another, and meets keys there that nothing reads, is no sign of anything."""
+    return {
+        name: count
+        for name, count in counts.items()
+        if name != "none" and (name in expected or any(count.get(sign) for sign in ("retyped", "missing", "refused")))
+    }
 
 
 class Recorded:
