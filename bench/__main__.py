@@ -12,7 +12,7 @@ from pathlib import Path
 
 RESULTS = Path(__file__).resolve().parent / "results"
 TABLES = ("decode", "pipeline", "ring", "receive", "startup")
-COMMANDS = (*TABLES, "instructions")
+COMMANDS = {**{name: name for name in TABLES}, "instructions": "instructions", "peers": "sources"}  # and the module of each
 
 
 def main(arguments: list[str]) -> int:
@@ -39,7 +39,7 @@ def _all(arguments: list[str]) -> int:
 
 
 def _one(name: str, arguments: list[str]) -> int:
-    result: int = importlib.import_module(f"bench.{name}").main(arguments)
+    result: int = importlib.import_module(f"bench.{COMMANDS[name]}").main(arguments)
     return result
 
 

@@ -78,11 +78,15 @@ def agg_trade(rng: random.Random, i: _Instrument, n: int) -> str:
     )
 
 
-def depth5(rng: random.Random, i: _Instrument, n: int) -> str:
-    """A combined-stream depth5 with five levels on each side."""
-    bids = ",".join(f'["{_price(rng, i, -level)}","{_size(rng, i)}"]' for level in range(5))
-    asks = ",".join(f'["{_price(rng, i, level)}","{_size(rng, i)}"]' for level in range(5))
-    return f'{{"stream":"{i.stream}@depth5@100ms","data":{{"lastUpdateId":{_id(rng, n)},"bids":[{bids}],"asks":[{asks}]}}}}'
+def _depth(levels: int) -> Callable[[random.Random, _Instrument, int], str]:
+    """A combined-stream partial book with as many levels on each side."""
+
+    def make(rng: random.Random, i: _Instrument, n: int) -> str:
+        bids = ",".join(f'["{_price(rng, i, -level)}","{_size(rng, i)}"]' for level in range(levels))
+        asks = ",".join(f'["{_price(rng, i, level)}","{_size(rng, i)}"]' for level in range(levels))
+        return f'{{"stream":"{i.stream}@depth{levels}@100ms","data":{{"lastUpdateId":{_id(rng, n)},"bids":[{bids}],"asks":[{asks}]}}}}'
+
+    return make
 
 
 def _id(rng: random.Random, n: int) -> int:
@@ -102,7 +106,8 @@ KINDS: dict[str, Callable[[random.Random, _Instrument, int], str]] = {
     "bookTicker": book_ticker,
     "trade": trade,
     "aggTrade": agg_trade,
-    "depth5": depth5,
+    "depth5": _depth(5),
+    "depth20": _depth(20),
 }
 
 

@@ -5,6 +5,7 @@ Each entry of `PEERS` makes a function that decodes a list of frames of one kind
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -16,7 +17,15 @@ def _orjson(kind: str) -> Decode | None:
         import orjson
     except ImportError:
         return None
-    loads, take = orjson.loads, _TAKE[kind]
+    return _loading(orjson.loads, kind)
+
+
+def _json(kind: str) -> Decode:
+    return _loading(json.loads, kind)
+
+
+def _loading(loads: Callable[[bytes], Any], kind: str) -> Decode:
+    take = _TAKE[kind]
 
     def decode(wires: list[bytes]) -> None:
         for wire in wires:
@@ -47,6 +56,7 @@ _TAKE: dict[str, Callable[[dict[str, Any]], tuple[object, ...]]] = {
     "trade": _take_trade,
     "aggTrade": _take_agg,
     "depth5": _take_depth,
+    "depth20": _take_depth,
 }
 
 
@@ -61,6 +71,7 @@ def _msgspec(kind: str) -> Decode | None:
         "trade": [("E", int), ("s", str), ("t", int), ("p", float), ("q", float), ("T", int), ("m", bool)],
         "aggTrade": [("E", int), ("s", str), ("a", int), ("p", float), ("q", float), ("f", int), ("l", int), ("T", int), ("m", bool)],
         "depth5": [("lastUpdateId", int), ("bids", levels), ("asks", levels)],
+        "depth20": [("lastUpdateId", int), ("bids", levels), ("asks", levels)],
     }
     data = msgspec.defstruct("Data", fields[kind], gc=False)
     frame = msgspec.defstruct("Frame", [("stream", str), ("data", data)], gc=False)
@@ -73,4 +84,8 @@ def _msgspec(kind: str) -> Decode | None:
     return decode
 
 
-PEERS: dict[str, Callable[[str], Decode | None]] = {"orjson + float": _orjson, "msgspec, typed floats": _msgspec}
+PEERS: dict[str, Callable[[str], Decode | None]] = {
+    "msgspec, typed floats": _msgspec,
+    "orjson + float": _orjson,
+    "json + float": _json,
+}

@@ -50,10 +50,23 @@ def measure(options: argparse.Namespace) -> list[Figure]:
             ratio = statistics.median(bulk["picows"]) / statistics.median(bulk["k4"])
             out.append(Figure(f"{scheme} bulk, picows : k4", "times", ratio, goal=FACTOR[secure], less=False))
         for mode, count in (("paced", 20000), ("burst", 12000)):
-            for client in clients:
-                samples = [float(ns) / 1000 for ns in one(client, mode, count, secure)["samples"]]  # type: ignore[attr-defined]
-                out.append(spread(f"{scheme} {mode}, {client}", "µs", samples[len(samples) // 10 :]))
+            latency = {client: _latency(f"{scheme} {mode}, {client}", client, mode, count, secure, options.rounds) for client in clients}
+            out += latency.values()
+            if "picows" in clients and mode == "paced":
+                out.append(Figure(f"{scheme} paced p50, k4 : picows", "times", latency["k4"].value / latency["picows"].value, goal=1.0))
+            if "picows" in clients and mode == "burst":
+                ratio = (latency["picows"].p99 or 0) / (latency["k4"].p99 or 1)
+                out.append(Figure(f"{scheme} burst p99, picows : k4", "times", ratio, goal=2.5, less=False))
     return out
+
+
+def _latency(name: str, client: str, mode: str, count: int, secure: bool, rounds: int) -> Figure:
+    """Of several runs the one with the lowest median: on a shared machine the others show its other programs."""
+    runs = []
+    for _ in range(rounds):
+        samples = [float(ns) / 1000 for ns in one(client, mode, count, secure)["samples"]]  # type: ignore[attr-defined]
+        runs.append(spread(name, "µs", samples[len(samples) // 10 :]))
+    return min(runs, key=lambda figure: figure.value)
 
 
 def one(client: str, mode: str, count: int, secure: bool) -> dict[str, object]:

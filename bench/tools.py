@@ -14,7 +14,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -50,17 +50,27 @@ class Figure:
 
 
 def command(
-    name: str, doc: str | None, arguments: Sequence[str], measure: Callable[[argparse.Namespace], list[Figure]], **options: int
+    name: str,
+    doc: str | None,
+    arguments: Sequence[str],
+    measure: Callable[[argparse.Namespace], list[Figure]],
+    *,
+    show: Callable[[list[Figure], dict[str, float]], str] | None = None,
+    folders: Mapping[str, str] | None = None,
+    **options: int,
 ) -> int:
     """A measurement's command line: measures, prints, compares with the last kept result, writes what was asked for.
 
-    `options`: integer options by name with their defaults. Exit code 1 with a sentence when something is missing.
+    `show`: prints figures and kept values in a form of its own. `folders`: options that name a folder, and what is in it; `options`:
+    integer options with their defaults. Exit code 1 with a sentence when something is missing.
     """
     parser = argparse.ArgumentParser(f"bench {name}", description=(doc or "").partition("\n")[0])
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the result here, too")
     parser.add_argument("--keep", action="store_true", help=f"make it the kept result, bench/results/{name}.json")
     for option, default in options.items():
         parser.add_argument(f"--{option}", type=int, default=default, metavar="N", help=f"default {default}")
+    for option, help_text in (folders or {}).items():
+        parser.add_argument(f"--{option}", type=Path, metavar="DIR", help=help_text)
     chosen = parser.parse_args(arguments)
     try:
         figures = measure(chosen)
@@ -69,7 +79,7 @@ def command(
         return 1
     about = machine()
     print(", ".join(f"{key} {value}" for key, value in about.items()))
-    print(report(figures, kept(name, about)))
+    print((show or report)(figures, kept(name, about)))
     result = {"measured": datetime.now(UTC).strftime("%Y-%m-%d"), "machine": about, "figures": [asdict(figure) for figure in figures]}
     for file in [chosen.json] * (chosen.json is not None) + [RESULTS / f"{name}.json"] * chosen.keep:
         file.parent.mkdir(exist_ok=True)
@@ -129,6 +139,13 @@ def compiler() -> str:
     name = os.environ.get("CC") or next((name for name in ("gcc", "cc", "clang") if shutil.which(name)), None)
     if name is None:
         raise BenchError("no C compiler; apt-get install gcc")
+    return name
+
+
+def cpp_compiler() -> str:
+    name = os.environ.get("CXX") or next((name for name in ("g++", "c++", "clang++") if shutil.which(name)), None)
+    if name is None:
+        raise BenchError("no C++ compiler; apt-get install g++")
     return name
 
 

@@ -44,6 +44,10 @@ static uint64_t item_sum(const struct k4_item *item)
         const struct k4_depth5 *r = &item->as.depth5;
         return checksum_of((uint64_t)r->update_id, r->bid_price, r->bid_qty, 5, item->symbol_len) + checksum_of(0, r->ask_price, r->ask_qty, 5, 0);
     }
+    case K4_RECORD_DEPTH20: {
+        const struct k4_depth20 *r = &item->as.depth20;
+        return checksum_of((uint64_t)r->update_id, r->bid_price, r->bid_qty, 20, item->symbol_len) + checksum_of(0, r->ask_price, r->ask_qty, 20, 0);
+    }
     default:
         return 0;
     }
@@ -88,6 +92,9 @@ static const struct {
     {"tolerant", tolerant_all},
 #if defined(K4_BENCH_YYJSON)
     {"yyjson", yyjson_all},
+#endif
+#if defined(K4_BENCH_SIMDJSON)
+    {"simdjson", simdjson_all},
 #endif
 };
 

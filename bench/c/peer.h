@@ -12,6 +12,7 @@ struct frame {
 
 /* UINT64_MAX: a frame was not read. */
 uint64_t yyjson_all(const struct frame *frames, size_t count);
+uint64_t simdjson_all(const struct frame *frames, size_t count);
 
 /* Mixes one record's values: all that a decoder must have read. */
 static inline uint64_t checksum_of(uint64_t id, const int64_t *prices, const int64_t *quantities, size_t levels, size_t symbol_len)

@@ -25,11 +25,11 @@ static uint64_t number_of(yyjson_obj_iter *at, const char *key)
     return yyjson_get_uint(yyjson_obj_iter_get(at, key));
 }
 
-static void levels_of(yyjson_val *side, int64_t *prices, int64_t *quantities)
+static void levels_of(yyjson_val *side, size_t levels, int64_t *prices, int64_t *quantities)
 {
     yyjson_arr_iter rows;
     yyjson_arr_iter_init(side, &rows);
-    for (size_t i = 0; i < 5; i++) {
+    for (size_t i = 0; i < levels; i++) {
         yyjson_val *row = yyjson_arr_iter_next(&rows);
         prices[i] = mantissa_of(yyjson_arr_get_first(row));
         quantities[i] = mantissa_of(yyjson_arr_get(row, 1));
@@ -81,17 +81,17 @@ static uint64_t agg_trade(yyjson_val *data)
     return checksum_of(id, &price, &quantity, 1, symbol_len);
 }
 
-static uint64_t depth5(yyjson_val *data, size_t symbol_len)
+static uint64_t depth(yyjson_val *data, size_t levels, size_t symbol_len)
 {
     yyjson_obj_iter at;
-    int64_t prices[5];
-    int64_t quantities[5];
+    int64_t prices[20];
+    int64_t quantities[20];
     yyjson_obj_iter_init(data, &at);
     const uint64_t id = number_of(&at, "lastUpdateId");
-    levels_of(yyjson_obj_iter_get(&at, "bids"), prices, quantities);
-    const uint64_t sum = checksum_of(id, prices, quantities, 5, symbol_len);
-    levels_of(yyjson_obj_iter_get(&at, "asks"), prices, quantities);
-    return sum + checksum_of(0, prices, quantities, 5, 0);
+    levels_of(yyjson_obj_iter_get(&at, "bids"), levels, prices, quantities);
+    const uint64_t sum = checksum_of(id, prices, quantities, levels, symbol_len);
+    levels_of(yyjson_obj_iter_get(&at, "asks"), levels, prices, quantities);
+    return sum + checksum_of(0, prices, quantities, levels, 0);
 }
 
 uint64_t yyjson_all(const struct frame *frames, size_t count)
@@ -115,7 +115,9 @@ uint64_t yyjson_all(const struct frame *frames, size_t count)
         else if (strcmp(channel, "@aggTrade") == 0)
             sum += agg_trade(data);
         else if (strcmp(channel, "@depth5@100ms") == 0)
-            sum += depth5(data, (size_t)(channel - name));
+            sum += depth(data, 5, (size_t)(channel - name));
+        else if (strcmp(channel, "@depth20@100ms") == 0)
+            sum += depth(data, 20, (size_t)(channel - name));
         else
             return UINT64_MAX;
     }
