@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import ssl
 import sys
 import tempfile
@@ -152,7 +153,59 @@ def _symbols() -> set[bytes]:
     return {orjson.loads(wire)["data"]["s"].encode() for wire in frames.frames("bookTicker", 4096)}
 
 
+class _Bare(asyncio.BufferedProtocol):
+    """Counts bytes and notes when they came; nobody looks into them before."""
+
+    def __init__(self, tally: Tally, request: bytes, size: int) -> None:
+        self._tally = tally
+        self._request = request
+        self._size = size  # of all messages together, as the server has rendered them
+        self._memory = memoryview(bytearray(1 << 18))
+        self._answered = False
+        self._seen = 0
+        self._rest = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        transport.write(self._request)  # type: ignore[attr-defined]
+
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 (asyncio's signature)
+        return self._memory
+
+    def buffer_updated(self, nbytes: int) -> None:
+        now = time.monotonic_ns()
+        tally = self._tally
+        if not self._answered:  # the server sends nothing more for a while
+            self._answered = b"\r\n\r\n" in bytes(self._memory[:nbytes])
+        elif tally.timed:
+            text = self._rest + bytes(self._memory[:nbytes])
+            ids = re.findall(rb'"u":(\d{19})', text)
+            self._rest = text[text.rfind(b'"u":') + 5 :] if ids else text
+            tally.samples += [now - (int(id_) - BASE) for id_ in ids]
+            tally.add(len(ids))
+        else:
+            self._seen += nbytes
+            tally.add(self._seen * tally.count // self._size - tally.seen)
+
+
+async def _bare(url: str, tls: ssl.SSLContext | None, tally: Tally) -> None:
+    """The floor of all others: uvloop and aiofastnet alone."""
+    import aiofastnet
+    from websockets.client import ClientProtocol
+
+    from bench.serve import wires
+    from k4.link import target
+
+    wire = ClientProtocol(target(url))
+    wire.send_request(wire.connect())
+    request = b"".join(wire.data_to_send())
+    size = sum(map(len, wires(tally.count)))
+    loop = asyncio.get_running_loop()
+    await aiofastnet.create_connection(loop, lambda: _Bare(tally, request, size), "127.0.0.1", target(url).port, ssl=tls)
+    await tally.done
+
+
 CLIENTS: dict[str, Callable[[str, ssl.SSLContext | None, Tally], Awaitable[None]]] = {
+    "bare": _bare,
     "k4": _k4,
     "picows": _picows,
     "aiohttp": _aiohttp,

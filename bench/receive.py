@@ -1,7 +1,8 @@
 """Receiving over loopback ws and wss beside picows, aiohttp and websockets: processor time in bulk, latency paced and in bursts.
 
 Every client runs in a process of its own against bench/serve.py, which has rendered all it sends beforehand; on uvloop. K4's way ends
-with the record in ring and latest table, a peer's with orjson's dictionary and four floats. May import what stands in bench.
+with the record in ring and latest table, a peer's with orjson's dictionary and four floats; `bare` is K4's way without C: bytes that
+nobody looks into. May import what stands in bench.
 """
 
 from __future__ import annotations
@@ -26,12 +27,13 @@ FACTOR = {False: 20.0, True: 3.0}  # how many times picows' processor time in bu
 
 def main(arguments: Sequence[str]) -> int:
     """Runs and prints."""
-    return command("receive", __doc__, arguments, measure, rounds=3, count=200000)
+    realtime = "latency with real-time priority, by `chrt -f`: for a shared machine, whose other programs then wait; takes root"
+    return command("receive", __doc__, arguments, measure, switches={"realtime": realtime}, rounds=3, count=200000)
 
 
 def measure(options: argparse.Namespace) -> list[Figure]:
     """Bulk, paced and bursts, without and with TLS."""
-    clients = ["k4"]
+    clients = ["bare", "k4"]
     for peer in PEERS:
         if importlib.util.find_spec(peer) is None:
             print(f"not measured: {peer}, it is not installed (pip install k4[bench])")
@@ -43,14 +45,14 @@ def measure(options: argparse.Namespace) -> list[Figure]:
         bulk: dict[str, list[float]] = {client: [] for client in clients}
         for _ in range(options.rounds):
             for client in clients:
-                count = options.count * (5 if client == "k4" and not secure else 1)
+                count = options.count * (5 if client in {"bare", "k4"} and not secure else 1)
                 bulk[client].append(float(one(client, "bulk", count, secure)["ns"]) / 1000)  # type: ignore[arg-type]
         out += [spread(f"{scheme} bulk, {client}", "µs CPU", bulk[client]) for client in clients]
         if "picows" in clients:
             ratio = statistics.median(bulk["picows"]) / statistics.median(bulk["k4"])
             out.append(Figure(f"{scheme} bulk, picows : k4", "times", ratio, goal=FACTOR[secure], less=False))
         for mode, count in (("paced", 20000), ("burst", 12000)):
-            latency = {client: _latency(f"{scheme} {mode}, {client}", client, mode, count, secure, options.rounds) for client in clients}
+            latency = {client: _latency(scheme, mode, client, count, options) for client in clients}
             out += latency.values()
             if "picows" in clients and mode == "paced":
                 out.append(Figure(f"{scheme} paced p50, k4 : picows", "times", latency["k4"].value / latency["picows"].value, goal=1.0))
@@ -60,23 +62,24 @@ def measure(options: argparse.Namespace) -> list[Figure]:
     return out
 
 
-def _latency(name: str, client: str, mode: str, count: int, secure: bool, rounds: int) -> Figure:
+def _latency(scheme: str, mode: str, client: str, count: int, options: argparse.Namespace) -> Figure:
     """Of several runs the one with the lowest median: on a shared machine the others show its other programs."""
     runs = []
-    for _ in range(rounds):
-        samples = [float(ns) / 1000 for ns in one(client, mode, count, secure)["samples"]]  # type: ignore[attr-defined]
-        runs.append(spread(name, "µs", samples[len(samples) // 10 :]))
+    for _ in range(options.rounds):
+        samples = [float(ns) / 1000 for ns in one(client, mode, count, scheme == "wss", options.realtime)["samples"]]  # type: ignore[attr-defined]
+        runs.append(spread(f"{scheme} {mode}, {client}", "µs", samples[len(samples) // 10 :]))
     return min(runs, key=lambda figure: figure.value)
 
 
-def one(client: str, mode: str, count: int, secure: bool) -> dict[str, object]:
+def one(client: str, mode: str, count: int, secure: bool, realtime: bool = False) -> dict[str, object]:
     """A server and a client, each in its own process. Raises BenchError."""
     tls = ["tls"] * secure
-    server = subprocess.Popen([sys.executable, ROOT / "bench/serve.py", mode, str(count), *tls], stdout=subprocess.PIPE, text=True)
+    first = ["chrt", "-f", "10"] * realtime
+    server = subprocess.Popen([*first, sys.executable, ROOT / "bench/serve.py", mode, str(count), *tls], stdout=subprocess.PIPE, text=True)
     try:
         assert server.stdout is not None
         port = server.stdout.readline().strip()
-        words = [sys.executable, str(ROOT / "bench/clients.py"), client, mode, str(count), port, *tls]
+        words = [*first, sys.executable, str(ROOT / "bench/clients.py"), client, mode, str(count), port, *tls]
         done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=120)
         if done.returncode != 0:
             raise BenchError(f"{client} {mode}: {done.stderr.strip()[-1500:]}")
