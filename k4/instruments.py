@@ -49,7 +49,7 @@ def _source(exchange: str, product: str, spec: Sequence[Path], sim: str | None) 
         raise UsageError(f'no spec of "{exchange}" is built{did_you_mean(exchange, built.exchanges)}')
     if found.product(product) is None:
         raise UsageError(f'"{exchange}" has no product "{product}"{did_you_mean(product, [p.name for p in found.products])}')
-    source = Source(found, product, built.records, None if sim is None else f"https://{sim}")
+    source = Source(found, product, built.records, None if sim is None else f"https://{sim}", kept=sim is None)
     if not source.exists:
         raise K4Error(
             f"the spec of {source.title} does not say how its instruments are listed", hint='write a message with record = "instrument"'

@@ -45,12 +45,16 @@ class Warns(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where a product's list is: the spec that describes it, and `base`, `https://HOST[:PORT]` to ask instead of what the spec names."""
+    """Where a product's list is: the spec that describes it, and `base`, `https://HOST[:PORT]` to ask instead of what the spec names.
+
+    `kept`: the list goes to the cache and is taken from there; a simulator's is not, since tomorrow there may be another on its port.
+    """
 
     exchange: ir.Exchange
     product: str
     records: ir.Records
     base: str | None = None
+    kept: bool = True
 
     @property
     def title(self) -> str:
@@ -76,6 +80,8 @@ class Source:
 
 def cached(source: Source) -> Listing | None:
     """The list as it was last fetched; None where it never was, or is damaged."""
+    if not source.kept:
+        return None
     try:
         return Listing.from_json(orjson.loads(source.file().read_bytes()))
     except (OSError, ValueError, K4Error):
@@ -103,17 +109,18 @@ async def fetch(source: Source, get: Get, log: Warns) -> Listing:
     if wrong:
         log.warning("instruments are left out", product=source.title, count=len(wrong), first=wrong[0])
     listing = Listing(found.values(), time.time_ns())
-    _keep(source.file(), listing)
+    if source.kept:
+        _keep(source.file(), listing)
     return listing
 
 
-async def have(source: Source, get: Get, log: Warns) -> Listing | None:
-    """The list for a run: the kept one while it is fresh, else the venue's, else the kept one however old. None: there is none.
+async def have(source: Source, get: Get, log: Warns, *, anew: bool = False) -> Listing | None:
+    """The list for a run: the kept one while it is fresh (unless `anew`), else the venue's, else the kept one however old. None: none.
 
     A run begins without a list rather than late or not at all: what it then lacks is told in the log.
     """
     kept = cached(source)
-    if kept is not None and fresh(kept):
+    if kept is not None and fresh(kept) and not anew:
         return kept
     try:
         async with asyncio.timeout(WAIT_S):

@@ -35,17 +35,18 @@ def asking(entry: Connection, built: Native, sim: str | None, sim_ca: Path | Non
     """Where the list of an entry's instruments is. None: the spec describes none, or the entry is of another venue than the spec's:
     it names where to connect, but not where to fetch."""
     base = f"https://{sim}" if sim is not None else entry.endpoints.rest
-    source = Source(built.exchanges[entry.exchange], entry.product, built.records, base)
+    source = Source(built.exchanges[entry.exchange], entry.product, built.records, base, kept=sim is None)
     if not source.exists or (base is None and entry.endpoints.ws is not None):
         return None
     ca_files = [entry.tls.ca_file, None if sim_ca is None else str(sim_ca)]
     return Asking(source, tuple(file for file in ca_files if file is not None))
 
 
-async def lists(wanted: Sequence[Asking], log: Warns) -> dict[Path, Listing | None]:
-    """The lists, by the file where each is kept: fresh ones as they are, the others asked of their venues, all at once."""
+async def lists(wanted: Sequence[Asking], log: Warns, *, anew: bool = False) -> dict[Path, Listing | None]:
+    """The lists, by the file where each is kept: fresh ones as they are, unless `anew`; the others asked of their venues, all at once."""
     by_file = {one.source.file(): one for one in wanted}
-    found = {file: kept for file, one in by_file.items() if (kept := listing.cached(one.source)) is not None and listing.fresh(kept)}
+    cached = {} if anew else {file: listing.cached(one.source) for file, one in by_file.items()}
+    found = {file: kept for file, kept in cached.items() if kept is not None and listing.fresh(kept)}
     rest = {file: one for file, one in by_file.items() if file not in found}
     if rest:
         from .fetcher import Fetcher  # HTTP only where it is needed
@@ -53,7 +54,8 @@ async def lists(wanted: Sequence[Asking], log: Warns) -> dict[Path, Listing | No
         async with Fetcher() as fetcher:
 
             async def ask(one: Asking) -> Listing | None:
-                return await listing.have(one.source, lambda url, body: fetcher.fetch(Asked(url, body, one.ca_files, BODY_BYTES)), log)
+                asked = one.ca_files, BODY_BYTES
+                return await listing.have(one.source, lambda url, body: fetcher.fetch(Asked(url, body, *asked)), log, anew=anew)
 
             answers = await asyncio.gather(*(ask(one) for one in rest.values()))
         return {**found, **dict(zip(rest, answers, strict=True))}

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import os
 import re
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -87,9 +88,20 @@ async def _looked_up(
     from . import lookup
 
     asked = {entry.name: lookup.asking(entry, built, sim, ca) for entry in config.connections}
-    lists = await lookup.lists([one for one in asked.values() if one is not None], logger)
+    wanted = [one for one in asked.values() if one is not None]
+    began_ns = time.time_ns()
+    lists = await lookup.lists(wanted, logger)
     found = {name: None if one is None else lists[one.source.file()] for name, one in asked.items()}
-    config = lookup.resolve(path, config, lambda entry: found[entry.name])
+    try:
+        resolved = lookup.resolve(path, config, lambda entry: found[entry.name])
+    except K4Error:
+        if not any(one is not None and one.fetched_ns < began_ns for one in lists.values()):
+            raise
+        # A list that was kept may lack what was listed since.
+        lists = await lookup.lists(wanted, logger, anew=True)
+        found = {name: None if one is None else lists[one.source.file()] for name, one in asked.items()}
+        resolved = lookup.resolve(path, config, lambda entry: found[entry.name])
+    config = resolved
     for entry in config.connections:
         if idle := lookup.idle(entry, found[entry.name]):
             logger.warning("not traded now", entry=entry.name, symbols=", ".join(idle[:20]), count=len(idle))

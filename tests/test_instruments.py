@@ -207,6 +207,14 @@ def test_the_host_can_be_another(source: Source) -> None:
     assert listing.cached(other) is not None
 
 
+def test_a_simulators_list_is_not_kept(source: Source) -> None:
+    passing = Source(source.exchange, "spot", RECORDS, "https://127.0.0.1:7", kept=False)
+    found = fetched(passing, Venue(first=page(row("AAABBB"))))
+    assert len(found.instruments) == 1
+    assert listing.cached(passing) is None
+    assert not passing.file().exists()
+
+
 def test_what_is_wrong_in_a_list_is_left_out_and_told(source: Source) -> None:
     log = CapturingLogger()
     found = fetched(source, Venue(first=page(row("AAABBB"), row("CCCBBB", "much"), {"name": 7}, "x", row("x" * 60))), log)

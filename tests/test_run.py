@@ -469,6 +469,28 @@ def test_an_unknown_symbol_is_told_with_the_nearest(stage: Stage, command: str) 
     ]
 
 
+def test_a_kept_list_is_fetched_anew_before_a_symbol_is_unknown(stage: Stage) -> None:
+    rows = [LISTED[0]]
+
+    async def grows(request: web.Request) -> web.Response:
+        return web.json_response({"symbols": rows})
+
+    async def main() -> None:
+        async with serve(stage.tls.server(), Feed()) as server, serving(stage.tls, grows) as rest:
+            endpoints = {"ws": f"wss://127.0.0.1:{server.port}", "rest": rest}
+
+            async def once(symbol: str, count: int) -> None:
+                async with stage.running("run", stage.config(1, symbols=[symbol], endpoints=endpoints)):
+                    await until(lambda: len(stage.events("started")) == count)
+
+            await once("FOO-BAR", 1)
+            rows.append(LISTED[1])
+            await once("QUX-BAR", 2)
+
+    asyncio.run(main())
+    assert not stage.events("instruments cannot be listed")
+
+
 def test_a_run_without_a_list_takes_symbols_as_they_stand(stage: Stage) -> None:
     async def refuse(_: web.Request) -> web.Response:
         return web.Response(status=503, text="later")
@@ -510,7 +532,7 @@ def test_instruments_are_printed_and_kept(stage: Stage) -> None:
 
     ends = asyncio.run(main())
     assert [(code, err) for code, _, err in ends] == [(0, b"")] * 3
-    assert asked == 2, "the second time it was kept"
+    assert asked == 3, "a simulator's list is not kept"
     rows = [json.loads(line) for line in ends[1][1].splitlines()]
     assert rows[0] == {
         "symbol": "FOOBAR", "unified": "FOO-BAR", "kind": "spot", "expiry_ns": None, "base": "FOO", "quote": "BAR", "settle": None,
