@@ -109,8 +109,29 @@ class MessageModel:
     scalars: tuple[ReadModel, ...]
     sides: tuple[SideModel, ...]
 
+    @property
+    def decimals(self) -> dict[str, tuple[ReadModel, ...]]:
+        """Prices and quantities, levels' included, in record order."""
+        columns = [column for side in self.sides for column in side.columns]
+        return {kind: tuple(one for one in (*self.scalars, *columns) if one.rule.kind == kind) for kind in ("price", "qty")}
+
+    @property
+    def quick(self) -> bool:
+        """Whether all decimals of a kind have one exponent and are always there: as a rule they are the record's mantissas as they stand."""
+        flat = len(self.sides) in (0, 2) and not any(side.block.nested or side.since for side in self.sides)
+        counted = any(column.spot for side in self.sides for column in side.columns if column.rule.kind == "count")
+        kinds = self.decimals.values()
+        if self.levels and not all(record.field("bid_levels") for record in self.records):
+            return False
+        return flat and not counted and self.levels * 2 == self.levels * len(self.sides) and all(ones and _even(ones) for ones in kinds)
+
     def scalar(self, name: str) -> ReadModel | None:
         return next((one for one in self.scalars if one.name == name), None)
+
+
+def _even(ones: tuple[ReadModel, ...]) -> bool:
+    plain = all(one.sure and one.spot and one.spot.field and one.spot.field.primitive != "uint64" and not one.read.how for one in ones)
+    return plain and len({(one.spot.exponent if one.spot else None, one.read.shift) for one in ones}) == 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,13 +31,12 @@ void k4_sbe_end(struct k4_sbe *sbe)
     sbe->scratch->skip_message = gave ? K4_NO_MESSAGE : sbe->skip_message;
 }
 
-enum k4_status_of_place k4_sbe_take_symbol_slow(const struct k4_sbe *sbe, struct k4_sbe_text text, struct k4_get *get, struct k4_item *item)
+enum k4_status_of_place k4_sbe_take_symbol_slow(const struct k4_sbe *sbe, uint32_t at, uint32_t len, struct k4_get *get, struct k4_item *item)
 {
     bool bad;
-    const uint8_t *at = sbe->text + text.at;
-    if (k4_utf8_proven(at, text.len, &bad) != text.len)
-        return k4_sbe_wrong(K4_REFUSED_UTF8, text.at, get);
-    const struct k4_text whole = {at, text.len, text.at, K4_STRING, 0, 0};
+    if (k4_utf8_proven(sbe->text + at, len, &bad) != len)
+        return k4_sbe_wrong(K4_REFUSED_UTF8, at, get);
+    const struct k4_text whole = {sbe->text + at, len, at, K4_STRING, 0, 0};
     get->text = whole;
     return k4_take_symbol(get, item);
 }

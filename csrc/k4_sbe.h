@@ -82,7 +82,7 @@ void k4_sbe_skip(struct k4_sbe *sbe, uint16_t skip, uint16_t message);
 /* An element, or with K4_NO_MESSAGE the whole frame, is refused. */
 void k4_sbe_refuse(struct k4_sbe *sbe, const struct k4_get *get, uint16_t message);
 /* A text as a symbol; get->offset is where it stands. */
-enum k4_status_of_place k4_sbe_take_symbol_slow(const struct k4_sbe *sbe, struct k4_sbe_text text, struct k4_get *get, struct k4_item *item);
+enum k4_status_of_place k4_sbe_take_symbol_slow(const struct k4_sbe *sbe, uint32_t at, uint32_t len, struct k4_get *get, struct k4_item *item);
 
 /* The frame as a whole is refused: its sizes do not add up. Gives false. */
 static inline bool k4_sbe_malformed(struct k4_sbe *sbe, uint32_t offset)
@@ -177,6 +177,12 @@ static inline enum k4_status_of_place k4_sbe_wrong(uint32_t refusal, uint32_t at
     return K4_WRONG;
 }
 
+/* Whether an exponent is one of fraction digits, as many as a record can say. */
+static inline bool k4_sbe_fraction(int64_t exponent)
+{
+    return exponent <= 0 && exponent >= -128;
+}
+
 /* mantissa * 10^exponent, digit for digit. An exponent so far out that nothing fits is as good as any other such. */
 static inline void k4_sbe_decimal(struct k4_sbe_number number, int64_t exponent, unsigned how, struct k4_decimal *out)
 {
@@ -226,33 +232,33 @@ static inline bool k4_sbe_printable(uint64_t word)
     return ((word | (word - 0x2020202020202020u) | (word + 0x0101010101010101u)) & 0x8080808080808080u) == 0;
 }
 
-/* `block`: where the block around it begins. Up to 16 bytes of plain ASCII are looked at as words; behind the text there is slack. */
+/* The text [at, at + len) as a symbol. `block`: where the block around it begins. Up to 16 bytes of plain ASCII are looked at as words; behind the text there is slack. */
 static inline enum k4_status_of_place k4_sbe_symbol(
-    const struct k4_sbe *sbe, struct k4_sbe_text text, uint32_t block, struct k4_get *get, struct k4_item *item)
+    const struct k4_sbe *sbe, uint32_t at, uint32_t len, uint32_t block, struct k4_get *get, struct k4_item *item)
 {
-    if (__builtin_expect(text.len == 0, 0))
+    if (__builtin_expect(len == 0, 0))
         return k4_sbe_gone(block, false, get);
-    if (__builtin_expect(text.len <= 8, 1)) {
+    if (__builtin_expect(len <= 8, 1)) {
         uint64_t word;
-        memcpy(&word, sbe->text + text.at, sizeof word);
+        memcpy(&word, sbe->text + at, sizeof word);
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-        const uint64_t kept = UINT64_MAX >> (64 - 8 * text.len);
+        const uint64_t kept = UINT64_MAX >> (64 - 8 * len);
         word = (word & kept) | (~kept & 0x2020202020202020u);
 #endif
         if (__builtin_expect(k4_sbe_printable(word), 1)) {
-            item->symbol = sbe->text + text.at;
-            item->symbol_len = text.len;
+            item->symbol = sbe->text + at;
+            item->symbol_len = len;
             return K4_FOUND;
         }
     }
-    return k4_sbe_take_symbol_slow(sbe, text, get, item);
+    return k4_sbe_take_symbol_slow(sbe, at, len, get, item);
 }
 
-/* The text in an array of `length` characters: up to the first NUL. */
-static inline struct k4_sbe_text k4_sbe_array(const struct k4_sbe *sbe, uint32_t at, uint32_t length)
+/* How long the text in an array of `length` characters is: up to the first NUL. */
+static inline uint32_t k4_sbe_array(const struct k4_sbe *sbe, uint32_t at, uint32_t length)
 {
     const uint8_t *end = memchr(sbe->text + at, 0, length);
-    return (struct k4_sbe_text){at, end == NULL ? length : (uint32_t)(end - (sbe->text + at))};
+    return end == NULL ? length : (uint32_t)(end - (sbe->text + at));
 }
 
 #endif
