@@ -117,7 +117,7 @@ class MessageModel:
 
     @property
     def quick(self) -> bool:
-        """Whether all decimals of a kind have one exponent and are always there: as a rule their mantissas are the record's as they stand."""
+        """Whether all decimals of a kind have one exponent and are always there: as a rule their mantissas are the record's."""
         flat = len(self.sides) in (0, 2) and not any(side.block.nested or side.since for side in self.sides)
         counted = any(column.spot for side in self.sides for column in side.columns if column.rule.kind == "count")
         kinds = self.decimals.values()

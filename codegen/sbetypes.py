@@ -171,8 +171,10 @@ class Types:
 
     def integer(self, element: Element, primitive: str, text: str, what: str) -> int | None:
         """A number as a schema writes it; of a char also the character itself."""
-        text = text.strip()
         least, most = limits(primitive)
+        if primitive == "char" and len(text) == 1 and text.isascii():
+            return ord(text)  # a blank is one, too
+        text = text.strip()
         try:
             value = int(text, 16) if text[:2].lower() == "0x" else int(text) if len(text) <= 24 else most + 1
         except ValueError:

@@ -142,7 +142,7 @@ class _Builder:
         self.parser.StartElementHandler = self._start
         self.parser.EndElementHandler = self._end
         self.parser.CharacterDataHandler = self._text
-        self.parser.StartDoctypeDeclHandler = self._doctype
+        self.parser.EntityDeclHandler = self._entity
 
     def _start(self, tag: str, attributes: dict[str, str]) -> None:
         if len(self.open) >= _DEEPEST:
@@ -163,5 +163,5 @@ class _Builder:
     def _text(self, data: str) -> None:
         self.open[-1].text += data
 
-    def _doctype(self, *_: object) -> None:
-        raise _RefusedError(self.parser.CurrentLineNumber, "a DOCTYPE stands in it; a schema needs none, and entities are not read")
+    def _entity(self, *_: object) -> None:
+        raise _RefusedError(self.parser.CurrentLineNumber, "an entity is declared; a schema needs none, and none is read")
