@@ -119,7 +119,8 @@ def _transported(i: int, entry: Entry, what: str, product: ir.Product, messages:
             found.append(_found(place, f'{what} has no "sbe"; allowed: json'))
         elif "redundancy" in entry:
             carried = {record for m in messages if m.transport == transport and m.channel is not None for record in m.records}
-            if carried and not carried.intersection(_items(entry, "records")):
+            wanted = {record for record in _items(entry, "records") if record in ir.MARKET_RECORDS}  # of others more is told elsewhere
+            if carried and wanted and not carried & wanted:
                 found.append(_found(place, f'"{transport}" brings none of the records; it has: {" ".join(sorted(carried))}'))
     given = entry.get("secrets")
     names = list(given) if isinstance(given, dict) else []
