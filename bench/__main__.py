@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 RESULTS = Path(__file__).resolve().parent / "results"
-TABLES = ("decode", "pipeline", "ring", "receive", "startup")
+TABLES = ("decode", "books", "pipeline", "ring", "receive", "startup")
 COMMANDS = {**{name: name for name in TABLES}, "instructions": "instructions", "peers": "sources"}  # and the module of each
 
 

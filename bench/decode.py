@@ -23,7 +23,10 @@ from bench.tools import BUILDS, ROOT, BenchError, Figure, builds, command, compi
 
 EXCHANGE = "binance"  # whose spec the frames follow
 COUNT = 4096  # frames of each kind
-CORE = ("k4_json", "k4_text", "k4_number", "k4_xxh64", "k4_parse", "k4_decode", "k4_product", "k4_sbe", "k4_ws")
+CORE = (
+    "k4_json", "k4_text", "k4_number", "k4_xxh64", "k4_parse", "k4_decode", "k4_product", "k4_sbe", "k4_ws",
+    "k4_symtab", "k4_crc32", "k4_ladder", "k4_checksum", "k4_book", "k4_books",
+)  # fmt: skip
 # How many times longer than the fast tier a peer must take at least.
 GOALS = {"yyjson": {"bookTicker": 4.0, "": 3.0}, "orjson + float": {"": 15.0}}
 TOLERANT = 0.75  # how many times longer than the tolerant tier yyjson must take at least

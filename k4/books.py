@@ -39,6 +39,7 @@ class Books:
     def __init__(self, messages: Sequence[ir.Message]) -> None:
         self._messages = messages
         self._stale: dict[tuple[str, str], Stale] = {}
+        self._asked: dict[tuple[str, str], tuple[float, float]] = {}  # of books asked for: when, and the pause from then on
 
     def turned(self, message: int, symbol: str, reason: int, now: float) -> Stale | None:
         """The core says that a book has become live, or is stale for a reason; the stale one."""
@@ -49,10 +50,13 @@ class Books:
             return None
         stale = self._stale.get(key)
         if stale is None:
+            asked, pause = self._asked.get(key, (now, FIRST_S))
             pushed = message if told.url is None else self._find(told, fetched=False)
             snapshot = self._find(told, fetched=True) if self._messages[pushed or 0].waits else None
             grace = GRACE_S if reason == NO_SNAPSHOT and snapshot is None else 0.0
             stale = self._stale[key] = Stale(pushed or 0, snapshot, symbol, told.records, now + grace)
+            if asked < now < asked + 2 * pause:  # it was live for a moment only: as if it had been stale all the time
+                stale.due, stale.pause = max(stale.due, asked + pause), min(2 * pause, MOST_S)
         return stale
 
     def due(self, now: float) -> Iterator[Stale]:
@@ -61,6 +65,7 @@ class Books:
 
     def asked(self, stale: Stale, now: float) -> None:
         """It comes up again if it is not live by then."""
+        self._asked[self._messages[stale.message].record, stale.symbol] = (now, stale.pause)
         stale.due = now + stale.pause
         stale.pause = min(2 * stale.pause, MOST_S)
 

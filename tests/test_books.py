@@ -69,6 +69,23 @@ def test_a_stale_book_is_asked_for_again_with_growing_pauses(built: Native) -> N
     assert (list(books.due(now)), books.keys) == ([], frozenset())
 
 
+def test_a_book_that_is_live_for_a_moment_is_not_asked_for_in_a_storm(built: Native) -> None:
+    books = Books(Venue(built.exchanges["shelf"], "spot", built.records).messages)
+    asked: list[float] = []
+    for tick in range(3000):  # five minutes in which it is live for a tenth of a second now and then
+        now = 100.0 + tick / 10
+        books.turned(0, "AAABBB", GAP if tick % 5 else LIVE, now)
+        for stale in books.due(now):
+            asked.append(round(now - 100, 1))
+            books.asked(stale, now)
+    assert asked == [0.1, 5.1, 15.1, 35.1, 75.1, 155.1, 275.1]
+    books.turned(0, "AAABBB", LIVE, 500.0)
+    books.turned(0, "AAABBB", GAP, 700.0)  # after a quiet time it begins anew
+    (stale,) = books.due(700.0)
+    books.asked(stale, 700.0)
+    assert (stale.due, stale.pause) == (700.0 + FIRST_S, 2 * FIRST_S)
+
+
 def test_a_pushed_snapshot_may_be_late_a_fetched_one_is_asked_for_at_once(built: Native) -> None:
     books = Books(Venue(built.exchanges["shelf"], "spot", built.records).messages)
     books.turned(0, "AAABBB", NO_SNAPSHOT, 100.0)

@@ -209,8 +209,8 @@ class Frame:
             node, source = found
             if any(isinstance(step, ir.Every) for step in source.path.steps):
                 levels.setdefault((node.start, node.end), []).append((spec.name, source.path))
-            elif isinstance(source, ir.FromPath) and source.word in CHECKSUMS:
-                edits[node.start, node.end] = partial(self._checksum, node, source.word or "")
+            elif spec.name == "checksum" and (rule := _rule(source)):
+                edits[node.start, node.end] = partial(self._checksum, node, rule)
             elif node.scalar:
                 if spec.name.endswith(("price", "qty")) and isinstance(source, ir.FromPath):
                     node = self._shortest(source.path, node)
@@ -307,6 +307,16 @@ class Frame:
 
 
 _ROWS = "\0rows"
+
+
+def _rule(source: Simple) -> str | None:
+    """The rule of a checksum: the word, or what most values of a map mean."""
+    if isinstance(source, ir.FromPath):
+        return source.word
+    rule = source.default[0] if source.default is not None else None
+    return rule if isinstance(rule, str) else None
+
+
 BOOK = "\0book"  # the whole book behind an update, for its checksum
 
 
