@@ -407,7 +407,16 @@ class _Product:
 
     def _filled(self, put: Put) -> dict[str, object]:
         """A put with the names of its slots in place of paths."""
-        kinds = {"price": DECIMAL, "qty": DECIMAL, "bool": BOOL, "told": BOOL, "map": TEXT, "hashed": TEXT, "symbol": TEXT}
+        kinds = {
+            "price": DECIMAL,
+            "qty": DECIMAL,
+            "bool": BOOL,
+            "told": BOOL,
+            "map": TEXT,
+            "hashed": TEXT,
+            "symbol": TEXT,
+            "checksum": DECIMAL,
+        }
         path = put.capture.path if put.capture is not None else put.path
         kind = kinds.get(put.how, DIGITS)
         return {

@@ -241,12 +241,12 @@ class _Filler:
         return Put(name, "told" if bools else "map", place, entries=entries, default=other, absent=absent)
 
     def _checksum(self, source: ir.FromPath | ir.FromMap | ir.FromText | ir.FromName) -> Put:
-        """Unsigned only, and of maps only the one that says that 0 is none."""
+        """With its sign as a decimal has one; of maps only the one that says that 0 is none."""
         if isinstance(source, ir.FromPath) and source.word is not None:
-            return Put("checksum", "checksum", self._place(source.path, DIGITS), value=CHECKSUM_RULES.index(source.word) + 1)
+            return Put("checksum", "checksum", self._place(source.path, DECIMAL), value=CHECKSUM_RULES.index(source.word) + 1)
         if isinstance(source, ir.FromMap) and source.entries == (("0", None),) and source.default and source.default[0] in CHECKSUM_RULES:
             rule = CHECKSUM_RULES.index(str(source.default[0])) + 1
-            return Put("checksum", "checksum", self._place(source.path, DIGITS), value=rule, default=0)
+            return Put("checksum", "checksum", self._place(source.path, DECIMAL), value=rule, default=0)
         raise BeyondError("a checksum by another map")
 
     def _sides(self, puts: list[Put]) -> None:

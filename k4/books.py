@@ -30,6 +30,7 @@ class Stale:
     symbol: str
     records: tuple[str, ...]
     due: float
+    reason: int
     pause: float = FIRST_S
 
 
@@ -42,19 +43,18 @@ class Books:
         self._asked: dict[tuple[str, str], tuple[float, float]] = {}  # of books asked for: when, and the pause from then on
 
     def turned(self, message: int, symbol: str, reason: int, now: float) -> Stale | None:
-        """The core says that a book has become live, or is stale for a reason; the stale one."""
+        """The core says that a book has become live, or is stale for a reason; what is known of it as a stale one."""
         told = self._messages[message]
         key = (told.record, symbol)
         if reason == LIVE:
-            self._stale.pop(key, None)
-            return None
+            return self._stale.pop(key, None)
         stale = self._stale.get(key)
         if stale is None:
             asked, pause = self._asked.get(key, (now, FIRST_S))
             pushed = message if told.url is None else self._find(told, fetched=False)
             snapshot = self._find(told, fetched=True) if self._messages[pushed or 0].waits else None
             grace = GRACE_S if reason == NO_SNAPSHOT and snapshot is None else 0.0
-            stale = self._stale[key] = Stale(pushed or 0, snapshot, symbol, told.records, now + grace)
+            stale = self._stale[key] = Stale(pushed or 0, snapshot, symbol, told.records, now + grace, reason)
             if asked < now < asked + 2 * pause:  # it was live for a moment only: as if it had been stale all the time
                 stale.due, stale.pause = max(stale.due, asked + pause), min(2 * pause, MOST_S)
         return stale

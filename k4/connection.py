@@ -19,7 +19,7 @@ from typing import Any
 
 from . import drift, session
 from .backoff import Backoff, Budget
-from .books import REASONS, Books, Stale
+from .books import LIVE, NO_SNAPSHOT, REASONS, Books, Stale
 from .clock import Clock
 from .dials import Dials
 from .errors import K4Error
@@ -363,8 +363,10 @@ class Connection:
         symbol = event.data.decode(errors="replace")
         stale = life.books.turned(event.message, symbol, event.code, time.monotonic())
         self._note_books()
-        if stale is None:
-            self._log.info("book live", symbol=symbol, records="+".join(self._venue.messages[event.message].records))
+        if stale is None or stale.reason == NO_SNAPSHOT:
+            return  # as every book begins
+        if event.code == LIVE:
+            self._log.info("book live", symbol=symbol, records="+".join(stale.records))
         else:
             self._log.warning("book stale", symbol=symbol, records="+".join(stale.records), reason=REASONS[event.code])
 
@@ -379,6 +381,8 @@ class Connection:
                 task.add_done_callback(life.snapshots.discard)
             elif not self._subscribe_anew(life, stale, now):
                 return
+            elif stale.reason == NO_SNAPSHOT:
+                self._log.warning("no snapshot of a book has come", symbol=stale.symbol, records="+".join(stale.records))
             life.books.asked(stale, now)
 
     def _subscribe_anew(self, life: _Life, stale: Stale, now: float) -> bool:

@@ -65,7 +65,7 @@ def test_a_stale_book_is_asked_for_again_with_growing_pauses(built: Native) -> N
         assert list(books.due(now + pause - 0.01)) == []
         now, pause = now + pause, 2 * pause
         assert list(books.due(now)) == [stale]
-    books.turned(0, "AAABBB", LIVE, now)
+    assert books.turned(0, "AAABBB", LIVE, now) is stale
     assert (list(books.due(now)), books.keys) == ([], frozenset())
 
 
