@@ -57,6 +57,8 @@ class Books:
             stale = self._stale[key] = Stale(pushed or 0, snapshot, symbol, told.records, now + grace, reason)
             if asked < now < asked + 2 * pause:  # it was live for a moment only: as if it had been stale all the time
                 stale.due, stale.pause = max(stale.due, asked + pause), min(2 * pause, MOST_S)
+        elif reason != NO_SNAPSHOT:
+            stale.reason = reason
         return stale
 
     def due(self, now: float) -> Iterator[Stale]:
