@@ -12,7 +12,8 @@ from tests.codegen import compiled
 from tests.fuzz import differential, frames, fuzz
 from tests.test_framing import CAP, CLOSE_CODES, FAILED, Driver, driver  # noqa: F401 (a fixture)
 
-TEXTS = [target for target in fuzz.targets() if target.spec is not None]
+TEXTS = [target for target in fuzz.targets() if target.spec is not None and not target.binary]
+BINARIES = [target for target in fuzz.targets() if target.binary]
 
 
 def test_every_target_has_a_corpus_and_every_corpus_a_target() -> None:
@@ -48,6 +49,13 @@ def test_kept_texts_walk_the_main_roads(checked: tuple[fuzz.Target, differential
     assert {item[1] for item in items if item[0] == "record"} >= wanted
     assert {item[1] for item in items if item[0] == "refused"} >= {"malformed", "depth", "missing", "duplicate", "type", "range"}
     assert {given.skip for given in kept} > {None, "other_channel"}
+
+
+@pytest.mark.parametrize("target", BINARIES, ids=[target.name for target in BINARIES])
+def test_kept_binary_frames_agree(target: fuzz.Target) -> None:
+    assert target.spec is not None
+    inputs = [*fuzz.kept(target.name), *fuzz.binaries(target)]
+    assert differential.compare_binary(fuzz.load(target.spec), target.product, inputs) == []
 
 
 def test_kept_streams_are_the_same_for_any_reads(driver: Driver) -> None:  # noqa: F811

@@ -101,4 +101,6 @@ def test_sources_read_as_they_are_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", notation.NAMES)
 def test_vars_may_not_take_the_names_of_the_language(name: str, tmp_path: Path) -> None:
     text = f'name = "probe"\n[product.spot]\nurl = "wss://h.example/x"\nvars = {{ {name} = "x" }}\n'
-    assert f'probe.toml:4: product "spot": vars: "{name}" has a meaning of its own; choose another name' in findings(text, tmp_path, "probe.toml")
+    assert f'probe.toml:4: product "spot": vars: "{name}" has a meaning of its own; choose another name' in findings(
+        text, tmp_path, "probe.toml"
+    )

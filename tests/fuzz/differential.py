@@ -83,6 +83,16 @@ def compare(exchange: ir.Exchange, product: str, frames: list[bytes], compiler: 
     return Compared(len(frames), len(given), differences, given)
 
 
+def compare_binary(exchange: ir.Exchange, product: str, frames: list[bytes], compiler: str = "gcc") -> list[str]:
+    """The same for SBE frames, of which the reference is the only other reader."""
+    with tempfile.TemporaryDirectory(prefix="k4-differential-") as made:
+        native = compiled.Tolerant(compiled.build(Path(made), exchange, compiler), exchange, product)
+        reference = compiled.Reference(exchange, product)
+        pairs = [(frame, native(frame, True), reference(frame, True)) for frame in frames]
+        native.close()
+    return [f"{frame.hex()}: compiled {one}, reference {other}" for frame, one, other in pairs if one != other]
+
+
 def _against_json(frame: bytes, given: compiled.Given) -> str | None:
     """What is wrong with `given`, if a JSON parser is right about the frame."""
     first = given.items[0] if given.items else ("", "", None)

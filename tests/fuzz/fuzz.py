@@ -52,15 +52,17 @@ LONGEST_TEXT = 2048
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One fuzz target. `spec`: None for framing."""
+    """One fuzz target. `spec`: None for framing. `binary`: frames of the product's SBE, not its texts."""
 
     name: str
     spec: Path | None = None
     product: str = ""
+    binary: bool = False
 
 
 # Specs that use what no built-in one does; one product of each is enough.
 CASES = (("decode/zoo.toml", "spot"), ("specs/quick.toml", "perp"))
+BINARY_CASES = (("sbe/yard.toml", "spot"),)
 
 
 @functools.cache
@@ -73,8 +75,11 @@ def targets() -> list[Target]:
     found = [Target("ws")]
     for spec in sorted((places.schema() / "exchange").glob("*.toml")):
         found += [Target(f"{spec.stem}_{product.name}", spec, product.name) for product in load(spec).products]
-    cases = [(ROOT / "tests" / "cases" / file, product) for file, product in CASES]
-    return found + [Target(f"{spec.stem}_{product}", spec, product) for spec, product in cases]
+        found += [Target(f"{spec.stem}_{product.name}_sbe", spec, product.name, True) for product in load(spec).products if product.sbe]
+    for names, binary in ((CASES, False), (BINARY_CASES, True)):
+        cases = [(ROOT / "tests" / "cases" / file, product) for file, product in names]
+        found += [Target(f"{spec.stem}_{product}{'_sbe' * binary}", spec, product, binary) for spec, product in cases]
+    return found
 
 
 # --------------------------------------------------------------------------- seeds and the kept corpus
@@ -87,10 +92,19 @@ def wires(target: Target) -> list[str]:
     return list(dict.fromkeys(example.wire for message in messages for example in message.examples))
 
 
+def binaries(target: Target) -> list[bytes]:
+    """The examples of a product's SBE."""
+    assert target.spec is not None
+    messages = [message for message in bind.bind(load(target.spec), target.product) if message.template is not None]
+    return [message.frame(example) for message in messages for example in message.examples]
+
+
 def seeds(target: Target, count: int = 1500) -> list[bytes]:
-    """Examples and what a few changes make of them; for framing, streams of every case family."""
+    """Examples and what a few changes make of them; for framing, streams of every case family; for SBE, examples and their beginnings."""
     if target.spec is None:
         return frames.seeds()
+    if target.binary:
+        return [frame[:end] for frame in binaries(target) for end in (len(frame), *range(0, len(frame), 7))]
     own = wires(target)
     mutator = Mutator(own, seed=1)
     return [*(wire.encode() for wire in own), *(mutator.frame() for _ in range(count))]
@@ -101,6 +115,9 @@ def dictionary(target: Target) -> str:
     words = {b"\\u0041", b"\\ud800", b"\xff", b"\xe2\x82"}
     if target.spec is None:
         words = {b"\x81\x7e", b"\x82\x7f", b"\x88\x02", b"\x89\x7d", b"\x8a\x00", b"\x01\x01", b"\x80\x01", b"\xed\xa0\x80"}
+    elif target.binary:
+        words = {frame[:4] for frame in binaries(target)} | {frame[4:8] for frame in binaries(target)}
+        words |= {b"\x00\x00", b"\xff\xff", b"\x7f\xff\xff\xff", b"\x80" + bytes(7), bytes(7) + b"\x80", b"\xff" * 8}
     else:
         mutator = Mutator(wires(target), seed=1)
         words |= {f"{key}:".encode() for key in mutator.keys} | {value.encode() for value in mutator.values if len(value) < 60}
@@ -165,7 +182,14 @@ def compile_target(target: Target, folder: Path) -> Path:
         name = generate.identifier(spec.name)
         symbol = f"{name}_{generate.identifier(target.product)}"
         (made / "fuzz.c").write_text(
-            render("fuzz.c.j2", source=target.spec.name, exchange=spec.name, product=target.product, symbol=symbol), encoding="utf-8"
+            render(
+                "fuzz_sbe.c.j2" if target.binary else "fuzz.c.j2",
+                source=target.spec.name,
+                exchange=spec.name,
+                product=target.product,
+                symbol=symbol,
+            ),
+            encoding="utf-8",
         )
         sources = [made / "fuzz.c", *sorted(made.glob(f"k4_{name}*.c")), *(csrc / f"{one}.c" for one in CORE)]
     program = made / "target"
@@ -270,6 +294,8 @@ def against_others(target: Target, inputs: list[bytes]) -> list[str]:
 
     if target.spec is None:
         return []
+    if target.binary:
+        return [f"{target.name}: {line}" for line in differential.compare_binary(load(target.spec), target.product, inputs)]
     checked = differential.compare(load(target.spec), target.product, inputs)
     print(f"{target.name}: {checked.frames} new inputs against the reference, {checked.judged} against other JSON parsers", flush=True)
     return [f"{target.name}: {line}" for line in checked.differences]
