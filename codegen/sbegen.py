@@ -116,6 +116,10 @@ class MessageModel:
         return {kind: tuple(one for one in (*self.scalars, *columns) if one.rule.kind == kind) for kind in ("price", "qty")}
 
     @property
+    def all_decimals(self) -> tuple[ReadModel, ...]:
+        return (*self.decimals["price"], *self.decimals["qty"])
+
+    @property
     def quick(self) -> bool:
         """Whether all decimals of a kind have one exponent and are always there: as a rule their mantissas are the record's."""
         flat = len(self.sides) in (0, 2) and not any(side.block.nested or side.since for side in self.sides)
