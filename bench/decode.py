@@ -7,7 +7,6 @@ once for x86-64-v3. The Python peers turn every price and quantity into a float.
 from __future__ import annotations
 
 import argparse
-import re
 import struct
 import sys
 import time
@@ -23,10 +22,6 @@ from bench.tools import BUILDS, ROOT, BenchError, Figure, builds, command, compi
 
 EXCHANGE = "binance"  # whose spec the frames follow
 COUNT = 4096  # frames of each kind
-CORE = (
-    "k4_json", "k4_text", "k4_number", "k4_xxh64", "k4_parse", "k4_decode", "k4_product", "k4_sbe", "k4_ws",
-    "k4_symtab", "k4_crc32", "k4_ladder", "k4_checksum", "k4_book", "k4_books",
-)  # fmt: skip
 # How many times longer than the fast tier a peer must take at least.
 GOALS = {"yyjson": {"bookTicker": 4.0, "": 3.0}, "orjson + float": {"": 15.0}}
 TOLERANT = 0.75  # how many times longer than the tolerant tier yyjson must take at least
@@ -51,7 +46,12 @@ def measure(options: argparse.Namespace) -> list[Figure]:
     found = Compiled(sources.find("yyjson", options.yyjson), sources.find("simdjson", options.simdjson))
     out: list[Figure] = []
     with generated(EXCHANGE) as folder:
-        kinds = [kind for kind in frames.KINDS if _has(kind)]
+        kinds = frames.spoken((ROOT / f"schema/exchange/{EXCHANGE}.toml").read_text(encoding="utf-8"))
+        print(
+            *(f"not measured: {kind}, the exchange's spec has no such message\n" for kind in frames.KINDS if kind not in kinds),
+            end="",
+            sep="",
+        )
         for kind in kinds:
             wires = frames.frames(kind, COUNT)
             (folder / f"{kind}.frames").write_bytes(b"".join(struct.pack("<I", len(wire)) + wire for wire in wires))
@@ -61,15 +61,6 @@ def measure(options: argparse.Namespace) -> list[Figure]:
             for kind in kinds:
                 out += _compiled(driver, folder / f"{kind}.frames", kind, build, options.rounds)
     return [*out, *_goals(out, kinds)]
-
-
-def _has(kind: str) -> bool:
-    """Whether the spec has a message for that kind."""
-    text = (ROOT / f"schema/exchange/{EXCHANGE}.toml").read_text(encoding="utf-8")
-    if re.search(rf"@{kind}\b", text):
-        return True
-    print(f"not measured: {kind}, the exchange's spec has no such message")
-    return False
 
 
 def _compiled(driver: Path, file: Path, kind: str, build: str, rounds: int) -> Iterator[Figure]:
@@ -125,7 +116,7 @@ def _goals(figures: Sequence[Figure], kinds: Sequence[str]) -> Iterator[Figure]:
 def compile_driver(folder: Path, build: str, flags: tuple[str, ...], found: Compiled) -> Path:
     """The driver with the generated parsers and the peers that are there, all with the same flags."""
     own = ROOT / "bench/c"
-    core = [ROOT / f"csrc/{name}.c" for name in CORE]
+    core = sorted((ROOT / "csrc").glob("*.c"))
     words: list[str | Path] = [
         "-std=c11",
         *flags,

@@ -6,6 +6,7 @@ Imports nothing of the project.
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -109,6 +110,11 @@ KINDS: dict[str, Callable[[random.Random, _Instrument, int], str]] = {
     "depth5": _depth(5),
     "depth20": _depth(20),
 }
+
+
+def spoken(spec: str) -> list[str]:
+    """The kinds for which a spec, given as text, has a message."""
+    return [kind for kind in KINDS if re.search(rf"@{kind}\b", spec)]
 
 
 def frames(kind: str, count: int, seed: int = 1, instruments_count: int = 200) -> list[bytes]:

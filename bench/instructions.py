@@ -1,6 +1,7 @@
 """Instructions per message, by kind and road, beside those last kept in instructions.json: figures that no load on the machine moves.
 
-callgrind counts a C driver: the fast parser, the tolerant parser, all the way from bytes to the ring, and the way of a duplicate.
+callgrind counts a C driver: the fast parser, the tolerant parser, all the way from bytes to the ring, alone and as the first of two
+connections, and the way of a duplicate.
 What costs over 3 % more than the kept figure fails, and the functions that grew are named. Other compilers make other code: then it
 is said that nothing was compared. May import `k4._codegen` and `bench.frames`.
 """
@@ -33,8 +34,9 @@ EXCHANGE = "binance"  # whose spec the frames follow
 KEPT = ROOT / "bench/instructions.json"
 FLAGS = ("-std=c11", "-O2")
 COUNT = 256  # frames of each kind, of which the first quarter warms up
+INSTRUMENTS = 16  # few, so that nearly all are met while warming up
 TOLERATED = 0.03
-ROADS = ("fast", "tolerant", "publish", "duplicate")
+ROADS = ("fast", "tolerant", "publish", "first", "duplicate")
 # memcpy and the like are chosen by processor; without this the same program counts differently on two machines.
 PLAIN_LIBC = "glibc.cpu.hwcaps=-AVX2,-AVX,-AVX512F,-AVX512VL,-AVX_Fast_Unaligned_Load,-ERMS,-FSRM,-RTM,-SSE4_2,-SSSE3,-BMI1,-BMI2,-MOVBE"
 
@@ -93,8 +95,9 @@ def count() -> tuple[dict[str, str], dict[str, dict[str, Count]]]:
         folder = Path(name)
         driver = compile_driver(folder)
         files, symbols = [], set()
-        for number, kind in enumerate(frames.KINDS, 3):
-            wires = sorted(frames.frames(kind, COUNT), key=identity)
+        kinds = frames.spoken((places.schema() / f"exchange/{EXCHANGE}.toml").read_text(encoding="utf-8"))
+        for number, kind in enumerate(kinds, 3):
+            wires = sorted(frames.frames(kind, COUNT, instruments_count=INSTRUMENTS), key=identity)
             symbols |= {re.findall(r'"stream":"(\w+)@', wire.decode())[0].upper() for wire in wires}
             files.append(folder / f"{kind}.frames")
             files[-1].write_bytes(b"".join(struct.pack("<I", len(wire)) + wire for wire in wires))
@@ -109,9 +112,9 @@ def count() -> tuple[dict[str, str], dict[str, dict[str, Count]]]:
             environment={"GLIBC_TUNABLES": PLAIN_LIBC},
         )  # fmt: skip
         told = [line.split() for line in output.splitlines()]
-        counts: dict[str, dict[str, Count]] = {kind: {} for kind in frames.KINDS}
+        counts: dict[str, dict[str, Count]] = {kind: {} for kind in kinds}
         for number, (road, messages) in enumerate(told):
-            kind = list(frames.KINDS)[number // len(ROADS)]
+            kind = kinds[number // len(ROADS)]
             counts[kind][road] = read_dump(folder / f"counted.{number + 1}", int(messages))
         for roads in counts.values():
             if tuple(roads) != ROADS:

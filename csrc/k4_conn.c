@@ -170,14 +170,21 @@ static void take_items(void *context, struct k4_scratch *scratch)
     scratch->count = 0;
 }
 
-/* The fast tier, in the scratch whose turn it is. Its records are looked up and wait there while the next frames are decoded. */
+/* The fast tier, in the scratch whose turn it is, or what is known of a sibling's copy of the frame. Its records are looked up and wait
+ * there while the next frames are decoded. */
 static inline bool take_fast(k4_conn *conn, const uint8_t *text, size_t len)
 {
     struct k4_scratch *scratch = &conn->scratch[conn->turn % K4_CONN_AHEAD];
     take_all(conn, scratch);
-    if (!conn->product->fast(text, len, scratch)) {
-        scratch->count = 0;
-        return false;
+    if (!conn->shared || !k4_feed_recall(conn->feed, conn, text, len, scratch)) {
+        if (!conn->product->fast(text, len, scratch)) {
+            scratch->count = 0;
+            return false;
+        }
+        for (uint32_t i = 0; i < scratch->count; i++)
+            k4_feed_look(conn->feed, conn, &scratch->items[i]);
+        if (conn->shared && scratch->count == 1)
+            k4_feed_remember(conn->feed, conn, text, len, &scratch->items[0]);
     }
     conn->stats.fast++;
     conn->turn++;
@@ -192,8 +199,6 @@ static inline bool take_fast(k4_conn *conn, const uint8_t *text, size_t len)
         push_refusal(conn, &scratch->items[0]);
         scratch->count = 0;
     }
-    for (uint32_t i = 0; i < scratch->count; i++)
-        k4_feed_look(conn->feed, conn, &scratch->items[i]);
     scratch = &conn->scratch[(conn->turn + K4_CONN_AHEAD / 2) % K4_CONN_AHEAD];
     for (uint32_t i = 0; i < scratch->count; i++)
         k4_feed_look_again(conn->feed, &scratch->items[i]);
@@ -379,6 +384,12 @@ static void begin_read(k4_conn *conn, int64_t wall_ns, int64_t mono_ns)
 {
     conn->wall_ns = wall_ns;
     conn->mono_ns = mono_ns;
+    if (conn->feed->reading != conn) {
+        conn->feed->turned = conn->feed->reading != NULL;
+        conn->feed->turned_ns = mono_ns;
+        conn->feed->reading = conn;
+    }
+    conn->shared = conn->feed->turned && mono_ns - conn->feed->turned_ns < K4_CONN_SHARED_NS;
     k4_feed_clock(conn->feed, wall_ns, mono_ns);
 }
 

@@ -54,18 +54,19 @@ static bool gives(const struct k4_product *product, int record)
     return false;
 }
 
-/* What the order of a record compares, by where it stands. */
+/* Where what the order of a record compares stands. */
+static const uint16_t id_place[K4_RECORD_COUNT + 1] = {
+    [K4_RECORD_BBO] = offsetof(struct k4_bbo, update_id),
+    [K4_RECORD_TRADE] = offsetof(struct k4_trade, trade_id),
+    [K4_RECORD_AGGTRADE] = offsetof(struct k4_aggtrade, agg_id),
+    [K4_RECORD_DEPTH5] = offsetof(struct k4_depth5, update_id),
+    [K4_RECORD_DEPTH20] = offsetof(struct k4_depth20, update_id),
+};
+
 static int64_t id_of(int record, const union k4_record *as)
 {
-    static const uint16_t place[K4_RECORD_COUNT + 1] = {
-        [K4_RECORD_BBO] = offsetof(struct k4_bbo, update_id),
-        [K4_RECORD_TRADE] = offsetof(struct k4_trade, trade_id),
-        [K4_RECORD_AGGTRADE] = offsetof(struct k4_aggtrade, agg_id),
-        [K4_RECORD_DEPTH5] = offsetof(struct k4_depth5, update_id),
-        [K4_RECORD_DEPTH20] = offsetof(struct k4_depth20, update_id),
-    };
     int64_t id;
-    memcpy(&id, (const uint8_t *)as + place[record], sizeof id);
+    memcpy(&id, (const uint8_t *)as + id_place[record], sizeof id);
     return id;
 }
 
@@ -73,7 +74,12 @@ static int64_t id_of(int record, const union k4_record *as)
 
 k4_feed *k4_feed_open(void)
 {
-    return calloc(1, sizeof(k4_feed));
+    k4_feed *feed = calloc(1, sizeof *feed);
+    if (feed != NULL && k4_memo_init(&feed->memo) != 0) {
+        free(feed);
+        feed = NULL;
+    }
+    return feed;
 }
 
 static void end_feed(k4_feed *feed, void (*end_segment)(struct k4_segment *))
@@ -89,6 +95,7 @@ static void end_feed(k4_feed *feed, void (*end_segment)(struct k4_segment *))
         k4_arbiter_fini(&lane->arbiter);
         end_segment(&lane->segment);
     }
+    k4_memo_fini(&feed->memo);
     free(feed);
 }
 
@@ -316,9 +323,60 @@ void k4_feed_look(const struct k4_feed *feed, const k4_conn *conn, struct k4_ite
     k4_segment_expect(&lane->segment, instrument);
 }
 
-/* Does what the verdict says. */
-static inline __attribute__((always_inline)) void carry_out(k4_conn *conn, struct k4_lane *lane, const struct k4_berth *berth, struct k4_bbo *front, const struct k4_verdict *v)
+bool k4_feed_recall(const struct k4_feed *feed, k4_conn *conn, const uint8_t *text, size_t len, struct k4_scratch *scratch)
 {
+    const struct k4_memo_entry *entry = k4_memo_find(&feed->memo, &conn->memo, conn->product, text, len);
+    if (entry == NULL || scratch->symbol != NULL)
+        return false;
+    const struct k4_lane *lane = &feed->lanes[entry->record];
+    const struct k4_berth *berth = &conn->berths[entry->record];
+    if (berth->product < 0)
+        return false;
+    struct k4_item *item = &scratch->items[0];
+    struct k4_bbo *front = &item->as.bbo;
+    item->record = entry->record;
+    item->symbol = text;
+    item->symbol_len = (uint32_t)len;
+    front->instrument = entry->instrument;
+    front->source = K4_SKETCH;
+    front->flags = entry->flags;
+    front->engine_ns = entry->engine_ns;
+    memcpy((uint8_t *)&item->as + id_place[entry->record], &entry->id, sizeof entry->id);
+    scratch->count = 1;
+    k4_arbiter_expect(&lane->arbiter, berth->number, entry->instrument, entry->id);
+    k4_segment_expect_alive(&lane->segment, entry->instrument);
+    return true;
+}
+
+void k4_feed_remember(struct k4_feed *feed, k4_conn *conn, const uint8_t *text, size_t len, const struct k4_item *item)
+{
+    const struct k4_bbo *front = &item->as.bbo;
+    /* What comes of a book's update depends on the book, and every connection needs it for its own. */
+    if (front->instrument == K4_NO_INSTRUMENT || conn->scratch[0].symbol != NULL || conn->books.count != 0)
+        return;
+    const int64_t id = id_of(item->record, &item->as);
+    if (id <= k4_arbiter_instrument_at(&feed->lanes[item->record].arbiter, front->instrument)->id)
+        return; /* a copy itself, most likely */
+    k4_memo_keep(&feed->memo, &conn->memo, text,
+                 (struct k4_memo_entry){.product = conn->product, .len = (uint32_t)len, .instrument = front->instrument, .id = id,
+                                        .engine_ns = front->engine_ns, .flags = front->flags, .record = item->record});
+}
+
+/* A copy that is not one to the arbiter (of a sibling's frame that was lost to an epoch, say): its record, whole. */
+static __attribute__((noinline, cold)) void complete(const k4_conn *conn, struct k4_item *item)
+{
+    struct k4_scratch *again = &conn->feed->again;
+    const uint32_t instrument = item->as.bbo.instrument;
+    /* The same bytes as before, so it is taken as before. */
+    (void)conn->product->fast(item->symbol, item->symbol_len, again);
+    memcpy(&item->as, &again->items[0].as, k4_record_size[item->record]);
+    item->as.bbo.instrument = instrument;
+}
+
+/* Does what the verdict says. */
+static inline __attribute__((always_inline)) void carry_out(k4_conn *conn, struct k4_lane *lane, const struct k4_berth *berth, struct k4_item *item, const struct k4_verdict *v)
+{
+    struct k4_bbo *front = &item->as.bbo;
     struct k4_segment *segment = &lane->segment;
     struct k4_shm_source *source = &segment->sources[berth->source];
     k4_segment_alive(segment, front->instrument, conn->wall_ns);
@@ -326,6 +384,8 @@ static inline __attribute__((always_inline)) void carry_out(k4_conn *conn, struc
         count_loss(conn, segment, source, v);
         return;
     }
+    if (__builtin_expect(front->source == K4_SKETCH, 0))
+        complete(conn, item);
     unsigned flags = (front->flags & ~(unsigned)K4_FLAG_RESET) | v->flags;
     if (lane->stepped) {
         flags |= K4_FLAG_CLOCK_STEP;
@@ -340,8 +400,9 @@ static inline __attribute__((always_inline)) void carry_out(k4_conn *conn, struc
 }
 
 /* Whatever k4_feed_take does not decide on the spot. Apart from it, so that the short road needs no stack. */
-static __attribute__((noinline)) void take_slowly(k4_conn *conn, struct k4_lane *lane, const struct k4_berth *berth, struct k4_bbo *front, int64_t id)
+static __attribute__((noinline)) void take_slowly(k4_conn *conn, struct k4_lane *lane, const struct k4_berth *berth, struct k4_item *item, int64_t id)
 {
+    const struct k4_bbo *front = &item->as.bbo;
     if (front->instrument == K4_NO_INSTRUMENT) {
         if (berth->product < 0)
             conn->stats.no_segment++;
@@ -354,7 +415,7 @@ static __attribute__((noinline)) void take_slowly(k4_conn *conn, struct k4_lane 
     if (v.cause == K4_CAUSE_UNSET)
         conn->stats.unknown_symbol++;
     else
-        carry_out(conn, lane, berth, front, &v);
+        carry_out(conn, lane, berth, item, &v);
 }
 
 void k4_feed_take(struct k4_feed *feed, k4_conn *conn, struct k4_item *item)
@@ -362,13 +423,13 @@ void k4_feed_take(struct k4_feed *feed, k4_conn *conn, struct k4_item *item)
     const int record = item->record;
     const struct k4_berth *berth = &conn->berths[record];
     struct k4_lane *lane = &feed->lanes[record];
-    struct k4_bbo *front = &item->as.bbo;
+    const struct k4_bbo *front = &item->as.bbo;
     const int64_t id = id_of(record, &item->as);
     struct k4_verdict v;
     conn->stats.records++;
     if (front->instrument != K4_NO_INSTRUMENT
         && k4_rule_usual(&lane->arbiter, berth->number, front->instrument, id, front->engine_ns, front->flags, conn->mono_ns, &v))
-        carry_out(conn, lane, berth, front, &v);
+        carry_out(conn, lane, berth, item, &v);
     else
-        take_slowly(conn, lane, berth, front, id);
+        take_slowly(conn, lane, berth, item, id);
 }

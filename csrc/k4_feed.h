@@ -16,6 +16,7 @@
 #include "k4_arbiter.h"
 #include "k4_books.h"
 #include "k4_decode.h"
+#include "k4_memo.h"
 #include "k4_rules.h"
 #include "k4_segment.h"
 #include "k4_ws.h"
@@ -25,6 +26,9 @@
 
 /* K4_EVENTS_MAX: what one read may hand to Python; that many hold its event loop for less than 5 ms. */
 enum { K4_CONN_NAME_MAX = 63, K4_EVENTS_FIRST = 64, K4_EVENTS_MAX = 1024 };
+
+/* For so long after the last read of another connection, frames are left for it to recognise. */
+#define K4_CONN_SHARED_NS INT64_C(1000000000)
 
 /* So many frames of a read are decoded before the records of the first are taken; a power of two. What an instrument's records
  * touch is spread over memory, and is fetched meanwhile. */
@@ -41,6 +45,11 @@ struct k4_lane {
 struct k4_feed {
     struct k4_lane lanes[K4_RECORD_COUNT + 1]; /* by record number */
     k4_conn *conns;
+    const k4_conn *reading; /* whose read was the last one */
+    bool turned;            /* it was another one before */
+    int64_t turned_ns;      /* monotonic, when that changed */
+    struct k4_memo memo;
+    struct k4_scratch again; /* for a copy that is published after all */
     bool clock_known;
     int64_t clock_offset_ns; /* wall - monotonic at the last look */
 };
@@ -74,6 +83,8 @@ struct k4_conn {
     bool failed;       /* and counted */
     uint32_t sampled;  /* skip reasons of which a sample was given, as bits */
     k4_conn_stats stats;
+    bool shared;       /* siblings are at work: frames are looked for in the feed's memo and left there */
+    struct k4_memo_cursor memo;
     uint32_t turn;     /* the scratch of the next frame, without its upper bits */
     struct k4_books books;
     uint8_t *body;     /* the last one fetched, with slack: events point into it */
@@ -101,6 +112,14 @@ bool k4_feed_knows(const struct k4_feed *feed, const k4_conn *conn, unsigned rec
 
 /* A decoded record's instrument, written into the record; and fetches what taking it will touch. */
 void k4_feed_look(const struct k4_feed *feed, const k4_conn *conn, struct k4_item *item);
+
+/* What k4_feed_recall writes as source of an item of which only what arbitration asks is there. Its symbol is then the whole text. */
+#define K4_SKETCH UINT16_MAX
+
+/* Is this a copy of what a sibling brought a moment ago? Then scratch holds that as a sketch, looked at. */
+bool k4_feed_recall(const struct k4_feed *feed, k4_conn *conn, const uint8_t *text, size_t len, struct k4_scratch *scratch);
+/* Leaves a frame that gave this one item, which was looked at, for the siblings. */
+void k4_feed_remember(struct k4_feed *feed, k4_conn *conn, const uint8_t *text, size_t len, const struct k4_item *item);
 
 /* A while later: fetches what only now can be told where it is. */
 static inline void k4_feed_look_again(const struct k4_feed *feed, const struct k4_item *item)

@@ -97,11 +97,17 @@ static inline int32_t k4_segment_find_slack(const struct k4_segment *segment, ui
     return k4_symtab_find_slack(&segment->symtab, product, symbol, len);
 }
 
-/* A record of the instrument will be published or counted soon: fetches what that writes to. Changes nothing. */
+/* A record of the instrument will be counted soon: fetches what that writes to. Changes nothing. */
+static inline void k4_segment_expect_alive(const struct k4_segment *segment, uint32_t instrument)
+{
+    __builtin_prefetch(&segment->symbols[instrument].last_recv_ns, 1);
+}
+
+/* The same for one that will perhaps be published. */
 static inline void k4_segment_expect(const struct k4_segment *segment, uint32_t instrument)
 {
     const uint8_t *slot = segment->latest + (size_t)instrument * segment->stride;
-    __builtin_prefetch(&segment->symbols[instrument].last_recv_ns, 1);
+    k4_segment_expect_alive(segment, instrument);
     __builtin_prefetch(slot, 1);
     __builtin_prefetch(slot + 64, 1);
 }

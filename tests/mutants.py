@@ -105,6 +105,10 @@ MUTANTS = (
            "ctest json", r"test_json\s+exit -6"),
     Mutant("a number past 64 bits", "csrc/k4_number.c", "shift <= 18 && !__builtin_mul_overflow(value->mantissa, k4_power10[shift], out)",
            "shift <= 18 && (__builtin_mul_overflow(value->mantissa, k4_power10[shift], out) || true)", "ctest number", "Assertion.*k4_decimal_align"),
+    # Copies that are not decoded.
+    Mutant("as long is taken for equal", "csrc/k4_memo.h", " && memcmp(entry + 1, text, len) == 0", " && text != NULL", "ctest feed", r"test_feed\.c:\d+: "),
+    Mutant("what was overwritten is compared", "csrc/k4_memo.h", "memo->head - at > K4_MEMO_BYTES", "memo->head - at > 4 * K4_MEMO_BYTES", "ctest feed", r"test_feed\.c:\d+: |ERROR: AddressSanitizer|runtime error"),
+    Mutant("a sketch is published", "csrc/k4_feed.c", "        complete(conn, item);\n", "        (void)complete;\n", "ctest feed", r"test_feed\.c:\d+: "),
     # Arbitration: each update once.
     Mutant("increasing: an equal id is new", "csrc/k4_rules.c", "        if (a->id > in->id)\n            return publish_state", "        if (a->id >= in->id)\n            return publish_state",
            PROPERTIES + "test_state_is_published_once_in_order_and_never_late"),

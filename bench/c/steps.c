@@ -137,8 +137,7 @@ static void expect(k4_conn *conn, uint64_t wins, uint64_t duplicates)
         stop("not every message was published once");
 }
 
-/* The whole road from bytes to the ring, and that of the same bytes when they arrive a second time. */
-static void pipeline(const char *symbols, size_t warm, size_t count)
+static k4_feed *open_to(const char *name, const char *symbols)
 {
     char error[512];
     product->tolerant(frames[0].text, frames[0].len, &scratch);
@@ -147,18 +146,35 @@ static void pipeline(const char *symbols, size_t warm, size_t count)
     k4_feed *to = k4_feed_open();
     if (to == NULL)
         stop("no memory");
-    if (k4_feed_segment(to, record, "steps", &options, error, sizeof error) != 0)
+    if (k4_feed_segment(to, record, name, &options, error, sizeof error) != 0)
         stop(error);
     add_symbols(to, record, symbols);
-    k4_conn *first = connect_to(to, "first"), *second = connect_to(to, "second");
-    feed(first, frames, warm, 0);
-    feed(first, frames + warm, count - warm, 1);
+    return to;
+}
+
+/* The whole road from bytes to the ring. */
+static void alone(const char *symbols, size_t warm, size_t count)
+{
+    k4_feed *to = open_to("alone", symbols);
+    k4_conn *conn = connect_to(to, "one");
+    feed(conn, frames, warm, 0);
+    feed(conn, frames + warm, count - warm, 1);
     steps_done("publish", count - warm);
-    feed(second, frames, warm, 0);
-    feed(second, frames + warm, count - warm, 1);
-    steps_done("duplicate", count - warm);
-    expect(first, count, 0);
-    expect(second, 0, count);
+    expect(conn, count, 0);
+    k4_feed_close(to);
+}
+
+/* Two connections in turn, a read each: what the first of them does, or the second. */
+static void in_turn(const char *symbols, const char *road, int which, size_t warm, size_t count)
+{
+    k4_feed *to = open_to(road, symbols);
+    k4_conn *conns[] = {connect_to(to, "first"), connect_to(to, "second")};
+    for (size_t i = 0; i < count; i += READ)
+        for (int c = 0; c < 2; c++)
+            feed(conns[c], frames + i, i + READ < count ? READ : count - i, c == which && i >= warm);
+    steps_done(road, count - warm);
+    expect(conns[0], count, 0);
+    expect(conns[1], 0, count);
     k4_feed_close(to);
 }
 
@@ -213,7 +229,9 @@ int main(int argc, char **argv)
         k4_shm_dir_set(folder); /* one per kind, so that every segment is new */
         const size_t count = load(argv[i]);
         decoders(count / 4, count);
-        pipeline(argv[2], count / 4, count);
+        alone(argv[2], count / 4, count);
+        in_turn(argv[2], "first", 0, count / 4, count);
+        in_turn(argv[2], "duplicate", 1, count / 4, count);
     }
     if (failed != 0)
         stop("a frame was refused while counting");
