@@ -113,8 +113,8 @@ KINDS: dict[str, Callable[[random.Random, _Instrument, int], str]] = {
 
 
 def spoken(spec: str) -> list[str]:
-    """The kinds for which a spec, given as text, has a message."""
-    return [kind for kind in KINDS if re.search(rf"@{kind}\b", spec)]
+    """The kinds for which a spec, given as text, has an example on a combined stream."""
+    return [kind for kind in KINDS if re.search(rf"\"stream\":\"\w+@{kind}\b", spec)]
 
 
 def frames(kind: str, count: int, seed: int = 1, instruments_count: int = 200) -> list[bytes]:

@@ -254,7 +254,7 @@ static void mistakes_are_told(void)
         {.kind = "bbo", .records = 1u << K4_RECORD_BBO, .order = K4_ORDER_INCREASING, .line = 10},
         {.kind = "bbo", .records = 1u << K4_RECORD_BBO, .order = K4_ORDER_LEADER, .line = 14},
     };
-    static const struct k4_product torn = {"nova", "swap", two, 2, fast, parse, NULL};
+    static const struct k4_product torn = {"nova", "swap", two, 2, fast, parse, NULL, NULL};
     k4_feed *feed = open_feed();
     CHECK(k4_conn_open(feed, &torn, "x", "", 1000, error, sizeof error) == NULL);
     CHECK(strstr(error, "lines 10 and 14") != NULL);
@@ -424,7 +424,7 @@ static void orders_become_rules(void)
         struct k4_message one = {.kind = "x", .line = 3};
         one.records = (uint8_t)(1u << cases[i].record);
         one.order = (uint8_t)cases[i].order;
-        const struct k4_product made = {"nova", "spot", &one, 1, fast, parse, NULL};
+        const struct k4_product made = {"nova", "spot", &one, 1, fast, parse, NULL, NULL};
         int a, b;
         EQUAL(k4_feed_rule(&made, cases[i].record, &a, &b), cases[i].rule);
         EQUAL(a, 0);
@@ -553,7 +553,7 @@ static void copies_that_do_not_come(void)
 static void copies_that_are_published(void)
 {
     static const struct k4_message unordered[] = {{.kind = "bbo", .records = 1u << K4_RECORD_BBO, .order = K4_ORDER_NONE, .line = 1}};
-    static const struct k4_product all = {"nova", "all", unordered, 1, fast, parse};
+    static const struct k4_product all = {"nova", "all", unordered, 1, fast, parse, NULL, NULL};
     k4_feed *feed = k4_feed_open();
     CHECK(feed != NULL);
     EQUAL(k4_feed_segment(feed, K4_RECORD_BBO, "nova_all", &options, error, sizeof error), K4_OK);
