@@ -158,12 +158,6 @@ uint32_t k4_read_decimal_slow(const struct k4_text *text, int shift, struct k4_d
     return 0;
 }
 
-uint32_t k4_decimal_parse(const uint8_t *at, const uint8_t *end, struct k4_decimal *out)
-{
-    struct k4_text text = {at, (uint32_t)(end - at), 0, K4_STRING, 0, 0};
-    return k4_read_decimal_slow(&text, 0, out);
-}
-
 /* The fraction digits a value needs. */
 static int32_t least_fraction(const struct k4_decimal *value)
 {

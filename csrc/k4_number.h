@@ -25,9 +25,6 @@ uint32_t k4_read_time(const struct k4_text *text, enum k4_unit unit, int64_t *ou
 /* Into item->symbol, or item->folded where the bytes are not in the frame as such. */
 uint32_t k4_read_symbol(const struct k4_text *text, struct k4_item *item);
 
-/* A decimal in exact text [at, end), as it stands inside a string or as a number. 0 or K4_REFUSED_TYPE. */
-uint32_t k4_decimal_parse(const uint8_t *at, const uint8_t *end, struct k4_decimal *out);
-
 /* Eight digits at once, or -1. Same as reading them one by one. */
 static inline int64_t k4_eight_digits(const uint8_t *p)
 {

@@ -119,8 +119,6 @@ class Connection:
         self._venue = venue
         self._shared = shared
         self._log = shared.log.bind(connection=name)
-        self._index = index
-        self._of = of
         self._slots: list[Any] = []
         self._free: list[int] = []
         self._lives: list[_Life] = []

@@ -9,14 +9,7 @@ import pytest
 
 from k4._codegen import ir
 from k4.native import Native
-
-
-def _frame(payload: bytes, binary: bool) -> bytes:
-    return (
-        (b"\x82" if binary else b"\x81")
-        + (bytes([len(payload)]) if len(payload) < 126 else b"\x7e" + len(payload).to_bytes(2, "big"))
-        + payload
-    )
+from tests.fuzz import frames
 
 
 def _published(
@@ -72,7 +65,7 @@ def test_examples_cut_at_every_byte(native: Native, tmp_path: Path, monkeypatch:
     assert examples
     for exchange, message, record, example in examples:
         expected: dict[str, Any] = dict(example.expect[0])
-        frame = _frame(message.frame(example), message.template is not None)
+        frame = frames.frame(frames.BINARY if message.template is not None else frames.TEXT, message.frame(example))
         about = (native, exchange.name, example.product, record.number, str(expected["symbol"]).encode())
         whole = _published(*about, [frame])
         count = sum(dict(one).get("record", record.word) == record.word for one in example.expect)

@@ -15,6 +15,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.fuzz.frames import frame
+
 ROOT = Path(__file__).resolve().parent.parent
 CAP = 1 << 20
 MORE, TEXT, BINARY, PING, PONG, CLOSE, FAILED = range(7)
@@ -24,20 +26,6 @@ CLOSE_PAYLOAD, CLOSE_CODE, TEXT_UTF8, CLOSE_UTF8, TOO_BIG, NO_MEMORY = range(9, 
 CLOSE_CODES = dict.fromkeys(range(1, 11), 1002) | {TEXT_UTF8: 1007, CLOSE_UTF8: 1007, TOO_BIG: 1009, NO_MEMORY: 1009}
 
 Entry = tuple[int, int, bytes]
-
-
-def frame(opcode: int, payload: bytes = b"", *, fin: bool = True, rsv: int = 0, mask: bool = False, form: int | None = None) -> bytes:
-    """One server frame; `form` 126 or 127 forces a length form."""
-    first = (0x80 if fin else 0) | rsv << 4 | opcode
-    n = len(payload)
-    if form is None:
-        form = n if n < 126 else 126 if n < 65536 else 127
-    head = bytes([first, (0x80 if mask else 0) | (form if form >= 126 else n)])
-    if form == 126:
-        head += struct.pack(">H", n)
-    elif form == 127:
-        head += struct.pack(">Q", n)
-    return head + (b"\0\0\0\0" if mask else b"") + payload
 
 
 def text(payload: bytes) -> bytes:

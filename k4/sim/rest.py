@@ -74,7 +74,6 @@ class Shelf:
             else:
                 self._bodies[place.index] = place.message.examples[0].wire
         listing = next((place.message for place in self._places if place.message.record == "instrument"), None)
-        self._listing = listing
         self._names = Names(listing, product)
 
     def fetch(self, request: Request, now_ns: int) -> Answer | None:
