@@ -85,7 +85,8 @@ class Stage:
 
 
 @pytest.fixture
-def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
+def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Stage:
+    request.getfixturevalue("native")  # `k4 run` compiles nothing
     memory = tmp_path / "shm"
     memory.mkdir()
     monkeypatch.setenv("K4_SHM_DIR", str(memory))

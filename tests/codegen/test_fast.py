@@ -39,6 +39,7 @@ class Fast:
         (folder / "products.c").write_text(_PRODUCTS.format(symbol=f"k4_fast_{alone.name}_{product}"))
         self.program = folder / "runner"
         sources = [folder / "fast.c", folder / "products.c", Path(__file__).with_name("fast_runner.c")]
+        sources += [places.csrc() / f"k4_{part}.c" for part in ("json", "text", "number", "xxh64")]
         checks = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-DK4_FAST_INLINE=static __attribute__((unused))"]
         command = ["gcc", *STRICT, "-O1", "-g", *checks, f"-I{folder}", f"-I{places.csrc()}"]
         result = subprocess.run(
