@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import signal
 import subprocess
@@ -62,14 +61,15 @@ class Stage:
         assert code == 0, file.read_text()
 
     def lines(self, segment: str) -> list[dict[str, object]]:
-        """Everything a segment holds, by the command a user would type."""
-        with k4.open(segment) as reader:
-            count = reader.info.head
-        done = self.k4("tail", segment, "--json", "--from", "oldest", "--count", str(count))
-        assert done.returncode == 0, done.stderr
-        lines = [json.loads(line) for line in done.stdout.splitlines()]
-        assert len(lines) == count
-        return lines
+        """Everything a segment holds, as `k4 tail --json` would show it."""
+        with k4.open(segment, oldest=True) as reader:
+            found: list[dict[str, object]] = []
+            for _ in range(reader.info.head):
+                item = reader.read()
+                assert item is not None
+                assert not isinstance(item, k4.Lost), item
+                found.append(item.to_json())
+        return found
 
     def _command(self, words: tuple[str | Path, ...]) -> list[str]:
         return [sys.executable, "-m", "k4", *map(str, words)]
