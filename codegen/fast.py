@@ -86,6 +86,7 @@ class Branch:
     text: str = ""
     suffix: str = ""
     word: int = -1
+    only: bool = True  # no other way on is to be tried
 
 
 @dataclass(slots=True)
@@ -259,13 +260,15 @@ class _Product:
             head = tokens[0]
             rank = 0 if isinstance(head, Check) else 1 if isinstance(head, Literal) else 2
             groups.setdefault((rank, head.data[0] if isinstance(head, Literal) else head), []).append((tokens, layout))
-        for (_, key), members in sorted(groups.items(), key=lambda item: item[0][0]):
+        last = max(rank for rank, _ in groups)
+        for (rank, key), members in sorted(groups.items(), key=lambda item: item[0][0]):
+            only = rank == last  # what is tried behind it may read this, too
             if isinstance(key, Check):
                 node = self._node([(tokens[1:], layout) for tokens, layout in members], at)
                 slot, word = self._slot(key.path, TEXT), self._word(key)
-                yield Branch(_op(key), node, slot, "" if word >= 0 else c_text(key.prefix), c_text(key.suffix), word)
+                yield Branch(_op(key), node, slot, "" if word >= 0 else c_text(key.prefix), c_text(key.suffix), word, only)
             elif isinstance(key, int):
-                yield Branch("byte", self._node(members, at), text=c_text(bytes([key])))
+                yield Branch("byte", self._node(members, at), text=c_text(bytes([key])), only=only)
             else:
                 yield Branch("attempt", self._node(members, at))
 

@@ -46,7 +46,7 @@ _SIDES = ("bid", "ask")
 
 def render_exchange(exchange: ir.Exchange, records: ir.Records) -> str:
     """The text of `k4_<exchange>.c`. The exchange must be valid and free of what `unbuilt` finds."""
-    products = share([_Builder(exchange, product, records).build() for product in exchange.products], exchange)
+    products = _products(exchange, records)
     fetched = [_Builder(exchange, product, records, fetched=True).build() for product in exchange.products]
     fetched = share([product for product in fetched if product.messages], exchange)
     parsers = products + fetched
@@ -74,6 +74,15 @@ def render_exchange(exchange: ir.Exchange, records: ir.Records) -> str:
         shift=_shift,
         levels=_levels,
     )
+
+
+def leaders(exchange: ir.Exchange, records: ir.Records) -> tuple[str, ...]:
+    """The products with code of their own: all others share it with one of them."""
+    return tuple(product.name for product in _products(exchange, records) if product.code == product.ident)
+
+
+def _products(exchange: ir.Exchange, records: ir.Records) -> list[ProductModel]:
+    return share([_Builder(exchange, product, records).build() for product in exchange.products], exchange)
 
 
 def ident(name: str) -> str:
@@ -152,7 +161,10 @@ def _shape(product: ProductModel, exchange: ir.Exchange) -> tuple[object, ...]:
     written = {message.line: message for message in exchange.messages}
     patterns = [replace(one, parts=tuple(part for part in one.parts if part.kind == "K4_PART_NAME")) for one in product.patterns]
     messages = tuple(
-        _matches(replace(message, source=written[message.source.line]), lambda one: replace(one, tail="x" if one.tail else ""))
+        _matches(
+            replace(message, source=written[message.source.line], book="book" if message.book else ""),
+            lambda one: replace(one, tail="x" if one.tail else ""),
+        )
         for message in product.messages
     )
     trees = [tree.nodes for tree in product.trees]
@@ -445,4 +457,4 @@ def _values(node: refjson.Node, steps: tuple[ir.Step, ...]) -> Iterator[refjson.
         yield from _values(item, rest)
 
 
-__all__ = ["Node", "ident", "render_exchange"]
+__all__ = ["Node", "ident", "leaders", "render_exchange"]

@@ -25,8 +25,10 @@ static enum k4_skip goes_on(const struct k4_book *book, const struct k4_update *
     const int64_t new = update->update_id, old = book->id, first = update->first_id, prev = update->prev_id;
     if (update->order == K4_ORDER_LEADER && prev == K4_ABSENT && first == K4_ABSENT)
         return K4_SKIP_NOT;
-    if (old == K4_ABSENT || new == K4_ABSENT)
-        return old == K4_ABSENT && book->fresh ? K4_SKIP_NOT : K4_SKIP_STALE_BOOK;
+    if (old == K4_ABSENT || new == K4_ABSENT) {
+        const bool judged = new == K4_ABSENT && update->rule != K4_CHECKSUM_NONE; /* without ids, the checksum tells */
+        return old == K4_ABSENT && (book->fresh || judged) ? K4_SKIP_NOT : K4_SKIP_STALE_BOOK;
+    }
     if (prev != K4_ABSENT && prev == old)
         return K4_SKIP_NOT; /* also where the new id is lower: the venue's own reset */
     if (new <= old)

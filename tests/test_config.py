@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 @pytest.fixture(scope="module")
 def exchanges() -> dict[str, ir.Exchange]:
     records = fbs.load(places.schema() / "records.fbs")
-    return {"binance": exchange.load(places.schema() / "exchange" / "binance.toml", records)}
+    return {name: exchange.load(places.schema() / "exchange" / f"{name}.toml", records) for name in ("binance", "okx")}
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +84,10 @@ ENTRIES: list[tuple[dict[str, Any], str]] = [
         {"records": ["depht5"]},
         'connections[0].records[0]: "depht5" is not allowed; did you mean "depth5"? allowed: bbo trade aggtrade depth5 depth20',
     ),
-    ({"records": ["depth20"]}, 'connections[0].records[0]: binance spot gives no "depth20"; allowed: bbo trade aggtrade depth5'),
+    (
+        {"exchange": "okx", "symbols": ["FOO-BAR"], "records": ["aggtrade"]},
+        'connections[0].records[0]: okx spot gives no "aggtrade"; allowed: bbo trade depth5 depth20',
+    ),
     ({"records": ["bbo", "bbo"]}, 'connections[0].records[1]: "bbo" is given twice; keep one of them'),
     ({"shm": {"trade": "x"}}, 'connections[0].shm.trade: "trade" is not in records; add it there or remove this'),
     (

@@ -53,7 +53,7 @@ def _examples(native: Native) -> list[tuple[ir.Exchange, ir.Message, ir.RecordTy
     for exchange in native.exchanges.values():
         for message in exchange.messages:
             record = native.records.record(message.record)
-            if record is not None and message.url is None:
+            if record is not None and message.url is None and message.field("snapshot") is None:  # an update of a book does not stand alone
                 found += [(exchange, message, record, example) for example in message.examples]
     return found
 

@@ -345,9 +345,10 @@ def test_a_known_symbol_names_what_the_frame_does_not(probe: Callable[[str, str]
 def test_every_example_and_capture(binance: tuple[ir.Exchange, Pair], captures: Path) -> None:
     spec, pair = binance
     for message in spec.messages:
-        for example in message.examples:
+        for example in message.examples if message.url is None else ():
             outcome = pair.agree(message.frame(example), message.template is not None)
-            assert len(outcome.items) == (len(example.expect) if message.record in ir.MARKET_RECORDS else 0)
+            gives = message.record in ir.MARKET_RECORDS and example.product == "spot"
+            assert len(outcome.items) == (len(example.expect) if gives else 0)
     files = sorted((captures / "binance").glob("*.jsonl"))
     assert files
     for file in files:

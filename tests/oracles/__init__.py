@@ -1,6 +1,5 @@
 """What frames give, written down a second time: from the venues' documentation, with json and decimal, and without a line of the
-generator or the core. The oracles know valid frames only: whatever a well-behaved venue may send. They keep no books: of channels that
-change a book they say nothing.
+generator or the core. The oracles know valid frames only: whatever a well-behaved venue may send.
 """
 
 from __future__ import annotations
@@ -9,9 +8,12 @@ from collections.abc import Callable
 from typing import Any
 
 from . import binance, bitget, bybit, okx
+from .book import Book
 from .common import Line, load
 
-_ORACLES: dict[str, Callable[[str, Any], list[Line]]] = {
+Books = dict[str, Book]
+
+_ORACLES: dict[str, Callable[[str, Any, Books], list[Line]]] = {
     "binance": binance.lines,
     "bitget": bitget.lines,
     "bybit": bybit.lines,
@@ -19,9 +21,20 @@ _ORACLES: dict[str, Callable[[str, Any], list[Line]]] = {
 }
 
 
+class Oracle:
+    """The lines that `k4 decode` shall give for the frames of a product, in sequence: it keeps the books."""
+
+    def __init__(self, exchange: str, product: str) -> None:
+        self.exchange = exchange
+        self.product = product
+        self.books: Books = {}
+
+    def lines(self, frame: bytes) -> list[Line]:
+        found = _ORACLES[self.exchange](self.product, load(frame), self.books)
+        head = {"exchange": self.exchange, "product": self.product}
+        return [{"record": line["record"], **head, **line} if "record" in line else line for line in found]
+
+
 def expected(exchange: str, product: str, frame: bytes) -> list[Line]:
-    """The lines that `k4 decode` shall give for a frame."""
-    return [
-        {"record": line["record"], "exchange": exchange, "product": product, **line} if "record" in line else line
-        for line in _ORACLES[exchange](product, load(frame))
-    ]
+    """The lines of one frame that stands alone."""
+    return Oracle(exchange, product).lines(frame)

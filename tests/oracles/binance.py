@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from .common import Line, depth5, milliseconds, quote, skipped, texts, trade, whole
+from .book import Book
+from .common import Line, depth, milliseconds, quote, skipped, texts, trade, whole
 
 _PRODUCTS = ("spot", "ubase", "cbase")
 
 
-def lines(product: str, message: Any) -> list[Line]:
+def lines(product: str, message: Any, _: dict[str, Book]) -> list[Line]:
     if not isinstance(message, dict):
         return skipped("other_channel")
     stream = message.get("stream")
@@ -17,8 +18,8 @@ def lines(product: str, message: Any) -> list[Line]:
         return _bare(product, message)
     if stream == "!serverShutdown":
         return skipped("notice")
-    name, _, kind = str(stream).partition("@")
-    kinds = {"bookTicker": "bookTicker", "trade": "trade", "aggTrade": "aggTrade", "depth5@100ms": "depth"}
+    name, kind = [*str(stream).split("@", 1), ""][:2]
+    kinds = {"bookTicker": "bookTicker", "trade": "trade", "aggTrade": "aggTrade", "depth5@100ms": "depth", "depth@100ms": "changes"}
     symbol = "".join(c.upper() if c.isascii() else c for c in name)
     return _data(product, kinds.get(kind), message.get("data") or {}, symbol)
 
@@ -44,6 +45,8 @@ def _owners(kind: str, data: dict[str, Any]) -> list[str]:
     """Whose data it may be."""
     st = data.get("st")
     marked = st in ("1", "2") or "X" in data or "nq" in data
+    if kind == "changes" and "pu" not in data:
+        return ["spot"] if st is None else []
     old_style = "M" in data or (kind == "bookTicker" and "e" not in data) or "lastUpdateId" in data
     coin = "USD_" in data.get("s", "")
     owners = []
@@ -62,6 +65,8 @@ def _data(product: str, kind: str | None, data: dict[str, Any], symbol: str) -> 
         return skipped("other_product" if owners else "other_channel")
     if kind == "trade" and product != "spot" and data.get("X", "MARKET") not in ("MARKET", "RPI"):
         return skipped("dropped_class")
+    if kind == "changes":
+        return skipped("stale_book")  # its snapshot is fetched, and no frame
     readers = {"bookTicker": _quote, "trade": _trade, "aggTrade": _aggregate, "depth": _depth}
     return [readers[kind](data, data.get("s", symbol))]
 
@@ -103,8 +108,8 @@ def _aggregate(data: dict[str, Any], symbol: str) -> Line:
 
 def _depth(data: dict[str, Any], symbol: str) -> Line:
     if "lastUpdateId" in data:
-        return depth5(symbol, data["lastUpdateId"], data["bids"], data["asks"], event=None, engine=None)
-    return depth5(symbol, whole(data["u"]), data["b"], data["a"], event=milliseconds(data["E"]), engine=milliseconds(data["T"]))
+        return depth(5, symbol, data["lastUpdateId"], data["bids"], data["asks"], event=None, engine=None)
+    return depth(5, symbol, whole(data["u"]), data["b"], data["a"], event=milliseconds(data["E"]), engine=milliseconds(data["T"]))
 
 
 def _moment(text: str) -> int:

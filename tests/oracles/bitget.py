@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from .common import Line, depth5, milliseconds, quote, skipped, trade
+from .book import Book, Change, chained
+from .common import Line, depth, milliseconds, quote, skipped, trade, whole
 
 _EVENTS = {"subscribe": "ack", "unsubscribe": "ack", "error": "error", "login": "control"}
 _PRODUCTS = ("spot", "usdt-futures", "coin-futures", "usdc-futures")
 
 
-def lines(product: str, message: Any) -> list[Line]:
+def lines(product: str, message: Any, books: dict[str, Book]) -> list[Line]:
     if message == "pong":
         return skipped("pong")
     if "event" in message:
@@ -20,12 +21,15 @@ def lines(product: str, message: Any) -> list[Line]:
     reader = {"books1": _bbo, "books5": _depth, "trade" if old else "publicTrade": _trade}.get(arg.get("channel" if old else "topic"))
     kind = arg.get("instType", "")
     owner = kind.lower() if kind == (kind.upper() if old else kind.lower()) else ""
-    if reader is None or owner not in _PRODUCTS:
+    kept = arg.get("channel" if old else "topic") == "books" and message.get("action") in ("snapshot", "update")
+    if (reader is None and not kept) or owner not in _PRODUCTS:
         return skipped("other_channel")
     if owner != product:
         return skipped("other_product")
     symbol = arg["instId"] if old else arg.get("symbol") or arg["instId"]
     data = message["data"]
+    if reader is None:
+        return books.setdefault(symbol, Book()).take(_change(symbol, data[0], message), (20,))
     return [reader(symbol, one, message) for one in (reversed(data) if reader is _trade else data)] or skipped("empty")
 
 
@@ -40,7 +44,23 @@ def _bbo(symbol: str, one: dict[str, Any], message: dict[str, Any]) -> Line:
 
 def _depth(symbol: str, one: dict[str, Any], message: dict[str, Any]) -> Line:
     bids, asks = _sides(one)
-    return depth5(symbol, one.get("seq"), bids, asks, event=milliseconds(message["ts"]), engine=milliseconds(one["ts"]))
+    return depth(5, symbol, one.get("seq"), bids, asks, event=milliseconds(message["ts"]), engine=milliseconds(one["ts"]))
+
+
+def _change(symbol: str, one: dict[str, Any], message: dict[str, Any]) -> Change:
+    own = whole(one.get("seq"))
+    bids, asks = _sides(one)
+    return Change(
+        symbol,
+        message["action"] == "snapshot",
+        own,
+        bids,
+        asks,
+        chained(one.get("pseq"), own),
+        one.get("checksum"),
+        event=milliseconds(message["ts"]),
+        engine=milliseconds(one["ts"]),
+    )
 
 
 def _trade(symbol: str, one: dict[str, Any], message: dict[str, Any]) -> Line:

@@ -46,13 +46,13 @@ def quote(symbol: str, update_id: Any, bid: list[Any], ask: list[Any], *, event:
     }
 
 
-def depth5(symbol: str, update_id: Any, bids: list[Any], asks: list[Any], *, event: int | None, engine: int | None) -> Line:
-    """A depth5 from the levels of both sides, as in `quote`."""
-    bids, asks = bids[:5], asks[:5]
+def depth(size: int, symbol: str, update_id: Any, bids: list[Any], asks: list[Any], *, event: int | None, engine: int | None) -> Line:
+    """A depth5 or depth20 from the levels of both sides, as in `quote`."""
+    bids, asks = bids[:size], asks[:size]
     prices, qtys = (texts([level[i] for level in bids + asks]) for i in (0, 1))
     cut = len(bids)
     return {
-        "record": "depth5",
+        "record": f"depth{size}",
         "symbol": symbol,
         "event_ns": event,
         "engine_ns": engine,

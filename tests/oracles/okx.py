@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from .common import Line, depth5, milliseconds, quote, skipped, trade
+from .book import Book, Change, chained
+from .common import Line, depth, milliseconds, quote, skipped, trade, whole
 
 _EVENTS = {
     "subscribe": "ack",
@@ -17,18 +18,22 @@ _EVENTS = {
 }
 
 
-def lines(product: str, message: Any) -> list[Line]:
+def lines(product: str, message: Any, books: dict[str, Book]) -> list[Line]:
     if message == "pong":
         return skipped("pong")
     if "event" in message:
         return skipped(_EVENTS.get(message["event"], "other_channel"))
     arg = message.get("arg", {})
     reader = {"bbo-tbt": _bbo, "trades": _trade, "books5": _depth}.get(arg.get("channel"))
-    if reader is None:
+    kept = arg.get("channel") == "books" and message.get("action") in ("snapshot", "update")
+    if reader is None and not kept:
         return skipped("other_channel")
     owner = _owner(arg["instId"])
     if owner != product:
         return skipped("other_product" if owner else "other_channel")
+    if reader is None:
+        (one,) = message["data"]
+        return books.setdefault(arg["instId"], Book()).take(_change(arg["instId"], one, message["action"] == "snapshot"), (20,))
     return [reader(arg["instId"], element) for element in message["data"]] or skipped("empty")
 
 
@@ -55,6 +60,13 @@ def _trade(symbol: str, one: dict[str, Any]) -> Line:
     return trade(symbol, int(one["tradeId"]), one["px"], one["sz"], sold=sold, event=None, engine=milliseconds(one["ts"]), kind=kind)
 
 
+def _change(symbol: str, one: dict[str, Any], snapshot: bool) -> Change:
+    bids, asks = ([*map(_level, one[side])] for side in ("bids", "asks"))
+    own = whole(one.get("seqId"))
+    goes_on, engine = chained(one.get("prevSeqId"), own), milliseconds(one["ts"])
+    return Change(symbol, snapshot, own, bids, asks, goes_on, one.get("checksum"), engine=engine)
+
+
 def _depth(symbol: str, one: dict[str, Any]) -> Line:
     bids, asks = ([*map(_level, one[side])] for side in ("bids", "asks"))
-    return depth5(symbol, one.get("seqId"), bids, asks, event=None, engine=milliseconds(one["ts"]))
+    return depth(5, symbol, one.get("seqId"), bids, asks, event=None, engine=milliseconds(one["ts"]))
