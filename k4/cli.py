@@ -116,7 +116,9 @@ def sim(
         list[str] | None,
         typer.Option("--replay", metavar="[EXCHANGE.PRODUCT=]JSONL", help="Serve these recorded frames instead of a market (repeatable)."),
     ] = None,
-    speed: Annotated[str, typer.Option("--speed", metavar="X|max", help="Replay X times as fast as recorded, or without waiting.")] = "1",
+    speed: Annotated[
+        str | None, typer.Option("--speed", metavar="X|max", help="Replay X times as fast as recorded (default 1), or without waiting.")
+    ] = None,
     delay: Annotated[str, typer.Option("--delay", metavar="MS,...", help="Delay in ms of the 1st, 2nd, ... redundant connection.")] = "0",
     rate: Annotated[
         float | None, typer.Option("--rate", metavar="N", min=0.0, help="Market updates per second and product, 50 if not given.")

@@ -192,10 +192,14 @@ async def _drain(socket: object) -> None:
         pass
 
 
-def test_load_and_replay_exclude_each_other(tmp_path: Path) -> None:
+def test_options_that_exclude_each_other(tmp_path: Path) -> None:
     config = ROOT / "config/binance_spot.json"
-    options = {"listen": "127.0.0.1:0", "speed": "1", "delay": [0.0], "seed": 1, "seconds": 0.1, "spec": []}
+    options = {"listen": "127.0.0.1:0", "speed": None, "delay": [0.0], "seed": 1, "seconds": 0.1, "spec": []}
     with pytest.raises(UsageError, match="--load and --replay"):
         command.run(config, replay=[str(tmp_path / "x.jsonl")], rate=None, load=True, **options)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="--rate and --replay"):
+        command.run(config, replay=[str(tmp_path / "x.jsonl")], rate=5.0, **options)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="--speed 3: there is no --replay"):
+        command.run(config, replay=[], rate=None, **{**options, "speed": "3"})  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="--rate -1"):
         command.run(config, replay=[], rate=-1.0, **options)  # type: ignore[arg-type]

@@ -32,7 +32,7 @@ def run(
     *,
     listen: str,
     replay: Sequence[str],
-    speed: str,
+    speed: str | None,
     delay: Sequence[float],
     rate: float | None,
     seed: int,
@@ -43,19 +43,23 @@ def run(
     """Runs a simulator for every product `config` names, until a signal or for `seconds`. Returns the exit code.
 
     `rate`: market updates per second and product, `RATE` if None; with `load`, frames per second and client, without limit if None.
-    `delay`: milliseconds, given to connections in turn. `speed`: a factor, or `max`. Raises K4Error (address in use,
-    recording not readable) and UsageError (an option's value).
+    `delay`: milliseconds, given to connections in turn. `speed` of the replay: a factor, or `max`; 1 if None.
+    Raises K4Error (address in use, recording not readable) and UsageError (an option's value).
     """
     host, port = parse_listen(listen)
     if rate is not None and rate <= 0:
         raise UsageError(f"--rate {rate}: must be above 0")
     if load and replay:
         raise UsageError("--load and --replay cannot be given together: a load is rendered, a recording is served as it is")
+    if replay and rate is not None:
+        raise UsageError("--rate and --replay cannot be given together: a recording has a pace of its own; see --speed")
+    if speed is not None and not replay:
+        raise UsageError(f"--speed {speed}: there is no --replay to be faster or slower; see --rate")
     if any(ms < 0 for ms in delay):
         raise UsageError(f"--delay {','.join(map(str, delay))}: milliseconds must not be negative")
     built = native.load(spec or None)
     served = desks(load_reported(config, built.exchanges), built, seed)
-    frames = recordings(replay, served, speed)
+    frames = recordings(replay, served, speed or "1")
     delays_s = [ms / 1000 for ms in delay]
     simulator = Simulator(served, delays_s=delays_s, rate=rate or RATE, replay=frames, load=(rate or 0.0) if load else None)
     uvloop.run(_serve(simulator, host, port, seconds, load=load))
