@@ -329,10 +329,8 @@ def files(stage: Stage) -> list[str]:
 def test_nobody_at_the_simulators_address(stage: Stage) -> None:
     """It is tried again and again, told each time, and stopping works all the same."""
     cache = stage.folder / "cache" / "k4" / "sim"
-    cache.mkdir(parents=True)
+    cache.mkdir()
     (cache / "ca.pem").write_bytes(stage.tls.ca_file.read_bytes())
-    stage.env["XDG_CACHE_HOME"] = str(stage.folder / "cache")
-    remember_build(stage)
     command = [sys.executable, "-m", "k4", "run", str(stage.config(1)), "--sim", "127.0.0.1:9"]
     process = subprocess.Popen(command, env=stage.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     until = time.monotonic() + 60
@@ -347,12 +345,6 @@ def test_nobody_at_the_simulators_address(stage: Stage) -> None:
     assert {line["connection"] for line in failed} == {"one#0", "one#1"}
 
 
-def remember_build(stage: Stage) -> None:
-    """Another cache folder would hide the compiled extension, so it gets a link to it."""
-    built = stage.native.file.parent.parent
-    (stage.folder / "cache" / "k4" / built.name).symlink_to(built)
-
-
 @pytest.mark.parametrize("seconds", ["0", "0.2", "0.5", "0.8"])
 def test_stopping_a_worker_that_is_still_starting(stage: Stage, seconds: str) -> None:
     command = [sys.executable, "-m", "k4", "run", str(stage.config(1)), "--for", seconds]
@@ -363,17 +355,18 @@ def test_stopping_a_worker_that_is_still_starting(stage: Stage, seconds: str) ->
 
 def test_the_simulator_stands_for_every_endpoint(stage: Stage) -> None:
     cache = stage.folder / "cache" / "k4" / "sim"
-    cache.mkdir(parents=True)
+    cache.mkdir()
     (cache / "ca.pem").write_bytes(stage.tls.ca_file.read_bytes())
-    stage.env["XDG_CACHE_HOME"] = str(stage.folder / "cache")
-    remember_build(stage)
 
     async def main() -> None:
         async with market(stage) as (server, _):
             config = stage.config(1, tls={}, endpoints={})
             async with stage.running("run", config, "--sim", f"127.0.0.1:{server.port}"):
                 view = await reading(stage)
-                assert {peer.target for peer in server.peers} == {"/stream?streams=foobar@bookTicker/silent@bookTicker"}
+                assert {peer.target for peer in server.peers} == {
+                    "/api/v3/exchangeInfo?showPermissionSets=false",
+                    "/stream?streams=foobar@bookTicker/silent@bookTicker",
+                }
                 stage.native.lib.k4_view_close(view)
 
     run(main())

@@ -52,6 +52,9 @@ class Peer:
         first, *rest = head.split("\r\n")
         self.target = first.split(" ")[1]
         self.headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in rest if line)}
+        if "sec-websocket-key" not in self.headers:
+            self.send_raw(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
+            raise ConnectionError("this is plain HTTP")
         digest = hashlib.sha1((self.headers["sec-websocket-key"] + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11").encode()).digest()
         accept = base64.b64encode(digest).decode() if key is None else key
         answer = f"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {accept}\r\n\r\n"
