@@ -155,7 +155,7 @@ def _place(index: int, message: ir.Message) -> _Place:
     text = render(message.url, {name: f"\0{name}\0" for name in names_in(message.url)})
     parts = urlsplit(text)
     query = {key: _pattern(value, ".*") for key, value in parse_qsl(parts.query, keep_blank_values=True)}
-    return _Place(index, message, host_of(message.url.source), _pattern(parts.path or "/", "[^/]+"), query)
+    return _Place(index, message, host_of(text), _pattern(parts.path or "/", "[^/]+"), query)
 
 
 def _pattern(text: str, any_: str) -> re.Pattern[str]:

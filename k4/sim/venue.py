@@ -58,7 +58,7 @@ class Venue:
         self._vars = dict(product.vars)
         self._channels = [(index, m) for index, m in enumerate(self.messages) if m.channel is not None and m.json]
         self._addresses = {index: _address(stream_url(product, message)) for index, message in self._channels}
-        self.hosts = {host for host in map(host_of, (product.url.source, *(m.url.source for m in self.messages if m.url))) if host}
+        self.hosts = {host for host in map(host_of, (product.url.source, *(render(m.url, {}, "") for m in self.messages if m.url))) if host}
 
     # ------------------------------------------------------------------ URLs
 
