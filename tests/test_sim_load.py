@@ -163,7 +163,8 @@ def test_clients_get_what_they_asked_for_without_end() -> None:
     asyncio.run(scene())
     trades = Stream(next(i for i, m in enumerate(desk.venue.messages) if m.record == "trade"), "FOOBAR")
     assert simulator.counts.frames > 3000
-    assert trades in {one.stream for one in Reel(desk, NOW_NS).messages}
+    assert simulator._pump is not None
+    assert trades in {one.stream for one in simulator._pump._reels[desk].messages}
 
 
 def test_a_paced_load_keeps_its_rate() -> None:
