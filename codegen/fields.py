@@ -8,6 +8,7 @@ May import `ir`.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from . import ir
@@ -113,6 +114,15 @@ _OWN_NAMES = frozenset({"recv_ns"})
 
 def is_depth(word: str) -> bool:
     return word.startswith("depth")
+
+
+def book_of(messages: Iterable[ir.Message], message: ir.Message) -> str:
+    """The record whose books a depth message with `snapshot` changes: the deepest that it gives. A fetched snapshot is of the book of the
+    pushed message that gives the same record."""
+    if message.url is not None:
+        pushed = (one for one in messages if one.url is None and one.field("snapshot") is not None and message.record in one.records)
+        message = next(pushed, message)
+    return max(message.records, key=lambda word: int(word.removeprefix("depth")) if word.startswith("depth") else 0)
 
 
 def rules(word: str, records: ir.Records) -> tuple[FieldRule, ...]:

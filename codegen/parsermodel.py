@@ -150,6 +150,7 @@ class MessageModel:
     loose: bool
     book: str
     holds: bool
+    book_record: str  # whose books they are
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from decimal import Context, Decimal
 
 from . import ir, refsbe, sbebind
-from .fields import OTHER_RECORDS
+from .fields import OTHER_RECORDS, book_of
 from .refbook import UNCHANGED, Book
 from .reffields import FieldReader, Fields, Gone, Level, Sides, text_of
 from .refjson import STRING, FrameError, Node, parse
@@ -280,7 +280,7 @@ class Interpreter:
     def _records(self, index: int, message: ir.Message, draft: Draft) -> list[Record | Refusal | str]:
         if draft.update is None:
             return [build(self.records, word, index, draft, self._cut(draft.sides, word), frozenset()) for word in message.records]
-        book = self.books.setdefault((draft.symbol, message.record), Book(message.order or ""))
+        book = self.books.setdefault((draft.symbol, book_of(self.messages, message)), Book(message.order or ""))
         before = {word: _picture(book.cut(self._depth(word))) for word in message.records}
         reason = book.apply(draft.update)
         if reason is not None:
@@ -306,7 +306,7 @@ class Interpreter:
     def _spoil(self, message: ir.Message, reader: Fields) -> None:
         """An update that was refused is a hole in its book, whether or not the venue's ids would show it."""
         try:
-            book = self.books.get((symbol_of(reader), message.record))
+            book = self.books.get((symbol_of(reader), book_of(self.messages, message)))
         except RefusedError:
             return
         if book is not None:

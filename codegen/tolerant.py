@@ -251,6 +251,7 @@ class _Builder:
             any(len(text.parts) == 1 and not isinstance(text.parts[0], ir.Lit) for text in texts),
             book_function(self.exchange, message.line, index) if message.field("snapshot") is not None else "",
             message.waits,
+            fields.book_of(self.table, message) if message.field("snapshot") is not None else "",
         )
 
     def _element(

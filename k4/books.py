@@ -1,7 +1,7 @@
 """Which books of a link are stale, and when each is asked for anew.
 
 Pure: time is an argument (monotonic seconds). The core says when a book turns stale or live again; here it is kept until it is live, with
-a pause between two tries that doubles. Imports, of the generator, `ir`.
+a pause between two tries that doubles. Imports, of the generator, `fields`, `ir`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from ._codegen import ir
+from ._codegen import fields, ir
 
 # As csrc/k4_api.h numbers them (K4_BOOK_*).
 LIVE, NO_SNAPSHOT = 0, 4
@@ -45,7 +45,7 @@ class Books:
     def turned(self, message: int, symbol: str, reason: int, now: float) -> Stale | None:
         """The core says that a book has become live, or is stale for a reason; what is known of it as a stale one."""
         told = self._messages[message]
-        key = (told.record, symbol)
+        key = (fields.book_of(self._messages, told), symbol)
         if reason == LIVE:
             return self._stale.pop(key, None)
         stale = self._stale.get(key)
@@ -67,7 +67,7 @@ class Books:
 
     def asked(self, stale: Stale, now: float) -> None:
         """It comes up again if it is not live by then."""
-        self._asked[self._messages[stale.message].record, stale.symbol] = (now, stale.pause)
+        self._asked[fields.book_of(self._messages, self._messages[stale.message]), stale.symbol] = (now, stale.pause)
         stale.due = now + stale.pause
         stale.pause = min(2 * stale.pause, MOST_S)
 
@@ -79,6 +79,7 @@ class Books:
     def _find(self, like: ir.Message, *, fetched: bool) -> int | None:
         """The message that keeps the same books, pushed or fetched."""
         for index, message in enumerate(self._messages):
-            if message.record == like.record and (message.url is not None) is fetched and message.field("snapshot") is not None:
+            keeps = message.field("snapshot") is not None and (message.url is not None) is fetched
+            if keeps and fields.book_of(self._messages, message) == fields.book_of(self._messages, like):
                 return index
         return None
