@@ -118,9 +118,9 @@ def is_depth(word: str) -> bool:
 
 def book_of(messages: Iterable[ir.Message], message: ir.Message) -> str:
     """The record whose books a depth message with `snapshot` changes: the deepest that it gives. A fetched snapshot is of the book of the
-    pushed message that gives the same record."""
+    pushed message that waits for it and gives the same record."""
     if message.url is not None:
-        pushed = (one for one in messages if one.url is None and one.field("snapshot") is not None and message.record in one.records)
+        pushed = (one for one in messages if one.waits and message.record in one.records)
         message = next(pushed, message)
     return max(message.records, key=lambda word: int(word.removeprefix("depth")) if word.startswith("depth") else 0)
 
