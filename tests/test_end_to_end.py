@@ -293,7 +293,10 @@ def _check_exactly_once(record: str, said: list[Event], lines: list[dict[str, ob
 
 
 def _check_outdated(ids: list[int], missing: set[int], sources: dict[int, object], said: list[Event], symbol: str, record: str) -> None:
-    """Every run of missing ids lies between two sources and is no longer than the delay between them; at most one per joining."""
+    """Every run of missing ids lies between two sources and is no longer than the delay between them; at most one per joining.
+
+    A run at either end of what was looked at has no neighbour there: its length is all that can be judged.
+    """
     times = {int(str(e.values[IDS[record]])): int(str(e.values["event_ns"])) for e in said if e.symbol == symbol}
     runs = 0
     at = 0
@@ -302,11 +305,13 @@ def _check_outdated(ids: list[int], missing: set[int], sources: dict[int, object
             at += 1
             continue
         end = at
-        while ids[end] in missing:
+        while end < len(ids) and ids[end] in missing:
             end += 1
         runs += 1
-        assert sources[ids[at - 1]] != sources[ids[end]], f"{record} {symbol}: {ids[at:end]} missed by one connection"
-        assert times[ids[end]] - times[ids[at]] < 2 * DELAY_S * 1e9, f"{record} {symbol}: {ids[at:end]} missed for longer than the delay"
+        inside = at > 0 and end < len(ids)
+        assert not inside or sources[ids[at - 1]] != sources[ids[end]], f"{record} {symbol}: {ids[at:end]} missed by one connection"
+        last = ids[min(end, len(ids) - 1)]
+        assert times[last] - times[ids[at]] < 2 * DELAY_S * 1e9, f"{record} {symbol}: {ids[at:end]} missed for longer than the delay"
         at = end
     assert runs <= JOININGS
 
