@@ -25,7 +25,7 @@ from .compiler import NO_COMPILER, BuildError, find_compiler, flags
 from .errors import Finding, FindingsError
 
 KEPT_BUILDS = 8
-STANDARD = ("-std=c11", "-fPIC", "-fvisibility=hidden", "-Wall", "-Wextra", "-Wconversion", "-Wshadow")
+STANDARD = ("-std=c11", "-fPIC", "-fvisibility=hidden", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror=int-conversion")
 
 
 def load(specs: Sequence[Path] = ()) -> tuple[ir.Records, tuple[ir.Exchange, ...], tuple[Finding, ...]]:

@@ -167,19 +167,23 @@ def c_text(data: bytes) -> str:
 class _Names:
     """Slots of a product's values, by place."""
 
-    taken: dict[tuple[Path, str], str] = field(default_factory=dict)
+    taken: dict[tuple[Path, str, bool], str] = field(default_factory=dict)
     slots: dict[str, Slot] = field(default_factory=dict)
 
-    def slot(self, path: Path, kind: str, length: int) -> str:
-        """The member that holds the values at a place; `length` of them where it is inside an array of levels."""
-        known = self.taken.get((path, kind))
+    def slot(self, path: Path, kind: str, length: int, *, kept: bool = False) -> str:
+        """The member that holds the values at a place; `length` of them where it is inside an array of levels that are kept.
+
+        `kept`: it is, and its length is known already. A book's levels are read at the same places one at a time.
+        """
+        key = (path, kind, kept or length > 0)
+        known = self.taken.get(key)
         if known is None:
             words = [part if isinstance(part, str) else str(part) for part in path if part != "*"]
             known = identifier("_".join(words)) or "value"
             known = f"at{known}" if known[0].isdigit() else known
             while known in self.slots or known in _C_WORDS or known == "words":
                 known += "_"
-            self.taken[path, kind] = known
+            self.taken[key] = known
             levels = length > 0 and kind == DECIMAL
             type_ = "uint32_t" if kind == "count" else "struct k4_fast_levels" if levels else _TYPES[kind]
             self.slots[known] = Slot(known, type_, 0 if levels else length)
@@ -447,9 +451,12 @@ class _Product:
         if put is None:
             return out
         if member.length:
-            return {**out, "how": put.how, "put": put, "slot": self.names.slot(put.path, DIGITS if put.how == "count" else DECIMAL, 0)} | {
-                "count": self.names.slot(_array(put.path), "count", 0)
-            }
+            return {
+                **out,
+                "how": put.how,
+                "put": put,
+                "slot": self.names.slot(put.path, DIGITS if put.how == "count" else DECIMAL, 0, kept=True),
+            } | {"count": self.names.slot(_array(put.path), "count", 0)}
         return {**out, **self._filled(put)}
 
     def _kind(self, record: ir.RecordType, puts: dict[str, Put], kind: str) -> list[dict[str, object]]:

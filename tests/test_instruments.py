@@ -6,19 +6,20 @@ import asyncio
 import json
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from structlog.testing import CapturingLogger
 
 from k4 import instrument, listing, symbols
 from k4._codegen import exchange, fbs
 from k4.errors import K4Error
 from k4.instrument import Instrument, Listing
 from k4.listing import Source
+from k4.log import Event
+from tests import logs
 
 ROOT = Path(__file__).resolve().parent.parent
 RECORDS = fbs.load(ROOT / "schema/records.fbs")
@@ -173,8 +174,14 @@ class Venue:
         return self.pages[parse_qs(urlsplit(url).query, keep_blank_values=True)["after"][0] or "first"]
 
 
-def fetched(source: Source, venue: Venue, log: CapturingLogger | None = None) -> Listing:
-    return asyncio.run(listing.fetch(source, venue.get, log or CapturingLogger()))
+@pytest.fixture
+def lines() -> Iterator[list[Event]]:
+    with logs.captured() as captured:
+        yield captured
+
+
+def fetched(source: Source, venue: Venue) -> Listing:
+    return asyncio.run(listing.fetch(source, venue.get, logs.logger()))
 
 
 def test_a_list_of_several_pages(source: Source) -> None:
@@ -216,14 +223,12 @@ def test_a_simulators_list_is_not_kept(source: Source) -> None:
 
 
 def test_what_is_wrong_in_a_list_is_left_out_and_told(source: Source) -> None:
-    log = CapturingLogger()
-    found = fetched(source, Venue(first=page(row("AAABBB"), row("CCCBBB", "much"), {"name": 7}, "x", row("x" * 60))), log)
+    with logs.captured() as lines:
+        found = fetched(source, Venue(first=page(row("AAABBB"), row("CCCBBB", "much"), {"name": 7}, "x", row("x" * 60))))
     assert [one.symbol for one in found.instruments] == ["AAABBB"]
-    (call,) = log.calls
-    assert call.method_name == "warning"
-    assert call.args == ("instruments are left out",)
     url = "https://api.nova.example/v1/markets?type=SPOT&after="
-    assert call.kwargs == {"product": "nova spot", "count": 4, "first": f"{url}: price_step is refused: type"}
+    said = {"product": "nova spot", "count": 4, "first": f"{url}: price_step is refused: type"}
+    assert lines == [{"level": "warning", "event": "instruments are left out", **said}]
 
 
 @pytest.mark.parametrize(
@@ -269,9 +274,7 @@ def test_a_damaged_cache_is_no_list(source: Source) -> None:
         assert listing.cached(source) is None, text
 
 
-def test_a_run_takes_what_it_can_have(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
-    log = CapturingLogger()
-
+def test_a_run_takes_what_it_can_have(source: Source, monkeypatch: pytest.MonkeyPatch, lines: list[Event]) -> None:
     async def gone(_url: str, _body: str | None) -> bytes:
         raise K4Error("no route")
 
@@ -280,21 +283,22 @@ def test_a_run_takes_what_it_can_have(source: Source, monkeypatch: pytest.Monkey
         return b""
 
     def have(get: Get) -> list[str] | None:
-        found = asyncio.run(listing.have(source, get, log))
+        found = asyncio.run(listing.have(source, get, logs.logger()))
         return None if found is None else [one.symbol for one in found.instruments]
 
     assert have(gone) is None
-    assert log.calls[-1].kwargs == {"product": "nova spot", "reason": "no route", "kept_one_is_old_s": None}
+    told = {name: value for name, value in lines[-1].items() if name not in {"event", "level"}}
+    assert told == {"product": "nova spot", "reason": "no route", "kept_one_is_old_s": None}
     monkeypatch.setattr(listing, "WAIT_S", 0.1)
     assert have(slow) is None
-    assert log.calls[-1].kwargs["reason"] == "no answer within 0.1 s"
+    assert lines[-1]["reason"] == "no answer within 0.1 s"
     venue = Venue(first=page(row("AAABBB")))
     assert have(venue.get) == ["AAABBB"]
     assert have(gone) == ["AAABBB"], "fresh: nobody is asked"
-    assert len(log.calls) == 2
+    assert len(lines) == 2
     old = json.loads(source.file().read_text())
     source.file().write_text(json.dumps({**old, "fetched_ns": old["fetched_ns"] - 7200 * 10**9}))
     assert have(gone) == ["AAABBB"]
-    assert 7200 <= log.calls[-1].kwargs["kept_one_is_old_s"] < 7300
+    assert 7200 <= lines[-1]["kept_one_is_old_s"] < 7300
     venue.pages["first"] = page(row("CCCBBB"))
     assert have(venue.get) == ["CCCBBB"]

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from structlog.testing import CapturingLogger
 
 from k4 import listing
 from k4._codegen import exchange, fbs, ir
 from k4.errors import K4Error
 from k4.instrument import Listing
 from k4.listing import Source
+from tests import logs
 
 ROOT = Path(__file__).resolve().parent.parent
 RECORDS = fbs.load(ROOT / "schema/records.fbs")
@@ -43,7 +43,7 @@ def fetched(spec: ir.Exchange, product: str, body: bytes, asked: list[str] | Non
             asked.append(url)
         return pages.pop(0)
 
-    return asyncio.run(listing.fetch(Source(spec, product, RECORDS), get, CapturingLogger()))
+    return asyncio.run(listing.fetch(Source(spec, product, RECORDS), get, logs.logger()))
 
 
 # --------------------------------------------------------------------------- the oracle: plain Python over json
