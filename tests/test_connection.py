@@ -639,6 +639,7 @@ def test_stopping_while_dialling_and_while_waiting_is_quick(bench: Bench) -> Non
 TOKEN = """
 [[message]]
 record = "vars"
+product = "spot"
 url    = "https://api.probe.example/endpoints?of=$market"
 match  = { "list[0].host" = "$host" }
 fields = { path = "list[0].path" }
@@ -647,6 +648,7 @@ wire   = '{"list":[{"host":"wss://a.example","path":"p"}]}'
 expect = [{ host = "wss://a.example", path = "p" }]
 [[message]]
 record = "vars"
+product = "spot"
 url    = "https://api.probe.example/token?path=$path"
 send   = '{"path":"$path"}'
 fields = { token = "t" }
@@ -675,9 +677,9 @@ def fetching(bench: Bench, tmp_path: Path, port: int, answers: Answers) -> Conne
     """A connection of the spot product, whose address and token are fetched."""
     spec = tmp_path / "binance.toml"
     text = (Path(__file__).parent.parent / "schema/exchange/binance.toml").read_text()
-    first = text.index("[product.spot]")
-    head = '[product.spot]\nurl = "$host/$path?streams=$args&k=$token"\nvars = { market = "SPOT" }\n'
-    spec.write_text(text[:first] + head + text[text.index("[session]") :] + TOKEN)
+    first, rest = text.index("url ="), text.index("sbe =")
+    head = 'url = "$host/$path?streams=$args&k=$token"\nvars = { market = "SPOT" }\n'
+    spec.write_text(text[:first] + head + text[rest:] + TOKEN)
     loaded = exchange.load(spec, bench.native.records)
     bench.venue = Venue(loaded, "spot", bench.native.records)
     (plan,) = session.plans(bench.venue.product, session.streams(bench.venue.product, bench.venue.messages, ["bbo"], ("FOOBAR",)))

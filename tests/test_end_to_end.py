@@ -251,9 +251,11 @@ def test_two_connections_publish_every_update_once(stage: Stage) -> None:
                 assert reader.info.record_size > 0
     for record, by_name in sources.items():
         assert sorted(by_name) == ["main#0", "main#1"], record
-        # Each led while the other was away, and the one that is behind brought what the other had brought already.
-        assert all(source.wins > 0 for source in by_name.values()), (record, by_name)
+        # The one that is behind brought what the other had brought already.
         assert by_name["main#1"].duplicates > 0, (record, by_name)
+    # Each led while the other was away; how long that was is chance, and a book may have been quiet meanwhile.
+    wins = {name: sum(by_name[name].wins for by_name in sources.values()) for name in ("main#0", "main#1")}
+    assert min(wins.values()) > 0, wins
 
 
 def _word(event: Event) -> str:
