@@ -25,7 +25,9 @@ from .compiler import NO_COMPILER, BuildError, find_compiler, flags
 from .errors import Finding, FindingsError
 
 KEPT_BUILDS = 8
-STANDARD = ("-std=c11", "-fPIC", "-fvisibility=hidden", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror=int-conversion")
+STANDARD = ("-std=c11", "-fPIC", "-fvisibility=hidden", "-Wall", "-Wextra", "-Wconversion", "-Wshadow")
+# What is only a warning to some compilers, and never right.
+NEVER = ("-Werror=int-conversion", "-Werror=incompatible-pointer-types", "-Werror=implicit-function-declaration")
 
 
 def load(specs: Sequence[Path] = ()) -> tuple[ir.Records, tuple[ir.Exchange, ...], tuple[Finding, ...]]:
@@ -116,7 +118,7 @@ def compile_into(folder: Path, specs: Sequence[Path]) -> Path:
     bridge = write_bridge(folder)
     own = [folder / name for name in made if name.endswith(".c")] + sorted(places.csrc().glob("*.c"))
     # cffi's text is not ours to warn about.
-    jobs = [(source, (*STANDARD, *flags())) for source in own]
+    jobs = [(source, (*STANDARD, *NEVER, *flags())) for source in own]
     jobs.append((bridge, ("-std=c11", "-fPIC", "-fvisibility=hidden", "-w", *flags())))
     objects = folder / "objects"
     objects.mkdir(exist_ok=True)

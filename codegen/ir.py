@@ -494,3 +494,18 @@ class Exchange:
 MARKET_RECORDS = ("bbo", "trade", "aggtrade", "depth5", "depth20")
 CONTROL_RECORDS = ("ack", "error", "pong", "ping", "notice", "control", "dropped")
 FETCHED_RECORDS = ("instrument", "vars")
+
+# Bytes of the primitive types of SBE 1.0.
+SBE_SIZES = {
+    "char": 1,
+    "int8": 1,
+    "uint8": 1,
+    "int16": 2,
+    "uint16": 2,
+    "int32": 4,
+    "uint32": 4,
+    "int64": 8,
+    "uint64": 8,
+    "float": 4,
+    "double": 8,
+}

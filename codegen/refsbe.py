@@ -15,19 +15,6 @@ from .refjson import FrameError
 from .refvalue import INT32_MAX, INT64_MAX, Dec, Place, RefusedError, symbol
 
 _FARTHEST = 1000  # an exponent beyond leaves no number that fits, whatever its digits
-_SIZES = {
-    "char": 1,
-    "int8": 1,
-    "uint8": 1,
-    "int16": 2,
-    "uint16": 2,
-    "int32": 4,
-    "uint32": 4,
-    "int64": 8,
-    "uint64": 8,
-    "float": 4,
-    "double": 8,
-}
 _AUTO = {10: "s", 13: "ms", 16: "us", 19: "ns"}
 
 
@@ -68,7 +55,7 @@ class UnknownError(Exception):
 
 
 def _integer(raw: bytes, at: int, primitive: str, big: bool) -> int:
-    return int.from_bytes(raw[at : at + _SIZES[primitive]], "big" if big else "little", signed=primitive.startswith("int"))
+    return int.from_bytes(raw[at : at + ir.SBE_SIZES[primitive]], "big" if big else "little", signed=primitive.startswith("int"))
 
 
 def parse(raw: bytes, schema: ir.SbeSchema, templates: tuple[ir.SbeMessage, ...] | None = None) -> Frame:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from . import ir
 from .errors import Finding, FindingsError, did_you_mean
-from .sbetypes import MOST, SIZES, UNSIGNED, Types, limits, named, null_of
+from .sbetypes import MOST, UNSIGNED, Types, limits, named, null_of
 from .sbexml import Element, Reading
 
 _MESSAGE = ("name", "id", "blockLength", "sinceVersion")
@@ -220,7 +220,7 @@ class _Block:
                 continue
             known = [one for block in (tuple(self.fields), *self.around) for one in block]
             found = next((one for one in known if one.name == field.exponent), None)
-            if found is None or found.primitive not in SIZES or found.primitive in ("float", "double", "char") or found.length:
+            if found is None or found.primitive not in ir.SBE_SIZES or found.primitive in ("float", "double", "char") or found.length:
                 integers = [one.name for one in known if one.primitive not in ("float", "double", "char") and not one.length]
                 where = Element("field", "", {"name": field.name}, {}, self.element.file, field.line)
                 self.reading.find(where, f'exponent="{field.exponent}" is no integer field of it{did_you_mean(field.exponent, integers)}')
@@ -248,7 +248,7 @@ class _Block:
         composite = self.types.named.get(kind)
         if composite is not None and composite.tag == "composite":
             last = composite.children[-1] if composite.children else composite
-            if last.name != "varData" or SIZES.get(last.attributes.get("primitiveType", ""), 0) != 1:
+            if last.name != "varData" or ir.SBE_SIZES.get(last.attributes.get("primitiveType", ""), 0) != 1:
                 self.reading.find(last, f'as type of data, "{kind}" must end in varData of char or uint8')
             elif not self.types.laid(last).varies:
                 header -= self.types.laid(last).size  # older schemas leave its length="0" out

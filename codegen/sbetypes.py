@@ -12,19 +12,6 @@ from . import ir
 from .errors import did_you_mean
 from .sbexml import Element, Reading
 
-SIZES = {
-    "char": 1,
-    "int8": 1,
-    "uint8": 1,
-    "int16": 2,
-    "uint16": 2,
-    "int32": 4,
-    "uint32": 4,
-    "int64": 8,
-    "uint64": 8,
-    "float": 4,
-    "double": 8,
-}
 UNSIGNED = ("uint8", "uint16", "uint32", "uint64")
 _INTEGERS = ("char", "int8", "int16", "int32", "int64", *UNSIGNED)
 _PRESENCES = ("required", "optional", "constant")
@@ -46,7 +33,7 @@ class Laid:
 
 def limits(primitive: str) -> tuple[int, int]:
     """The least and greatest number of an integer type."""
-    bits = 8 * SIZES[primitive]
+    bits = 8 * ir.SBE_SIZES[primitive]
     return (0, (1 << bits) - 1) if primitive in UNSIGNED or primitive == "char" else (-(1 << (bits - 1)), (1 << (bits - 1)) - 1)
 
 
@@ -78,9 +65,9 @@ class Types:
         """The type of that name, a primitive one included; None, with a finding, if there is none."""
         if name in self.named:
             return self.laid(self.named[name])
-        if name in SIZES:
-            return Laid(SIZES[name], (ir.SbeField("", name, 0, line=by.line),))
-        self.reading.find(by, f'type "{name}" is not known{did_you_mean(name, [*self.named, *SIZES])}')
+        if name in ir.SBE_SIZES:
+            return Laid(ir.SBE_SIZES[name], (ir.SbeField("", name, 0, line=by.line),))
+        self.reading.find(by, f'type "{name}" is not known{did_you_mean(name, [*self.named, *ir.SBE_SIZES])}')
         return None
 
     def laid(self, element: Element) -> Laid:
@@ -114,9 +101,9 @@ class Types:
         self.reading.spelled(element, *_TYPE)
         primitive = self.reading.text(element, "primitiveType") or "uint8"
         base = self.named.get(primitive)
-        if primitive not in SIZES:
+        if primitive not in ir.SBE_SIZES:
             hint = "; a type is made of a primitive one" if base is not None else ""
-            self.reading.find(element, f'primitiveType="{primitive}" is not known{hint or did_you_mean(primitive, SIZES)}')
+            self.reading.find(element, f'primitiveType="{primitive}" is not known{hint or did_you_mean(primitive, ir.SBE_SIZES)}')
             return Laid(0, ())
         length = self.reading.number(element, "length", 1, MOST)
         since = self.reading.number(element, "sinceVersion", 0, MOST)
@@ -129,7 +116,7 @@ class Types:
             form = replace(form, null=self.null(element, primitive))
         if length == 0:
             return Laid(0, (), varies=True)
-        return Laid(SIZES[primitive] * length, (form,))
+        return Laid(ir.SBE_SIZES[primitive] * length, (form,))
 
     def presence(self, element: Element) -> str:
         presence = element.attributes.get("presence", "required")
@@ -230,7 +217,7 @@ class Types:
         """The primitive type of an enum or a set, and its null."""
         kind = self.reading.text(element, "encodingType") or "uint8"
         base = self.named.get(kind)
-        if kind not in SIZES and base is not None and base.tag == "type":
+        if kind not in ir.SBE_SIZES and base is not None and base.tag == "type":
             form = next(iter(self.laid(base).fields), None)
             if form is not None and form.length == 0 and form.constant is None:
                 return form.primitive, form.null
@@ -257,7 +244,7 @@ class Types:
             null = self.null(element, primitive)
         # A valid value may well be the number that would mean absent.
         form = ir.SbeField("", primitive, 0, null=None if null in values.values() else null, enum=key, line=element.line)
-        return Laid(SIZES[primitive], (form,))
+        return Laid(ir.SBE_SIZES[primitive], (form,))
 
     def _set(self, element: Element) -> Laid:
         self.reading.only(element, "choice")
@@ -267,7 +254,7 @@ class Types:
         fields = [form]
         if primitive not in UNSIGNED:
             self.reading.find(element, f"encodingType of a set is unsigned; write one of {' '.join(UNSIGNED)}")
-            return Laid(SIZES[primitive], (form,))
+            return Laid(ir.SBE_SIZES[primitive], (form,))
         bits: dict[int, str] = {}
         for child in element.children:
             if child.tag != "choice":
@@ -275,14 +262,14 @@ class Types:
             self.reading.text(child, "name")
             text = child.text.strip()
             bit = int(text) if text.isascii() and text.isdigit() and len(text) < 4 else -1
-            if not 0 <= bit < 8 * SIZES[primitive]:
-                self.reading.find(child, f'"{text}" is no bit of {primitive} (0 to {8 * SIZES[primitive] - 1})')
+            if not 0 <= bit < 8 * ir.SBE_SIZES[primitive]:
+                self.reading.find(child, f'"{text}" is no bit of {primitive} (0 to {8 * ir.SBE_SIZES[primitive] - 1})')
             elif bit in bits or child.name in bits.values():
                 self.reading.find(child, f"its {'bit' if bit in bits else 'name'} is given before in {element.who}")
             else:
                 bits[bit] = child.name
                 fields.append(replace(form, name=child.name, bit=bit, line=child.line))
-        return Laid(SIZES[primitive], tuple(fields))
+        return Laid(ir.SBE_SIZES[primitive], tuple(fields))
 
 
 def named(name: str, field: ir.SbeField, at: int, since: int) -> ir.SbeField:

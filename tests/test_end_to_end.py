@@ -8,12 +8,10 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event as Flag
@@ -29,6 +27,8 @@ from k4.sim.command import desks
 from k4.sim.market import Event
 from k4.sim.replay import Recording, read_recording
 from k4.sim.server import Simulator
+from tests import theatre
+from tests.theatre import wait_for
 
 ROOT = Path(__file__).parent.parent
 CAPTURES = Path(os.environ.get("K4_CAPTURES", ROOT.parent / "shared" / "captures"))
@@ -40,11 +40,9 @@ IDS = {"bbo": "update_id", "trade": "trade_id", "aggtrade": "agg_id", "depth5": 
 
 
 @dataclass
-class Stage:
-    """A folder with a config, its own shared memory and cache; what it starts is stopped with it."""
+class Stage(theatre.Stage):
+    """With a config of one entry."""
 
-    folder: Path
-    env: dict[str, str]
     symbols: list[str] = field(default_factory=lambda: list(SYMBOLS))
     connections: int = 1
 
@@ -61,27 +59,6 @@ class Stage:
         }
         file.write_text(json.dumps({"connections": [entry], "log": {"dir": str(self.folder / "log")}}))
         return file
-
-    def k4(self, *words: str | Path) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(self._command(words), env=self.env, capture_output=True, text=True, timeout=60, check=False)
-
-    @contextmanager
-    def running(self, *words: str | Path) -> Iterator[subprocess.Popen[str]]:
-        """A `k4` command in the background, ended by SIGTERM; it must then exit with 0."""
-        output = (self.folder / f"{words[0]}.out").open("w+")
-        process = subprocess.Popen(self._command(words), env=self.env, stdout=output, stderr=subprocess.STDOUT, text=True)
-        try:
-            yield process
-        finally:
-            process.send_signal(signal.SIGTERM)
-            code = process.wait(timeout=15)
-            output.seek(0)
-            text = output.read()
-            output.close()
-        assert code == 0, text
-
-    def _command(self, words: tuple[str | Path, ...]) -> list[str]:
-        return [sys.executable, "-m", "k4", *map(str, words)]
 
 
 @pytest.fixture
@@ -137,13 +114,6 @@ class Theatre:
 
     def drop(self, number: int) -> None:
         self._loop.call_soon_threadsafe(self.simulator.drop, number)
-
-
-def wait_for(condition: Callable[[], bool], what: str, seconds: float = 20) -> None:
-    until = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until, f"waited {seconds} s for {what}"
-        time.sleep(0.02)
 
 
 def tail(stage: Stage, record: str) -> list[dict[str, object]]:
