@@ -1,7 +1,7 @@
 """Which books of a link are stale, and when each is asked for anew.
 
 Pure: time is an argument (monotonic seconds). The core says when a book turns stale or live again; here it is kept until it is live, with
-a pause between two tries that doubles. Imports, of the generator, `fields`, `ir`.
+a pause between two tries that doubles. Imports `session` and, of the generator, `fields`, `ir`.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from ._codegen import fields, ir
+from .session import Stream
 
 # As csrc/k4_api.h numbers them (K4_BOOK_*).
 LIVE, NO_SNAPSHOT = 0, 4
@@ -70,6 +71,13 @@ class Books:
         self._asked[fields.book_of(self._messages, self._messages[stale.message]), stale.symbol] = (now, stale.pause)
         stale.due = now + stale.pause
         stale.pause = min(2 * stale.pause, MOST_S)
+
+    def forget(self, streams: Sequence[Stream]) -> None:
+        """The books that these streams bring are no longer wanted."""
+        for stream in streams:
+            for key, stale in list(self._stale.items()):
+                if stale.message in stream.messages and stream.symbol in (None, stale.symbol):
+                    del self._stale[key]
 
     @property
     def keys(self) -> frozenset[tuple[str, str]]:

@@ -1,8 +1,8 @@
 """One group at work: its segments, symbols and connections, opened together and closed together.
 
 Runs on the event loop of a worker process; `k4.worker` owns the process, this module the feed. It loads no aiohttp and no
-cryptography, and nothing that is not needed to feed. Imports `clock`, `connection`, `dials`, `drift`, `errors`, `fetch`, `job`, `link`,
-`log`, `native`, `secrets`, `segments`, `session`, `venue`, `watch`, and, of the generator, `bind` and `ir`.
+cryptography, and nothing that is not needed to feed. Imports `clock`, `connection`, `dials`, `drift`, `errors`, `fetch`, `job`, `life`,
+`link`, `log`, `native`, `secrets`, `segments`, `session`, `venue`, `watch`, and, of the generator, `bind` and `ir`.
 """
 
 from __future__ import annotations
@@ -20,12 +20,13 @@ from websockets.exceptions import InvalidURI
 from . import dials, secrets, segments, session
 from ._codegen import bind, ir
 from .clock import Clock
-from .connection import Connection, Core, Shared
+from .connection import Connection
 from .dials import Dials
 from .drift import Counts
 from .errors import K4Error
 from .fetch import Fetch
 from .job import Entry, Job
+from .life import Core, Shared
 from .link import Resolver, target
 from .log import Logger
 from .native import Native

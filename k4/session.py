@@ -57,6 +57,14 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
+class Step:
+    """From one plan to another on the same link: streams to subscribe and to unsubscribe."""
+
+    new: tuple[Stream, ...]
+    gone: tuple[Stream, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
     """One message to send and the streams it asks for; `id` is what the venue's answer will carry, if it carries one."""
 
@@ -124,6 +132,20 @@ def plans(product: ir.Product, wanted: Sequence[Stream]) -> tuple[Plan, ...]:
             symbol = (share[0].symbol or "") if single else ""
             result.append(Plan(url=url, by_url=tuple(share[:named]), by_message=tuple(share[named:]), symbol=symbol))
     return tuple(result)
+
+
+def step(product: ir.Product, old: Plan, new: Plan) -> Step | None:
+    """What to ask for on a link that carries `old`, so that it carries `new`; None: there is no message for that."""
+    before, after = set(old.streams), set(new.streams)
+    added = tuple(stream for stream in new.streams if stream not in before)
+    gone = tuple(stream for stream in old.streams if stream not in after)
+    manners = product.session
+    if (added and manners.subscribe is None) or (gone and manners.unsubscribe is None):
+        return None
+    # A link stays where its URL leads, and one that is opened for a stream keeps it.
+    if old.symbol != new.symbol or _url(product, old.streams[0], "") != _url(product, new.streams[0], ""):
+        return None
+    return Step(added, gone)
 
 
 def connect_url(product: ir.Product, plan: Plan, fetched: Names) -> str:

@@ -26,8 +26,9 @@ import k4.link
 from k4 import session
 from k4.backoff import Backoff
 from k4.clock import Clock
-from k4.connection import Connection, Core, Shared
+from k4.connection import Connection
 from k4.dials import Dials
+from k4.life import Core, Shared
 from k4.link import Resolver
 from k4.native import Native, load
 from k4.venue import Venue

@@ -16,9 +16,10 @@ from k4 import session
 from k4._codegen import build
 from k4.books import FIRST_S, GRACE_S, LIVE, NO_SNAPSHOT, Books
 from k4.clock import Clock
-from k4.connection import Connection, Core, Shared
+from k4.connection import Connection
 from k4.dials import Dials
 from k4.fetch import Fetch, FetchError
+from k4.life import Core, Shared
 from k4.link import Resolver
 from k4.native import Native
 from k4.venue import Venue
@@ -96,6 +97,16 @@ def test_a_pushed_snapshot_may_be_late_a_fetched_one_is_asked_for_at_once(built:
     assert (fetched.snapshot, fetched.records) == (3, (DEPTH5, DEPTH20))
     books.turned(3, "EEEFFF", GAP, 100.0)  # the snapshot itself did not help: the same book
     assert list(books.due(100.0)) == [fetched]
+
+
+def test_a_book_that_is_no_longer_wanted_is_not_asked_for(built: Native) -> None:
+    venue = Venue(built.exchanges["shelf"], "spot", built.records)
+    books = Books(venue.messages)
+    for symbol in ("AAABBB", "CCCDDD"):
+        books.turned(0, symbol, GAP, 100.0)
+    books.forget([s for s in session.streams(venue.product, venue.messages, [DEPTH5], ["AAABBB"]) if 0 in s.messages])
+    assert [stale.symbol for stale in books.due(100.0)] == ["CCCDDD"]
+    assert books.keys == {(DEPTH5, "CCCDDD")}
 
 
 # --------------------------------------------------------------------------- a connection

@@ -21,10 +21,11 @@ from k4 import session
 from k4._codegen import exchange, ir
 from k4.backoff import Backoff
 from k4.clock import Clock
-from k4.connection import Connection, Core, Shared
+from k4.connection import Connection
 from k4.dials import Dials
 from k4.fetch import Fetch, FetchError
-from k4.link import Link, LinkError, Resolver, State, dial, target
+from k4.life import Core, Shared
+from k4.link import Event, Link, LinkError, Resolver, State, dial, target
 from k4.native import Native
 from k4.session import Plan
 from k4.venue import Venue
@@ -78,7 +79,7 @@ def bench(native: Native, tls: Authority, tmp_path: Path) -> Iterator[Bench]:
     lib, ffi = native.lib, native.ffi
     lib.k4_shm_dir_set(str(tmp_path).encode())
     feed = lib.k4_feed_open()
-    sizes = {"ring_slots": 1024, "symbol_capacity": 16, "window_ids": 64, "mode": 0o600, "lock_memory": 0}
+    sizes = {"ring_slots": 16384, "symbol_capacity": 16, "window_ids": 64, "mode": 0o600, "lock_memory": 0}
     options = ffi.new("k4_segment_options *", sizes)
     error = ffi.new("char[256]")
     record = native.records.record("bbo")
@@ -280,6 +281,16 @@ def test_a_port_where_nobody_listens_is_tried_until_somebody_does(bench: Bench, 
     run(main())
 
 
+class Nobody:
+    """An owner that a link never reports to."""
+
+    def event(self, link: Link, event: Event) -> None:
+        raise AssertionError(event)
+
+    def writable(self, link: Link) -> None:
+        raise AssertionError(link)
+
+
 async def greet(peer: Peer) -> None:
     peer.send_raw(b"220 mail.example ready\r\n")
     await asyncio.sleep(5)
@@ -296,7 +307,7 @@ def test_tls_is_verified(bench: Bench, tls: Authority, tmp_path: Path, monkeypat
         async with serve(context, script, host=host) as server:
             core = bench.connection(server.port)
             url = f"wss://{host}:{server.port}/"
-            link = Link(core, bench.native.lib, bench.native.ffi, core._slots[0], target(url), Clock())
+            link = Link(Nobody(), bench.native.lib, bench.native.ffi, core._slots[0], target(url), Clock())
             with pytest.raises(LinkError) as caught:
                 await dial(link, url, client, Resolver())
             assert link.state is State.LOST

@@ -1,4 +1,4 @@
-"""The small parts of the run time, each on a clock of its own: waits, budgets, answers to requests, symbol states, the log."""
+"""The small parts of the run time, each on a clock of its own: waits, budgets, symbol states, the log."""
 
 from __future__ import annotations
 
@@ -17,8 +17,6 @@ from k4 import log
 from k4.backoff import Backoff, Budget
 from k4.clock import NEAR_NS, TRIES, Clock
 from k4.errors import K4Error
-from k4.session import Request, Stream
-from k4.subscription import Rejected, Subscriptions, symbols
 from k4.watch import LIVE, SLICE, STALE, Watch
 from tests import logs
 
@@ -144,54 +142,6 @@ def test_time_goes_forward_through_a_stall() -> None:
         times.append(clock.read())
     assert times == sorted(times)
     assert Clock().read() < Clock().read()
-
-
-# --------------------------------------------------------------------------- answers to requests
-
-
-def stream(channel: str, symbol: str | None = None) -> Stream:
-    return Stream(channel, symbol, (0,), ("bbo",), ())
-
-
-A, B, C = stream("a", "A"), stream("b", "B"), stream("c", "C")
-
-
-@pytest.fixture
-def asked() -> Subscriptions:
-    made = Subscriptions()
-    made.sent(Request(1, "…", (A, B)), 0.0)
-    made.sent(Request(2, "…", (C,)), 1.0)
-    return made
-
-
-def test_an_ack_by_id_settles_the_request(asked: Subscriptions) -> None:
-    assert asked.ack({"id": "1"}) == (A, B)
-    assert [*asked.open] == [C]
-    assert asked.ack({"id": "99"}) == ()
-    assert asked.ack({"id": "2"}) == (C,)
-    assert [*asked.open] == []
-
-
-def test_an_ack_for_one_stream_leaves_the_others_open_and_late(asked: Subscriptions) -> None:
-    assert asked.ack({"channel": "a"}) == (A,)
-    assert asked.ack({"id": "1", "symbol": "B"}) == (B,)
-    assert asked.overdue(9.9) == ()
-    assert asked.overdue(11.0) == (C,)
-    assert asked.overdue(99.0) == ()
-
-
-def test_errors_name_their_streams(asked: Subscriptions) -> None:
-    assert asked.error({"text": "what?"}) == Rejected((), "", "what?")
-    assert asked.error({"channel": "b", "code": "4", "text": "no"}) == Rejected((B,), "4", "no")
-    assert asked.error({"id": "1"}) == Rejected((A,), "", "")
-    # Only one request waits: an error without an id can only mean that one.
-    assert asked.error({"text": "no"}) == Rejected((C,), "", "no")
-    assert [*asked.open] == []
-
-
-def test_long_lists_of_streams_are_cut() -> None:
-    assert symbols([A, B]) == "A bbo, B bbo"
-    assert symbols([stream("all"), A, B, C], most=2) == "all, A bbo and 2 more"
 
 
 # --------------------------------------------------------------------------- symbol states

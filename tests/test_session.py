@@ -163,6 +163,36 @@ def test_without_subscribe_what_the_url_cannot_name_gets_another_connection(nova
     assert all(len(plan.url) <= session.URL_BYTES for plan in plans)
 
 
+def test_what_a_link_is_asked_when_its_plan_changes(nova: ir.Exchange, binance: ir.Exchange) -> None:
+    spot = product_of(nova, "spot")
+
+    def plan(product: ir.Product, found: ir.Exchange, *wanted: str) -> session.Plan:
+        return session.plans(product, streams_of(found, "spot", ["bbo"], list(wanted)))[0]
+
+    def step(product: ir.Product, old: session.Plan, new: session.Plan) -> tuple[list[str | None], list[str | None]] | None:
+        found = session.step(product, old, new)
+        return None if found is None else ([s.symbol for s in found.new], [s.symbol for s in found.gone])
+
+    ab, bc = plan(spot, nova, "A", "B"), plan(spot, nova, "B", "C")
+    assert step(spot, ab, bc) == (["C"], ["A"])
+    assert step(spot, ab, ab) == ([], [])
+    silent = replace(spot, session=replace(spot.session, unsubscribe=None))
+    assert step(silent, ab, bc) is None, "it has no word for what is gone"
+    assert step(silent, ab, plan(spot, nova, "B", "A", "C")) == (["C"], [])
+    listed = product_of(binance, "spot")
+    assert step(listed, plan(listed, binance, "A", "B"), plan(listed, binance, "B", "C")) == (["C"], ["A"]), (
+        "the URL lists them, messages change them"
+    )
+    assert (
+        step(replace(listed, session=replace(listed.session, subscribe=None)), plan(listed, binance, "A"), plan(listed, binance, "A", "B"))
+        is None
+    )
+    single = product_of(nova, "spot", url="wss://h/$path/$channel")
+    assert step(single, plan(single, nova, "A"), plan(single, nova, "B")) is None, "the URL is for one stream"
+    (trades,) = session.plans(spot, streams_of(nova, "spot", ["trade"], ["A"]))
+    assert step(spot, ab, trades) is None, "another URL"
+
+
 def test_pings_and_answers(nova: ir.Exchange, binance: ir.Exchange) -> None:
     assert session.ping_text(product_of(nova, "spot"), number=1, now_ns=0) == '{"op":"ping"}'
     assert session.ping_text(product_of(binance, "spot"), number=1, now_ns=0) is None

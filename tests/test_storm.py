@@ -20,8 +20,9 @@ import pytest
 from k4 import session
 from k4.backoff import LAST_S
 from k4.clock import Clock
-from k4.connection import Connection, Core, Shared
+from k4.connection import Connection
 from k4.dials import SHARE, Dials
+from k4.life import Core, Shared
 from k4.link import Link, LinkError, Resolver, State
 from k4.native import Native
 from k4.venue import Venue
@@ -98,6 +99,8 @@ def storm(
         made = Storm(native, loop, count, serve(loop), dials)
         patch.setattr("k4.connection.dial", virtual.dialler(made.served))
         patch.setattr("k4.connection.time", loop.clock())
+        patch.setattr("k4.life.time", loop.clock())
+        patch.setattr("k4.inbox.time", loop.clock())
         patch.setattr("k4.link.time", loop.clock())
         await made.run(seconds)
         return made
