@@ -4,8 +4,8 @@
 
 `Fetcher` is also what a command uses that needs one answer and no process. TLS is always verified. Requests to one host keep to a pace
 that every known venue allows, and pause as long as a venue that answers 429 or 418 asks for. Bodies are bounded as they are read.
-Started by `k4.supervisor` as `python -m k4.fetcher` with its job as a line of JSON on standard input, whose end ends it.
-Imports aiohttp and its yarl, `backoff`, `errors`, `fetch`, `job`, `log`.
+Started by `k4.supervisor` as `python -m k4.fetcher`; what is said between the two stands in `k4.pipe`.
+Imports aiohttp and its yarl, `backoff`, `errors`, `fetch`, `job`, `log`, `pipe`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import os
 import signal
 import socket
 import ssl
@@ -32,6 +31,7 @@ from .backoff import Budget
 from .errors import K4Error
 from .fetch import LINE_BYTES, Asked, FetchError
 from .job import FetcherJob
+from .pipe import Pipe
 
 # Of what venues allow an address, the least: enough for a burst of books at the start, and a list of instruments page by page.
 PACE = ((5, 1.0), (100, 60.0))
@@ -171,33 +171,36 @@ async def answer(fetcher: Fetcher, reader: asyncio.StreamReader, writer: asyncio
         writer.close()
 
 
-async def _serve(job: FetcherJob, logger: log.Logger) -> None:
+async def _serve(job: FetcherJob, pipe: Pipe, logger: log.Logger) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    loop.add_reader(sys.stdin.fileno(), stop.set)  # nothing more comes, so this can only be the end
+    pipe.listen(lambda _: None, stop.set)
     listening = socket.socket(fileno=job.fd)
     async with Fetcher() as fetcher:
         server = await asyncio.start_unix_server(lambda r, w: answer(fetcher, r, w, logger), sock=listening, limit=LINE_BYTES)
-        os.write(sys.stdout.fileno(), b"running\n")
+        pipe.say("begun")
+        beating = asyncio.create_task(pipe.beat())
         await stop.wait()
+        beating.cancel()
         server.close()
-    loop.remove_reader(sys.stdin.fileno())
 
 
 def main() -> int:
     """Runs the job given on standard input, until that ends."""
-    # Unbuffered, so that what follows, the end, is left for the loop to see.
-    with open(sys.stdin.fileno(), "rb", buffering=0, closefd=False) as stdin:
-        job = FetcherJob(**json.loads(stdin.readline()))
+    pipe = Pipe()
+    line = pipe.line()
+    if line is None:
+        return 0
+    job = FetcherJob(**json.loads(line))
     folder = None if job.log_dir is None else Path(job.log_dir)
     try:
         logger = log.setup(level=job.level, folder=folder, retain_days=job.retain_days, group=job.group)
     except K4Error as error:
         print(f"k4: error: {error}", file=sys.stderr)
         return 1
-    asyncio.run(_serve(job, logger))
+    asyncio.run(_serve(job, pipe, logger))
     return 0
 
 

@@ -6,6 +6,7 @@ before the first record of every start. Imports `errors`.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
@@ -65,18 +66,16 @@ class DailyFile:
         self._day = ""
         self._fd = -1
         try:
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._roll(self._now())
         except OSError as error:
             message = f"log.dir {str(folder)!r} cannot be written: {error.strerror}"
             raise K4Error(message, hint="choose another folder, or null for no file") from error
 
     def __call__(self, event: Event) -> None:
-        try:
+        with contextlib.suppress(OSError):  # else yesterday's takes it
             self._roll(self._now())
+        with contextlib.suppress(OSError):  # a full disk must not stop the feed; the console still has the line
             os.write(self._fd, json.dumps(event, default=str, ensure_ascii=False).encode(errors="replace") + b"\n")
-        except OSError:
-            pass  # a full disk must not stop the feed; the console still has the line
 
     def close(self) -> None:
         if self._fd >= 0:
@@ -87,6 +86,7 @@ class DailyFile:
         day = now.strftime("%Y-%m-%d")
         if day == self._day:
             return
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         fd = os.open(self._folder / f"k4-{day}.log", os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self.close()
         self._fd, self._day = fd, day

@@ -1,7 +1,7 @@
 """`k4 run`: from a configuration file to running workers. Nothing of what a worker does is loaded here.
 
 The first worker is started before anything else: what it needs is loaded beside what reading the configuration needs.
-Imports `config`, `errors`, `fetch`, `job`, `log`, `lookup`, `native`, `session`, `supervisor` and, of the generator, `bind`."""
+Imports `config`, `errors`, `fetch`, `job`, `log`, `lookup`, `native`, `notify`, `session`, `supervisor` and, of the generator, `bind`."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from . import supervisor
 from .errors import K4Error, UsageError
 from .job import Entry, FetcherJob, Job
 from .log import Logger
+from .notify import Notifier
 
 if TYPE_CHECKING:
     from .config import Config, Group
@@ -36,14 +37,16 @@ def run(config: Path, *, level: str | None, seconds: float | None, sim: str | No
 
 
 async def _run(config: Path, level: str | None, seconds: float | None, sim: str | None, ca: Path | None, spec: Sequence[Path]) -> int:
+    notifier = Notifier()  # before anything is started that would inherit what it takes
     waiting = await supervisor.start()
     with contextlib.ExitStack() as stack:
+        stack.callback(notifier.close)
         try:
             logger, jobs = await _prepared(stack, config, level, sim, ca, spec)
         except BaseException:
             await supervisor.dismiss(waiting)
             raise
-        return await supervisor.Supervisor(jobs, logger, waiting=waiting).run(seconds)
+        return await supervisor.Supervisor(jobs, logger, waiting=waiting, notifier=notifier).run(seconds)
 
 
 async def _prepared(

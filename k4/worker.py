@@ -1,15 +1,13 @@
 """One worker process: one group, one thread, nothing but feeding.
 
-Started by `k4.supervisor` as `python -m k4.worker` with its job as one line of JSON on standard input, which then stays open: its end
-means that the supervisor is gone, and the worker stops. One line on standard output says that it has begun. It loads neither aiohttp
-nor cryptography.
-Imports `errors`, `group`, `job`, `log`, `native`.
+Started by `k4.supervisor` as `python -m k4.worker`; what is said between the two stands in `k4.pipe`. It loads neither aiohttp nor
+cryptography.
+Imports `errors`, `group`, `job`, `log`, `native`, `pipe`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import gc
 import os
 import signal
@@ -23,25 +21,33 @@ from . import log, native
 from .errors import K4Error
 from .group import Feed
 from .job import REFUSED, Job
+from .pipe import Pipe
 
 
-async def _feed(job: Job, logger: log.Logger) -> None:
+async def _feed(job: Job, pipe: Pipe, logger: log.Logger) -> None:
     feed = Feed(_native(job), job, logger)
     try:
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
-        loop.add_reader(sys.stdin.fileno(), _stdin, stop)
+        pipe.listen(lambda _: None, stop.set)
         loop.set_exception_handler(lambda _, context: _unexpected(logger, context))
-        os.write(sys.stdout.fileno(), b"running\n")
+        pipe.say("begun")
         logger.info("started", segments=", ".join(job.segments.values()), connections=len(feed.connections), pid=os.getpid())
         # What has been made until now lives for ever; the collector need not look at it again.
         gc.collect()
         gc.freeze()
+        beating = asyncio.create_task(pipe.beat(lambda: _state(feed)))
         await feed.run(stop)
+        beating.cancel()
     finally:
         feed.close()
+
+
+def _state(feed: Feed) -> dict[str, int]:
+    """What goes with a beat: connections that are up, and all."""
+    return {"up": sum(1 for one in feed.connections if one.healthy_since_ns), "of": len(feed.connections)}
 
 
 def _native(job: Job) -> native.Native:
@@ -56,27 +62,16 @@ def _unexpected(logger: log.Logger, context: dict[str, Any]) -> None:
     logger.error("unexpected", what=context.get("message"), exception=log.trace(context.get("exception")))
 
 
-def _stdin(stop: asyncio.Event) -> None:
-    """The supervisor sends nothing more, so this can only be the end."""
-    with contextlib.suppress(OSError):
-        if os.read(sys.stdin.fileno(), 4096):
-            return
-    asyncio.get_running_loop().remove_reader(sys.stdin.fileno())
-    stop.set()
-
-
 def main() -> int:
     """Runs the job given on standard input. Returns 0 when stopped, REFUSED when the group cannot run as it is."""
     # Until the loop has its own handlers; an exit while a feed is being opened closes it again.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit(0))
-    line = bytearray()
-    while not line.endswith(b"\n"):
-        part = os.read(sys.stdin.fileno(), 1 << 16)
-        if not part:
-            return 0
-        line += part
-    job = Job.from_json(line.decode())
+    pipe = Pipe()
+    line = pipe.line()
+    if line is None:
+        return 0
+    job = Job.from_json(line)
     folder = None if job.log_dir is None else Path(job.log_dir)
     cpus = {entry.cpu for entry in job.connections if entry.cpu is not None}
     try:
@@ -87,7 +82,7 @@ def main() -> int:
     try:
         for cpu in cpus:
             os.sched_setaffinity(0, {cpu})
-        uvloop.run(_feed(job, logger))
+        uvloop.run(_feed(job, pipe, logger))
     except K4Error as error:
         logger.error("cannot run", reason=str(error), **({"hint": error.hint} if error.hint else {}))  # noqa: TRY400 (expected)
         return REFUSED

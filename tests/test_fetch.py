@@ -280,7 +280,7 @@ def test_the_fetcher_ends_with_who_started_it(tmp_path: Path) -> None:
         assert process.stdout is not None
         process.stdin.write(FetcherJob(fd, "info", str(tmp_path), 14).to_json().encode() + b"\n")
         process.stdin.flush()
-        assert process.stdout.readline() == b"running\n"
+        assert process.stdout.readline() == b'{"said": "begun"}\n'
         process.stdin.close()
         assert process.wait(10) == 0
         process.stdout.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
 import sys
 import time
 from collections.abc import Callable, Coroutine, Iterator
@@ -15,9 +16,11 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from k4 import job, supervisor
+from k4 import job, keeper, supervisor
 from k4.config import Connection, Endpoints, Redundancy, Tls
-from k4.job import REFUSED, Entry, FetcherJob, Job
+from k4.job import REFUSED, Entry, Job
+from k4.keeper import Keeper
+from k4.notify import Notifier
 from k4.supervisor import Supervisor
 from tests import logs
 
@@ -34,6 +37,11 @@ print("running", flush=True)
 starts = sum(line.startswith("start") for line in open(job["log_dir"]))
 """
 OBEDIENT = HEAD + "\nwhile True: time.sleep(0.05)\n"
+BEATING = HEAD + """
+while True:
+    print('{"said": "alive", "up": 1, "of": 2}', flush=True)
+    time.sleep(0.05)
+"""
 
 
 @pytest.fixture
@@ -45,11 +53,14 @@ def lines() -> Iterator[Lines]:
 During = Callable[[Supervisor], Coroutine[Any, Any, None]]
 
 
-def supervise(script: str, file: Path, *groups: str, seconds: float | None = None, during: During | None = None) -> int:
+def supervise(
+    script: str, file: Path, *groups: str, seconds: float | None = None, during: During | None = None, notifier: Notifier | None = None
+) -> int:
     jobs = [Job(group, (), "info", str(file), 14) for group in groups or ("g",)]
 
     async def main() -> int:
-        made = Supervisor(jobs, logs.logger(), command=[sys.executable, "-c", script], backoff_s=(0.01, 0.02))
+        command = [sys.executable, "-c", script]
+        made = Supervisor(jobs, logs.logger(), command=command, backoff_s=(0.01, 0.02), notifier=notifier)
         helper = None if during is None else asyncio.create_task(during(made))
         code = await asyncio.wait_for(made.run(seconds), 20)
         if helper is not None:
@@ -88,12 +99,17 @@ def test_the_time_of_a_run_begins_with_its_workers(tmp_path: Path) -> None:
 def test_a_refusal_counts_though_the_run_ends(tmp_path: Path) -> None:
     """The worker is refused in the moment in which the time is up."""
 
-    class Both(Supervisor):
-        async def _once(self, job: Job | FetcherJob) -> int:
+    class Both(Keeper):
+        async def _once(self) -> int:
             self.stop()
             return REFUSED
 
-    assert asyncio.run(Both([Job("g", (), "info", None, 14)], logs.logger()).run()) == 1
+    async def main() -> bool:
+        both = Both(Job("g", (), "info", None, 14), logs.logger(), supervisor.start)
+        await asyncio.wait_for(both.run(), 20)
+        return both.failed
+
+    assert asyncio.run(main())
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -146,7 +162,7 @@ def test_a_worker_refused_later_is_tried_again(tmp_path: Path, lines: Lines) -> 
 
 
 def test_a_worker_that_does_not_end_is_killed(tmp_path: Path, lines: Lines, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(supervisor, "DRAIN_S", 0.3)
+    monkeypatch.setattr(keeper, "DRAIN_S", 0.3)
     file = tmp_path / "notes"
     script = HEAD + "\nsignal.signal(signal.SIGTERM, signal.SIG_IGN); note('deaf')\nwhile True: time.sleep(1)\n"
 
@@ -190,3 +206,198 @@ def test_a_worker_that_waits_gets_the_first_job(tmp_path: Path) -> None:
     started = [line for line in file.read_text().splitlines() if line.startswith("start")]
     assert len(started) == 2
     assert sum(line.startswith(f"start {pid} ") for line in started) == 1
+
+
+# --------------------------------------------------------------------------- a worker that hangs
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Looks every tenth of a second: a worker that is silent for a second hangs."""
+    for module in (keeper, supervisor):
+        monkeypatch.setattr(module, "LOOK_S", 0.1)
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_stopped_worker_is_killed_and_started_again(tmp_path: Path, lines: Lines) -> None:
+    """SIGSTOP: it neither works nor ends."""
+    file = tmp_path / "notes"
+
+    async def during(made: Supervisor) -> None:
+        await written(file, "start")
+        await asyncio.sleep(1.5)
+        assert file.read_text().count("start") == 1, "one that beats is left alone"
+        os.kill(int(file.read_text().split()[1]), signal.SIGSTOP)
+        stopped = time.monotonic()
+        await written(file, "start", 2)
+        assert 0.8 < time.monotonic() - stopped < 6
+        made.stop()
+
+    assert supervise(BEATING, file, during=during) == 0
+    assert [(line["event"], line.get("how")) for line in lines] == [("worker hangs; killing it", None), ("worker ended", "signal SIGKILL")]
+    assert lines[0]["silent_s"] == 1.0
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_worker_whose_loop_is_stuck_is_killed(tmp_path: Path, lines: Lines) -> None:
+    """It has begun and beats no more; another group's is not touched."""
+    file = tmp_path / "notes"
+    stuck = BEATING.replace("while True", "if job['group'] == 'bad' and starts <= 2: time.sleep(100)\nwhile True")
+
+    async def during(made: Supervisor) -> None:
+        await written(file, " bad", 2)
+        made.stop()
+
+    assert supervise(stuck, file, "good", "bad", during=during) == 0
+    assert file.read_text().count(" good") == 1
+    assert {line["group"] for line in lines} == {"bad"}
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_worker_may_be_silent_while_it_starts(tmp_path: Path, lines: Lines, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "notes"
+    slow = "import time; time.sleep(1.6)\n" + BEATING
+    assert supervise(slow, file, seconds=0.1) == 0
+    assert lines == []
+    monkeypatch.setattr(keeper, "SLOW_START", 5)
+
+    async def during(made: Supervisor) -> None:
+        while not lines:  # noqa: ASYNC110 (lines of a log)
+            await asyncio.sleep(0.01)
+        made.stop()
+
+    supervise(slow, file, during=during)
+    assert lines[0] == {"event": "worker hangs; killing it", "group": "g", "silent_s": 0.5, "level": "error"}
+
+
+def test_a_supervisor_that_was_stopped_itself_blames_nobody(lines: Lines) -> None:
+    """Whatever time passed between two looks, it counts as one."""
+
+    async def main() -> None:
+        made = Keeper(Job("g", (), "info", None, 14), logs.logger(), supervisor.start)
+        made._process = await supervisor.start([sys.executable, "-c", "import sys; sys.stdin.read()"])
+        made._beating = True
+        for _ in range(keeper.HUNG - 1):
+            made.look()
+        assert made.late
+        assert lines == []
+        made.look()
+        assert [line["event"] for line in lines] == ["worker hangs; killing it"]
+        assert await asyncio.wait_for(made._process.wait(), 10) == -signal.SIGKILL
+
+    asyncio.run(main())
+
+
+# --------------------------------------------------------------------------- what the service manager hears
+
+
+class Manager:
+    """Stands for the service manager: what it is told, in order."""
+
+    def __init__(self, address: str, watchdog_s: float | None = None) -> None:
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.bind("\0" + address[1:] if address.startswith("@") else address)
+        self._socket.setblocking(False)
+        self.environment = {"NOTIFY_SOCKET": address, "OTHER": "stays"}
+        if watchdog_s is not None:
+            self.environment |= {"WATCHDOG_USEC": str(int(watchdog_s * 1e6)), "WATCHDOG_PID": str(os.getpid())}
+        self.notifier = Notifier(self.environment)
+
+    def told(self) -> list[str]:
+        found: list[str] = []
+        try:
+            while True:
+                found.append(self._socket.recv(4096).decode())
+        except BlockingIOError:
+            return found
+
+    def close(self) -> None:
+        self.notifier.close()
+        self._socket.close()
+
+
+@pytest.fixture(params=["path", "abstract"])
+def manager(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Manager]:
+    made = Manager(str(tmp_path / "n") if request.param == "path" else f"@k4-test-{os.getpid()}", watchdog_s=0.4)
+    yield made
+    made.close()
+
+
+def test_the_manager_is_told_of_beginning_life_and_end(manager: Manager, tmp_path: Path) -> None:
+    file = tmp_path / "notes"
+    told: list[str] = []
+
+    async def during(made: Supervisor) -> None:
+        while "STATUS=2 groups, 2 of 4 connections up" not in told or told.count("WATCHDOG=1") < 4:
+            told.extend(manager.told())
+            await asyncio.sleep(0.02)
+        made.stop()
+
+    assert supervise("import time; time.sleep(0.3)\n" + BEATING, file, "a", "b", during=during, notifier=manager.notifier) == 0
+    assert told.count("READY=1") == 1
+    assert told.index("READY=1") > 0, "not before the workers have begun"
+    assert manager.told()[-1] == "STOPPING=1"
+    assert manager.environment == {"OTHER": "stays"}, "children do not inherit it"
+
+
+@pytest.mark.usefixtures("quick")
+def test_the_manager_hears_nothing_while_a_worker_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A killed worker is replaced and the run goes on being alive; one that cannot be killed ends in the manager's watchdog."""
+    monkeypatch.setattr(keeper, "HUNG", 10**9)
+    file = tmp_path / "notes"
+    manager = Manager(str(tmp_path / "n"), watchdog_s=0.2)
+
+    async def during(made: Supervisor) -> None:
+        await written(file, "start", 2)
+        await asyncio.sleep(0.3)
+        assert "WATCHDOG=1" in manager.told()
+        pid = int(next(line for line in file.read_text().splitlines() if line.endswith(" bad")).split()[1])
+        os.kill(pid, signal.SIGSTOP)
+        await asyncio.sleep(0.8)
+        manager.told()
+        await asyncio.sleep(0.8)
+        assert manager.told() == []
+        os.kill(pid, signal.SIGCONT)
+        await asyncio.sleep(0.5)
+        assert "WATCHDOG=1" in manager.told()
+        made.stop()
+
+    assert supervise(BEATING, file, "good", "bad", during=during, notifier=manager.notifier) == 0
+    manager.close()
+
+
+@pytest.mark.parametrize(
+    ("environment", "watchdog_s"),
+    [
+        ({}, None),
+        ({"WATCHDOG_USEC": "1000000"}, None),  # nowhere to tell it
+        ({"NOTIFY_SOCKET": "/nowhere", "WATCHDOG_USEC": "1500000"}, 1.5),
+        ({"NOTIFY_SOCKET": "/nowhere", "WATCHDOG_USEC": "1500000", "WATCHDOG_PID": "1"}, None),  # meant for another process
+        ({"NOTIFY_SOCKET": "/nowhere", "WATCHDOG_USEC": "soon"}, None),
+        ({"NOTIFY_SOCKET": "vsock:2:1"}, None),  # a kind of address that is not known
+    ],
+)
+def test_a_manager_that_cannot_be_told_stops_nothing(environment: dict[str, str], watchdog_s: float | None) -> None:
+    notifier = Notifier(environment)
+    assert notifier.watchdog_s == watchdog_s
+    notifier.ready()
+    notifier.reloading()
+    notifier.alive()
+    notifier.status("x")
+    notifier.stopping()
+    notifier.close()
+    assert environment == {}
+
+
+def test_a_reload_is_told_with_its_time(tmp_path: Path) -> None:
+    manager = Manager(str(tmp_path / "n"))
+    before = time.monotonic_ns() // 1000
+    manager.notifier.reloading()
+    manager.notifier.status("two\nlines")
+    manager.notifier.status("two\nlines")
+    first, second = manager.told()
+    reloading, usec = first.split("\n")
+    assert reloading == "RELOADING=1"
+    assert before <= int(usec.removeprefix("MONOTONIC_USEC=")) <= time.monotonic_ns() // 1000
+    assert second == "STATUS=two lines"
+    manager.close()

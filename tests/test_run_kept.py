@@ -1,0 +1,131 @@
+"""`k4 run` as its workers and its service manager see it: CPUs, workers that hang, what the manager hears."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import time
+from datetime import UTC, datetime, timedelta
+from multiprocessing import get_context
+from pathlib import Path
+
+import pytest
+
+from k4 import log
+from tests.test_run import Stage, market, reading, run, stage, tls, until, worker_pid
+
+__all__ = ["stage", "tls"]  # fixtures
+
+
+def test_a_worker_runs_where_it_is_pinned(stage: Stage) -> None:
+    cpu = max(os.sched_getaffinity(0))
+
+    async def main() -> None:
+        async with market(stage) as (server, _), stage.running("run", stage.config(server.port, cpu=cpu)) as process:
+            view = await reading(stage)
+            assert os.sched_getaffinity(worker_pid(stage)) == {cpu}
+            assert os.sched_getaffinity(process.pid) == os.sched_getaffinity(0), "the supervisor is not"
+            os.kill(worker_pid(stage), signal.SIGKILL)
+            await until(lambda: len(stage.events("started")) == 2)
+            assert os.sched_getaffinity(worker_pid(stage)) == {cpu}, "nor does its successor forget"
+            stage.native.lib.k4_view_close(view)
+
+    run(main())
+
+
+def test_a_stopped_worker_is_replaced_and_readers_go_on(stage: Stage) -> None:
+    """SIGSTOP: no link is lost, nothing ends. The manager's watchdog hears nothing until the successor works."""
+    manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    manager.bind("\0k4-kept")
+    manager.setblocking(False)
+    stage.env |= {"NOTIFY_SOCKET": "@k4-kept", "WATCHDOG_USEC": "2000000"}
+    told: list[str] = []
+
+    def hear() -> list[str]:
+        try:
+            while True:
+                told.append(manager.recv(4096).decode())
+        except BlockingIOError:
+            return told
+
+    async def main() -> None:
+        async with market(stage) as (server, _), stage.running("run", stage.config(server.port)) as process:
+            view = await reading(stage)
+            await until(lambda: "STATUS=1 group, 2 of 2 connections up" in hear())
+            assert told.count("READY=1") == 1
+            stage.ids(view)
+            os.kill(worker_pid(stage), signal.SIGSTOP)
+            stopped = time.monotonic()
+            await asyncio.sleep(3)
+            hear().clear()
+            await asyncio.sleep(1)
+            assert "WATCHDOG=1" not in hear()
+            await until(lambda: len(stage.events("started")) == 2)
+            assert 4 < time.monotonic() - stopped < 12, "5 s of silence, and a start"
+            before = stage.ids(view)
+            after: list[int] = []
+
+            def enough() -> bool:
+                after.extend(stage.ids(view))
+                return len(after) > 20
+
+            await until(enough)
+            assert after == sorted(set(after))
+            assert after[0] > max(before, default=0)
+            await until(lambda: "WATCHDOG=1" in hear())
+            process.terminate()
+            assert await process.wait() == 0
+            stage.native.lib.k4_view_close(view)
+
+    run(main())
+    assert hear()[-1] == "STOPPING=1"
+    manager.close()
+    (hangs,) = stage.events("worker hangs; killing it")
+    assert (hangs["group"], hangs["silent_s"]) == ("one", 5.0)
+
+
+# --------------------------------------------------------------------------- the log of several processes
+
+
+def write_days(folder: Path, number: int, days: int) -> None:
+    """One process of a run over `days` days, a hundred lines each."""
+    now = datetime(2026, 3, 1, 12, tzinfo=UTC)
+    file = log.DailyFile(folder, 3, now=lambda: now)
+    for day in range(days):
+        now = datetime(2026, 3, 1, 12, tzinfo=UTC) + timedelta(days=day)
+        for line in range(100):
+            file({"event": "x" * 500, "process": number, "day": day, "line": line})
+    file.close()
+
+
+def test_processes_share_the_files_of_a_long_run(tmp_path: Path) -> None:
+    """Each makes, writes and removes the same files as the others: no line is torn, what is older than three days is gone."""
+    context = get_context("spawn")
+    processes = [context.Process(target=write_days, args=(tmp_path, number, 20)) for number in range(4)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(60)
+    assert [process.exitcode for process in processes] == [0] * 4
+    assert sorted(path.name for path in tmp_path.iterdir()) == [f"k4-2026-03-{day}.log" for day in (18, 19, 20)]
+    lines = [json.loads(line) for line in (tmp_path / "k4-2026-03-20.log").read_text().splitlines()]
+    assert sorted((line["process"], line["line"]) for line in lines if line["day"] == 19) == [(n, i) for n in range(4) for i in range(100)]
+
+
+@pytest.mark.parametrize("gone", ["folder", "file"])
+def test_a_file_that_is_taken_away_stops_nothing(tmp_path: Path, gone: str) -> None:
+    """A user who tidies up: the next day's file is there again, and the run never ends over its log."""
+    now = datetime(2026, 3, 10, tzinfo=UTC)
+    file = log.DailyFile(tmp_path / "log", 3, now=lambda: now)
+    (tmp_path / "log" / "k4-2026-03-10.log").unlink()
+    if gone == "folder":
+        (tmp_path / "log").rmdir()
+    file({"event": "a"})
+    now += timedelta(days=1)
+    file({"event": "b"})
+    file.close()
+    there = tmp_path / "log" / "k4-2026-03-11.log"
+    assert there.read_text() == '{"event": "b"}\n'
