@@ -174,6 +174,15 @@ def _ping(spec: Spec, product: ir.Product, here: list[About]) -> None:
 
 def _kind(about: About) -> None:
     message, find = about.message, about.find
+    if message.silence_s is not None and (message.channel is None or about.fetched):
+        find(about.line("silence_s"), "silence_s is for a message with a channel of its own; take it out")
+    if message.weight != 1 and not about.fetched:
+        find(about.line("weight"), "weight is for a message that is fetched; take it out")
+    for product in about.products:
+        for count, seconds in product.session.limits.weight if about.fetched else ():
+            if message.weight > count:
+                what = f'weight = {message.weight} is more than product "{product.name}" allows in {seconds:g} s, {count}'
+                find(about.line("weight"), f"{what}; correct one of them")
     if about.fetched:
         if message.url is not None and (wrong := address(message.url, "https://")):
             find(about.line("url"), f'url = "{message.url.source}": {wrong}')

@@ -197,6 +197,8 @@ def _limits(parent: Table | None) -> ir.Limits:
         bytes=table.count("bytes"),
         requests=_rates(table, "requests"),
         connects=_rates(table, "connects"),
+        subscribes=_rates(table, "subscribes"),
+        weight=_rates(table, "weight"),
     )
 
 

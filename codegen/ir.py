@@ -362,7 +362,10 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One thing the venue says. `products` is never empty (default: all of the exchange). `template`: an SBE message, by its name there."""
+    """One thing the venue says. `products` is never empty (default: all of the exchange). `template`: an SBE message, by its name there.
+
+    `silence_s`: how long its stream is quiet at most; None: as long as it likes. `weight`: what fetching it counts.
+    """
 
     records: tuple[str, ...]
     products: tuple[str, ...]
@@ -377,6 +380,8 @@ class Message:
     examples: tuple[Example, ...]
     line: int
     template: str | None = None
+    silence_s: float | None = None
+    weight: int = 1
 
     @property
     def record(self) -> str:
@@ -433,7 +438,7 @@ class Ping:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """None: no limit. `requests` and `connects` are (count, seconds) pairs."""
+    """None: no limit. Rates are (count, seconds) pairs; that of `weight` counts what fetched messages weigh."""
 
     silence_s: float | None = None
     age_s: float | None = None
@@ -442,6 +447,8 @@ class Limits:
     bytes: int | None = None
     requests: tuple[tuple[int, float], ...] = ()
     connects: tuple[tuple[int, float], ...] = ()
+    subscribes: tuple[tuple[int, float], ...] = ()
+    weight: tuple[tuple[int, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,6 +80,13 @@ KEYS = (
     ),
     KeyRule("each", (MESSAGE,), 'path or list, default `"."`', "what `@` is; of a list, the first path that exists"),
     KeyRule("fields", (MESSAGE,), "`{ field = source }`", "where the fields of the record come from"),
+    KeyRule(
+        "silence_s",
+        (MESSAGE,),
+        "seconds, default never",
+        "the venue pushes its stream at least so often, also when nothing changes: a symbol without it for so long is STALE",
+    ),
+    KeyRule("weight", (MESSAGE,), "count, default 1", "what fetching it once counts of `limits.weight`"),
     KeyRule("order", (MESSAGE,), "word", "how updates are told apart and sorted; needed for market data that is pushed"),
     KeyRule("example", (MESSAGE,), "array of tables", "frames of the venue, decoded in sequence; at least one"),
     KeyRule("wire", (EXAMPLE,), "text", "the frame as it comes, byte for byte, values invented; of an SBE message in hex, blanks between"),
@@ -92,8 +99,10 @@ LIMITS = (
     LimitRule("streams", "count", "streams on one connection"),
     LimitRule("args", "count", "`arg`s in one request"),
     LimitRule("bytes", "count", "size of one request"),
-    LimitRule("requests", '`"5/1s"` or a list', "requests on one connection in so many seconds"),
+    LimitRule("requests", '`"5/1s"` or a list', "messages to the venue on one connection in so many seconds, pings and pongs among them"),
+    LimitRule("subscribes", '`"5/1s"` or a list', "requests to subscribe and unsubscribe on one connection in so many seconds"),
     LimitRule("connects", '`"5/1s"` or a list', "connections made in so many seconds"),
+    LimitRule("weight", '`"5/1s"` or a list', "what is fetched from the product's host in so many seconds, in the venue's own weights"),
 )
 
 

@@ -194,6 +194,9 @@ class _Specs:
             yield Change(file, new.line, COMPATIBLE, f"wire: {who}: match differs; other frames are taken for it")
         if _plain(old.each) != _plain(new.each):
             yield Change(file, new.line, COMPATIBLE, f"wire: {who}: each differs; its elements are found elsewhere")
+        for key in ("silence_s", "weight"):
+            if getattr(old, key) != getattr(new, key):
+                yield Change(file, new.line, COMPATIBLE, f"wire: {who}: {key} is {getattr(new, key)}, was {getattr(old, key)}")
         if old.order != new.order:
             what = f"{who}: order is {new.order}, was {old.order}: GAP, LATE and RESET follow the new rule"
             yield Change(file, new.line, COMPATIBLE, what)

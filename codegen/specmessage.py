@@ -50,6 +50,8 @@ def read_message(spec: Spec, table: Table, products: tuple[str, ...]) -> ir.Mess
         examples=_examples(table, of),
         line=table.line,
         template=table.text("template"),
+        silence_s=table.seconds("silence_s"),
+        weight=table.count("weight") or 1,
     )
     spec.messages.append(table.where)
     if misspelt or len(spec.findings) > before or not isinstance(table.values.get("fields", {}), dict):

@@ -361,6 +361,15 @@ SESSION: list[tuple[Changes, str]] = [
         (("bytes = 2048", "bytes = 44"),),
         '10: session: unsubscribe for message "bbo" has 45 bytes, more than limits.bytes = 44; raise the limit or write less',
     ),
+    (
+        (('record = "instrument"', 'record = "instrument"\nsilence_s = 3'),),
+        '65: message "instrument": silence_s is for a message with a channel of its own; take it out',
+    ),
+    ((('channel = "trades"', 'weight = 2\nchannel = "trades"'),), '32: message "trade": weight is for a message that is fetched; take it out'),
+    (
+        (('record = "instrument"', 'record = "instrument"\nweight = 40'), ('connects = "30/60s"', 'weight = "30/1s"')),
+        '65: message "instrument": weight = 40 is more than product "spot" allows in 1 s, 30; correct one of them',
+    ),
     ((("[$args]", "[]"),), "9: session: subscribe.arg is given, but subscribe.send holds no $args; write $args where the list of them stands"),
     (
         ((", arg = '\"$channel\"'", ""),),

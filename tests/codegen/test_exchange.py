@@ -68,6 +68,20 @@ def test_sources_of_every_form(tmp_path: Path) -> None:
     assert fields["qty_unit"] == ir.FromName("qty_unit")
 
 
+def test_what_a_stream_and_a_fetch_are_limited_to(tmp_path: Path) -> None:
+    text = NOVA.read_text().replace('connects = "30/60s"', 'connects = "30/60s", subscribes = "9/60s", weight = ["50/1s", "600/60s"]')
+    text = text.replace('channel = "top.${', 'silence_s = 2.5\nchannel = "top.${').replace('record = "instrument"', 'record = "instrument"\nweight = 40')
+    nova = load(text, tmp_path, "nova.toml")
+    limits = nova.products[1].session.limits
+    assert (limits.subscribes, limits.weight) == (((9, 60.0),), ((50, 1.0), (600, 60.0)))
+    assert [(message.record, message.silence_s, message.weight) for message in nova.messages[:4]] == [
+        ("bbo", 2.5, 1),
+        ("trade", None, 1),
+        ("depth5", None, 1),
+        ("instrument", None, 40),
+    ]
+
+
 def test_a_product_overrides_the_session(tmp_path: Path) -> None:
     own = 'limits = { streams = 7 }\nping = { send = \'{"op":"ping"}\' }\n'
     nova = load(NOVA.read_text().replace(PERP_URL, PERP_URL + own), tmp_path, "nova.toml")
