@@ -26,10 +26,11 @@ from .link import Event, Link, Resolver, State, target
 from .log import Logger
 from .secrets import Secret
 from .session import Names, Plan
-from .subscription import Subscriptions, symbols
+from .subscription import Rejected, Subscriptions, symbols
 from .venue import Reading, Venue
 
-PROBE_IDLE_NS = 500_000_000
+# A link is looked at ten times a second, so it has been idle for half a second at most when it is probed.
+PROBE_IDLE_NS = 400_000_000
 PROBE_DEAD_NS = 1_000_000_000
 # Kept free of requests, so that a pong and a probe always fit into what the venue allows.
 RESERVE = 2
@@ -77,14 +78,15 @@ class Life:
         self.link = Link(self, core.lib, core.ffi, conn, target(url), shared.clock, shared.headers)
         self.plan = plan
         self.replace: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        self.subscriptions = Subscriptions(venue.product, names)
+        self.subscriptions = Subscriptions(venue.product, venue.messages, names)
         self._core = core
         self._venue = venue
         self._shared = shared
         self._log = log
         self._names = names
         limits = venue.product.session.limits
-        self._budget = Budget(limits.requests)
+        self._budget = Budget(limits.requests)  # of all that is sent
+        self._subscribes = Budget(limits.subscribes)
         # Half of the sustained rate at most goes into probes.
         self._probe_every_ns = max([PROBE_IDLE_NS, *(int(2 * seconds / count * _SECOND_NS) for count, seconds in limits.requests)])
         self._silence_ns = None if limits.silence_s is None else int(limits.silence_s * _SECOND_NS)
@@ -124,7 +126,9 @@ class Life:
             self._probe(now_ns)
             if idle:
                 self._probe_ns = self._probed_ns = now_ns
+                asyncio.get_running_loop().call_later(PROBE_DEAD_NS / 1e9 + 0.001, lambda: self._alive(time.monotonic_ns()))
         self._ask_for_books(now_ns / 1e9)
+        self.subscriptions.tick(now_ns / 1e9)
         self._ask(now_ns / 1e9)
         late = self.subscriptions.overdue(now_ns / 1e9)
         if late:
@@ -173,9 +177,10 @@ class Life:
     def _ask(self, now: float) -> None:
         """Sends the requests that wait, as far as the venue's limits allow."""
         while (request := self.subscriptions.next) is not None and self.link.state is State.OPEN:
-            if self.link.full or self._budget.wait(now, RESERVE) > 0:
+            if self.link.full or self._budget.wait(now, RESERVE) > 0 or self._subscribes.wait(now) > 0:
                 return
             self._budget.spend(now)
+            self._subscribes.spend(now)
             self.link.send_text(request.text)
             self.subscriptions.sent(now)
 
@@ -250,7 +255,9 @@ class Life:
     # ------------------------------------------------------------------ what is watched
 
     def _alive(self, now_ns: int) -> bool:
-        """False: the link is dead, and has been dropped."""
+        """False: the link is dead."""
+        if self.link.state is not State.OPEN:
+            return False
         if self.link.last_ns >= self._probe_ns:
             self._probe_ns = 0  # any byte is a sign of life
         if self._probe_ns and now_ns - self._probe_ns >= PROBE_DEAD_NS:
@@ -299,13 +306,18 @@ class Life:
         if reading.kind == "ack":
             self.subscriptions.ack(reading.said)
         elif reading.kind == "error":
-            rejected = self.subscriptions.error(reading.said)
-            names = {"streams": symbols(rejected.streams)} if rejected.streams else {}
-            self._log.error("the venue reports an error", code=rejected.code, text=rejected.text, **names)
+            self._rejected(self.subscriptions.error(reading.said, time.monotonic()))
         elif reading.kind == "notice":
             self.ask_to_be_replaced("the venue announced that it will close it")
         elif reading.kind == "ping":
             self._answer_text(reading)
+
+    def _rejected(self, rejected: Rejected) -> None:
+        names = {"streams": symbols(rejected.streams)} if rejected.streams else {}
+        again = {"asked_again": symbols(rejected.again)} if rejected.again else {}
+        log = self._log.info if again and not names else self._log.error
+        log("the venue reports an error", code=rejected.code, text=rejected.text, **names, **again)
+        self._ask(time.monotonic())
 
     def _answer_text(self, reading: Reading) -> None:
         product, number = self._venue.product, self.subscriptions.number()

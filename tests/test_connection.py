@@ -32,6 +32,8 @@ from k4.venue import Venue
 from tests import logs
 from tests.venue_server import CLOSE, PING, PONG, TEXT, Authority, Peer, Script, authority, frame, serve
 
+# What a busy machine may take besides.
+BUSY_S = 0.5
 Lines = list[dict[str, Any]]
 BBO = '{{"stream":"foobar@bookTicker","data":{{"u":{},"s":"FOOBAR","b":"25.35","B":"31.2","a":"25.36","A":"40.6"}}}}'
 NOTICE = '{"stream":"!serverShutdown","data":{"e":"serverShutdown","E":1700000000325}}'
@@ -440,7 +442,7 @@ def test_a_link_that_falls_silent_is_replaced_within_two_seconds(bench: Bench, t
                 await until(lambda: connection.stats()["records"] == 1)
                 began = time.monotonic()
                 await until(lambda: connection.stats()["records"] == 2)
-                assert 1.4 < time.monotonic() - began < 2.5
+                assert 1.3 < time.monotonic() - began < 1.6 + BUSY_S
 
     run(main())
     assert events(lines, "link lost")[0]["reason"] == "no answer to a probe for 1 s"
@@ -556,7 +558,7 @@ def test_requests_are_paced_and_answers_matched(bench: Bench, tls: Authority, li
             for raw in asked[answered:]:
                 request = json.loads(raw)
                 at.append(time.monotonic())
-                if request["id"] == 2:
+                if "s3@bookTicker" in request["params"]:
                     peer.send(f'{{"code":2,"msg":"Invalid request: unknown stream","id":{request["id"]}}}')
                 else:
                     peer.send(f'{{"result":null,"id":{request["id"]}}}')
@@ -569,26 +571,23 @@ def test_requests_are_paced_and_answers_matched(bench: Bench, tls: Authority, li
         async with serve(tls.server(), script) as server:
             connection = by_message(bench, server.port, 10)
             async with running(connection):
-                await until(lambda: len(at) == 5 and not connection._lives[0].subscriptions.open)
+                await until(lambda: len(at) == 7 and connection._lives[0].asked)
+                assert [stream.symbol for stream in connection._lives[0].subscriptions.refused] == ["S3"]
             sent = [json.loads(raw) for raw in server.peers[0].said(TEXT)]
-            assert sent == [
-                {"method": "SUBSCRIBE", "params": [f"s{2 * n}@bookTicker", f"s{2 * n + 1}@bookTicker"], "id": n + 1} for n in range(5)
-            ]
+            pairs = [[f"s{2 * n}@bookTicker", f"s{2 * n + 1}@bookTicker"] for n in range(5)]
+            asked = [*pairs, ["s2@bookTicker"], ["s3@bookTicker"]]
+            assert sent == [{"method": "SUBSCRIBE", "params": names, "id": n + 1} for n, names in enumerate(asked)]
 
     at: list[float] = []
     run(main())
     # Two of five are kept for pongs and probes, so the fourth request waits for the window to move on.
     assert at[2] - at[0] < 0.5
     assert at[3] - at[0] > 0.8
-    assert events(lines, "the venue reports an error") == [
-        {
-            "event": "the venue reports an error",
-            "connection": "one#0",
-            "code": "2",
-            "text": "Invalid request: unknown stream",
-            "streams": "S2 bbo, S3 bbo",
-            "level": "error",
-        }
+    assert [
+        (line["level"], line["code"], line.get("streams"), line.get("asked_again")) for line in events(lines, "the venue reports an error")
+    ] == [
+        ("info", "2", None, "S2 bbo, S3 bbo"),
+        ("error", "2", "S3 bbo", None),
     ]
 
 

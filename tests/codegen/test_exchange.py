@@ -70,7 +70,9 @@ def test_sources_of_every_form(tmp_path: Path) -> None:
 
 def test_what_a_stream_and_a_fetch_are_limited_to(tmp_path: Path) -> None:
     text = NOVA.read_text().replace('connects = "30/60s"', 'connects = "30/60s", subscribes = "9/60s", weight = ["50/1s", "600/60s"]')
-    text = text.replace('channel = "top.${', 'silence_s = 2.5\nchannel = "top.${').replace('record = "instrument"', 'record = "instrument"\nweight = 40')
+    text = text.replace('channel = "top.${', 'silence_s = 2.5\nchannel = "top.${').replace(
+        'record = "instrument"', 'record = "instrument"\nweight = 40'
+    )
     nova = load(text, tmp_path, "nova.toml")
     limits = nova.products[1].session.limits
     assert (limits.subscribes, limits.weight) == (((9, 60.0),), ((50, 1.0), (600, 60.0)))
