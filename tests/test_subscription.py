@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,7 +28,7 @@ def stream(channel: str, symbol: str | None = None) -> Stream:
 A, B, C = stream("a", "A"), stream("b", "B"), stream("c", "C")
 
 
-def of(nova: ir.Exchange, **limits: int) -> Subscriptions:
+def of(nova: ir.Exchange, **limits: Any) -> Subscriptions:
     """Nova's acks carry the id of the request and no stream."""
     return Subscriptions(product_of(nova, "spot", **limits), bind.bind(nova, "spot"))
 
