@@ -111,25 +111,27 @@ def compile_into(folder: Path, specs: Sequence[Path]) -> Path:
     if notes:
         raise FindingsError(notes)
     folder.mkdir(parents=True, exist_ok=True)
-    made = generate.generate(records, exchanges, content)
-    for name, text in made.items():
-        (folder / name).write_text(text, encoding="utf-8")
     (folder / CONTENT).write_text(content, encoding="ascii")
-    bridge = write_bridge(folder)
-    own = [folder / name for name in made if name.endswith(".c")] + sorted(places.csrc().glob("*.c"))
-    # cffi's text is not ours to warn about.
-    jobs = [(source, (*STANDARD, *NEVER, *flags())) for source in own]
-    jobs.append((bridge, ("-std=c11", "-fPIC", "-fvisibility=hidden", "-w", *flags())))
     objects = folder / "objects"
     objects.mkdir(exist_ok=True)
     include = [f"-I{place}" for place in (folder, places.csrc(), sysconfig.get_path("include"))]
+    jobs: list[concurrent.futures.Future[str]] = []
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        outputs = [objects / f"{source.stem}.o" for source, _ in jobs]
-        done = [
-            pool.submit(_compile, [*compiler, *options, *include, "-c", str(source), "-o", str(output)], source)
-            for (source, options), output in zip(jobs, outputs, strict=True)
-        ]
-        warnings = [job.result() for job in done]
+
+        def submit(source: Path, *options: str) -> None:
+            command = [*compiler, *options, *include, "-c", str(source), "-o", str(objects / f"{source.stem}.o")]
+            jobs.append(pool.submit(_compile, command, source))
+
+        for name, text in generate.files(records, exchanges, content):
+            (folder / name).write_text(text, encoding="utf-8")
+            if name.endswith(".c"):
+                submit(folder / name, *STANDARD, *NEVER, *flags())
+        # cffi's text is not ours to warn about.
+        submit(write_bridge(folder), "-std=c11", "-fPIC", "-fvisibility=hidden", "-w", *flags())
+        for source in sorted(places.csrc().glob("*.c"), key=lambda file: file.stat().st_size, reverse=True):
+            submit(source, *STANDARD, *NEVER, *flags())
+        warnings = [job.result() for job in jobs]
+    outputs = sorted(objects.iterdir())
     _compile([*compiler, "-shared", *flags(), *map(str, outputs), "-o", str(folder / EXTENSION)], folder / EXTENSION)
     shutil.rmtree(objects)
     _check_loads(folder / EXTENSION)

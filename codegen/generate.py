@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from . import fast, ir, layout, places, sbegen, tolerant
@@ -73,21 +73,23 @@ def literal(records: ir.Records, exchanges: Sequence[ir.Exchange]) -> str:
 
 def generate(records: ir.Records, exchanges: Sequence[ir.Exchange], digest: str = "") -> dict[str, str]:
     """Every generated file: name → text. `digest` is what the extension will answer when asked what it was made of."""
-    files = {
-        RECORDS_HEADER: records_header(records),
-        READER_HEADER: reader_header(records),
-        PRODUCTS: products_source(exchanges, digest),
-        LITERAL: literal(records, exchanges),
-    }
-    records = dataclasses.replace(records, file=_source(records.file))
+    return dict(files(records, exchanges, digest))
+
+
+def files(records: ir.Records, exchanges: Sequence[ir.Exchange], digest: str = "") -> Iterator[tuple[str, str]]:
+    """The same one by one, so that what is there can be compiled while the rest is made: headers first, then what takes longest."""
+    yield RECORDS_HEADER, records_header(records)
+    yield READER_HEADER, reader_header(records)
+    relative = dataclasses.replace(records, file=_source(records.file))
     for exchange in exchanges:
         name = identifier(exchange.name)
         named = _named(exchange)
-        files[f"k4_{name}.c"] = tolerant.render_exchange(named, records)
-        files[f"k4_{name}_fast.c"] = fast.render_exchange(named, records)
-        if (binary := sbegen.render_exchange(named, records)) is not None:
-            files[f"k4_{name}_sbe.c"] = binary
-    return files
+        yield f"k4_{name}_fast.c", fast.render_exchange(named, relative)
+        yield f"k4_{name}.c", tolerant.render_exchange(named, relative)
+        if (binary := sbegen.render_exchange(named, relative)) is not None:
+            yield f"k4_{name}_sbe.c", binary
+    yield PRODUCTS, products_source(exchanges, digest)
+    yield LITERAL, literal(records, exchanges)
 
 
 def _named(exchange: ir.Exchange) -> ir.Exchange:
