@@ -12,7 +12,7 @@ from . import bind, check_paths, expected, ir
 from .about import About
 from .check_session import not_json
 from .errors import did_you_mean, nearest
-from .reference import FetchError, Interpreter, Record, Refusal
+from .reference import FetchError, Interpreter, Outcome, Record, Refusal
 from .refjson import FrameError, parse
 
 _FAULTS = {
@@ -169,6 +169,7 @@ class _Trial:
         if not readings:
             self._not_taken(number, example)
             return
+        self._heard(number, example, outcome)
         send = self.bound[self.index].send
         for fields in readings if send is not None else ():
             answer = bind.render(send, {**fields, "now_s": "1700000000", "now_ms": "1700000000000"}, unset="") if send else ""
@@ -177,6 +178,16 @@ class _Trial:
                 self.about.find(self.about.line("send"), what)
         if "expect" in self._written(number) or self.about.given():
             self._compare(number, example, [expected.texts(fields, self.about) for fields in readings], "")
+
+    def _heard(self, number: int, example: ir.Example, outcome: Outcome) -> None:
+        """Nobody looks for an answer in a frame that gives market data, or that a message of market data took in front of it."""
+        taker = next((item.message for item in outcome.items if isinstance(item, Record)), outcome.skip_message)
+        if taker is None or taker == self.index or self.bound[taker].reason not in ("", "dropped_class"):
+            return
+        other = self.here[taker].message
+        gives = "gives a record there" if outcome.items else f"is reported as {outcome.skip}"
+        what = f'is also taken by message "{other.record}" (line {other.line}) and {gives}; make their `match` exclude each other'
+        self.about.find_example(number, example.line, what, joined=True)
 
     def fetched(self, number: int, example: ir.Example) -> None:
         body, known = example.wire.encode(), self._fetch_names(example)

@@ -28,6 +28,8 @@ def check(about: About) -> None:
         if about.wrong > before:
             about.faulty.add(field.name)
     _constants(about)
+    if any(is_depth(word) for word in about.message.records):
+        _whole(about)
     _needed(about)
     _order(about)
 
@@ -48,7 +50,7 @@ def _records(about: About) -> None:
         return
     depths = [word for word in records if is_depth(word)]
     if not depths or any(word != "bbo" and not is_depth(word) for word in records) or len(set(records)) < len(records):
-        what = "several records are cut from the same levels only; write a depth record, with bbo or another depth"
+        what = "several records are cut from the same levels only; write a depth record, with bbo or another depth, and a message for each other"
         about.find(about.line("record"), f"record = [{', '.join(records)}]: {what}", blocks=True)
 
 
@@ -87,14 +89,45 @@ def _levels(about: About, field: ir.Field, rule: FieldRule, path: ir.Path) -> No
         return
     if rule.name in SIDED_NEEDED and not steps:
         return
-    if len(steps) == 1 and steps[0] == ir.Every(False):
+    if len(steps) == 1 and isinstance(steps[0], ir.Every):
+        if isinstance(field.source, ir.FromFirst):
+            what = "levels stand in one place; write a message for each form that a frame has"
+            about.find(field.line, f"{field.name}: {what}", field.name)
         return
     if not steps:
         hint = path.source.replace("[0]", "[*]", 1) if "[0]" in path.source else "levels[*].price"
         about.find(field.line, f'{field.name} = "{path.source}": one value per level is wanted; write it with [*], as in "{hint}"')
     else:
-        what = "one [*] and nothing else of its kind may stand in it, levels best first"
+        what = "one [*] and nothing else of its kind may stand in it, levels best first ([-*]: best last)"
         about.find(field.line, f'{field.name} = "{path.source}": {what}')
+
+
+def _whole(about: About) -> None:
+    """What cannot be said of levels: halves of a book that are not there, and prices that come by another way than their quantities."""
+    message = about.message
+    given = {name: field for name in (*LEVEL_NEEDED, *SIDED_NEEDED, "checksum") if (field := message.field(name)) is not None}
+    if message.field("snapshot") is not None:
+        for name, field in given.items():
+            if not _read(field) and name != "side":
+                what = "its rule and its place" if name == "checksum" else "both halves of every level, with their paths"
+                about.find(field.line, f"{name}: a book needs {what}", name)
+    price, qty, side = (given.get(name) for name in ("price", "qty", "side"))
+    if side is not None and message.template is not None:
+        about.find(side.line, f"side: the levels of a side are a group of their own in SBE; write {' '.join(LEVEL_NEEDED)}", "side")
+    if side is None or price is None or qty is None or about.faulty & {"price", "qty", "side"}:
+        return
+    if _listed(price) != _listed(qty):
+        about.find(qty.line, "qty: price and qty of a level stand alike; write both with [*], or neither where a level comes alone", "qty")
+    elif _listed(side) and not _listed(price):
+        about.find(side.line, "side: one side is wanted for one level; write it without [*]", "side")
+
+
+def _read(field: ir.Field) -> bool:
+    return isinstance(field.source, ir.FromPath | ir.FromMap | ir.FromFirst)
+
+
+def _listed(field: ir.Field) -> bool:
+    return isinstance(field.source, ir.FromPath | ir.FromMap) and bool(_many(field.source.path))
 
 
 # --------------------------------------------------------------------------- sources

@@ -72,11 +72,24 @@ class ColumnModel:
 
 @dataclass(frozen=True, slots=True)
 class ListModel:
-    """A list of levels in an element: where it is and the tree over each level."""
+    """A list of levels in an element: where it is and the tree over each level. `back`: from the last one on."""
 
     number: int
     place: PlaceModel
     tree: int
+    back: bool
+
+
+@dataclass(frozen=True, slots=True)
+class HalfModel:
+    """Side, price or quantity of levels of mixed sides: one value for all of them, or one per level of a list. `rank`: in which errors
+    count. `optional`: that list may be absent."""
+
+    name: str
+    rank: int
+    field: FieldModel
+    list: int | None
+    optional: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +133,7 @@ class ElementModel:
     scalars: tuple[FieldModel, ...]
     lists: tuple[ListModel, ...]
     columns: tuple[ColumnModel, ...]
+    halves: tuple[HalfModel, ...]  # in place of columns, where levels say which side they are on
     kept: tuple[FieldModel, ...]  # what only a book takes
 
     @property
@@ -204,12 +218,13 @@ class ProductModel:
     @property
     def alone(self) -> set[int]:
         """The trees that are walked over a value by itself: the frame's, and those that no pass over the frame walks along the way."""
-        lists = ((message, one) for message in self.messages for element in message.elements for one in element.lists)
-        return {0, *(hop.tree for hop in self.hops), *(one.tree for message, one in lists if not self.kept_at(message, one.place))}
+        lists = ((message, element, one) for message in self.messages for element in message.elements for one in element.lists)
+        return {0, *(hop.tree for hop in self.hops), *(one[-1].tree for one in lists if not self.kept_at(*one))}
 
     def keeps(self, tree: int, node: int) -> KeptModel | None:
         return next((one for one in self.kept if tree == 0 and one.node == node), None)
 
-    def kept_at(self, message: MessageModel, place: PlaceModel) -> KeptModel | None:
-        """The kept list that this message reads; updates of books may be longer than any that are kept."""
-        return self.keeps(0, place.node) if place.walk == "root" and place.hop is None and not message.book else None
+    def kept_at(self, message: MessageModel, element: ElementModel, one: ListModel) -> KeptModel | None:
+        """The kept list that a message reads; of updates of books and of mixed sides, there may be more levels than any that are kept."""
+        kept = one.place.walk == "root" and one.place.hop is None and not message.book and not element.halves and not one.back
+        return self.keeps(0, one.place.node) if kept else None

@@ -273,7 +273,8 @@ class LevelReader:
             return _Column(source, None, reach.trail, rest, None, False)
         if reach.node.kind != "array":
             return _Column(source, None, reach.trail, rest, Wrong("type", reach.node.start), False)
-        return _Column(source, reach.node.items[: self.limit], reach.trail, rest, None, False)
+        items = reach.node.items[::-1] if isinstance(every, ir.Every) and every.reverse else reach.node.items
+        return _Column(source, items[: self.limit], reach.trail, rest, None, False)
 
     def values(self, name: str, kind: str, sibling: str | None) -> list[Value | None]:
         """The values of one field, level by level. `sibling` must not be longer."""
@@ -282,7 +283,7 @@ class LevelReader:
         except RefusedError as error:
             raise RefusedError(error.code, error.offset, name) from None
 
-    def _values(self, name: str, kind: str, sibling: str | None) -> list[Value | None]:
+    def _values(self, name: str, kind: str, sibling: str | None, whole: bool = False) -> list[Value | None]:
         column = self.column(name)
         if column is None:
             return []
@@ -294,20 +295,28 @@ class LevelReader:
             if sibling is not None and not _optional(column.source):
                 raise RefusedError("missing", column.trail)
             return []
-        values = [self._value(column, item, kind) for item in column.items]
+        values = [self._value(column, item, kind, whole or (self.whole and kind in ("price", "qty"))) for item in column.items]
         other = self.column(sibling) if sibling is not None else None
         if other is not None and other.items is not None and not other.single and not column.single and len(other.items) > len(values):
             raise RefusedError("missing", column.trail)
         return values
 
-    def _value(self, column: _Column, item: Node, kind: str) -> Value | None:
+    def _value(self, column: _Column, item: Node, kind: str, whole: bool) -> Value | None:
         assert isinstance(column.source, ir.FromPath | ir.FromMap)
         value = read(column.source, item, column.trail, column.steps, kind)
         if isinstance(value, Gone):
-            if not value.allowed or (self.whole and kind in ("price", "qty")):
+            if not value.allowed or whole:
                 raise RefusedError("missing", value.offset)
             return None
+        if kind == "enum" and value not in ("bid", "ask"):
+            raise RefusedError("unmapped", self._offset(column, item))
         return value
+
+    def _offset(self, column: _Column, item: Node) -> int:
+        """Where the value of a level stands."""
+        reach = walk(item, column.trail, column.steps)
+        assert isinstance(reach, Found)
+        return reach.node.start
 
     def sides(self) -> Sides:
         """Both sides, in the order in which their errors count."""
@@ -327,20 +336,42 @@ class LevelReader:
         return Sides(*(_levels(columns[f"{side}_price"], columns[f"{side}_qty"], columns[f"{side}_count"]) for side in ("bid", "ask")))
 
     def _mixed(self) -> Sides:
-        """Levels that say themselves which side they are on, or that share one `side`."""
-        column = self.column("side")
-        sides = self.values("side", "enum", "price")
-        levels = _levels(self.values("price", "price", "qty"), self.values("qty", "qty", "price"), self.values("count", "count", None))
-        if column is not None and (column.single or column.constant):
-            named = self.fields.get("side", "enum")
-            sides = [None if isinstance(named, Gone) else named] * len(levels)
+        """Levels that say themselves which side they are on, or that share one `side`; without `[*]`, one level alone."""
+        columns = {name: self.column(name) for name in ("side", "price", "qty")}
+        longest = max((len(c.items) for c in columns.values() if c is not None and not c.single and c.items is not None), default=0)
+        read = {name: self._whole_column(name, columns[name], longest) for name in columns}
         cut: dict[str, list[Level]] = {"bid": [], "ask": []}
-        for name, level in zip(sides, levels, strict=False):
-            if str(name) not in cut:
-                offset = column.items[0].start if column is not None and column.items else self.fields.trail
-                raise RefusedError("unmapped", offset)
-            cut[str(name)].append(level)
+        for side, price, qty in zip(read["side"], read["price"], read["qty"], strict=True):
+            assert isinstance(price, Dec)
+            assert isinstance(qty, Dec)
+            cut[str(side)].append(Level(price, qty, None))
         return Sides(tuple(cut["bid"]), tuple(cut["ask"]))
+
+    def _whole_column(self, name: str, column: _Column | None, longest: int) -> list[Value]:
+        """One of `side price qty`: no level lacks it, and no list of it is shorter than the others."""
+        kind = "enum" if name == "side" else name
+        try:
+            if column is None or column.single:
+                value = self._given(name, kind)
+                alone = self.column("price")
+                return [value] * (1 if alone is None or alone.single else longest)
+            values = [value for value in self._values(name, kind, None, whole=True) if value is not None]
+            if column.items is None and not _optional(column.source):
+                raise RefusedError("missing", column.trail)
+            if len(values) < longest:
+                raise RefusedError("missing", column.trail)
+            return values
+        except RefusedError as error:
+            raise RefusedError(error.code, error.offset, name) from None
+
+    def _given(self, name: str, kind: str) -> Value:
+        value = self.fields.get(name, kind)
+        if isinstance(value, Gone):
+            raise RefusedError("missing", value.offset)
+        if kind == "enum" and value not in ("bid", "ask"):
+            place = self.fields.place(name)
+            raise RefusedError("unmapped", place.offset)
+        return value
 
 
 def _optional(source: _Simple) -> bool:

@@ -18,6 +18,7 @@ from .parsermodel import (
     ElementModel,
     EntryModel,
     FieldModel,
+    HalfModel,
     HopModel,
     KeptModel,
     ListModel,
@@ -39,6 +40,7 @@ _ROOT = ir.Path(False, (), False, ".")
 _SHIFT = re.compile(r"e(-?[0-9]+)")
 _JSON_TYPES = {refjson.STRING: "K4_STRING", refjson.NUMBER: "K4_NUMBER"}
 _SIDES = ("bid", "ask")
+_HALVES = (("side", "side"), ("price", "price"), ("qty", "qty"))
 
 
 # --------------------------------------------------------------------------- building them
@@ -216,8 +218,8 @@ class _Builder:
         limits: dict[tuple[int, int], int] = {}
         for message in messages:
             for element in message.elements if not message.book else ():
-                for one in element.lists:
-                    if one.place.walk != "root" or one.place.hop is not None:
+                for one in element.lists if not element.halves else ():
+                    if one.back or one.place.walk != "root" or one.place.hop is not None:
                         continue
                     node = root.nodes[one.place.node]
                     if isinstance(node.step, ir.Key) and not node.walked and node.depth < MAX_DEPTH:
@@ -264,6 +266,7 @@ class _Builder:
         kept: list[FieldModel] = []
         lists: list[ListModel] = []
         columns: list[ColumnModel] = []
+        halves: list[HalfModel] = []
         if record is not None:
             reader = _Reader(self, message, at, names)
             for rule in fields.rules(record.word, self.records):
@@ -273,10 +276,12 @@ class _Builder:
                     scalars.append(reader.field(rule, record))
                 elif message.field("snapshot") is not None:
                     kept.append(reader.field(rule, record))
-            if _levels(record):
-                columns, lists = reader.columns()
+            if _levels(record) and reader.source("side") is not None:
+                halves = reader.halves(lists)
+            elif _levels(record):
+                columns = reader.columns(lists)
         place = self._place("root", spot, names)
-        return ElementModel(number, at[1], place, match, tuple(scalars), tuple(lists), tuple(columns), tuple(kept))
+        return ElementModel(number, at[1], place, match, tuple(scalars), tuple(lists), tuple(columns), tuple(halves), tuple(kept))
 
     def _match(self, match: ir.Match, start: tuple[int, int], walk: str, names: tuple[str, ...]) -> MatchModel:
         first = len(self.patterns)
@@ -356,8 +361,21 @@ class _Reader:
         word = source.word if isinstance(source, ir.FromPath) else None
         return SourceModel("path", place, path.optional, 0, "", "", mapped, word, self._odd(path))
 
-    def columns(self) -> tuple[list[ColumnModel], list[ListModel]]:
-        lists: list[ListModel] = []
+    def halves(self, lists: list[ListModel]) -> list[HalfModel]:
+        """Levels that say themselves which side they are on."""
+        return [self._half(rank, name, kind, lists) for rank, (name, kind) in enumerate(_HALVES)]
+
+    def _half(self, rank: int, name: str, kind: str, lists: list[ListModel]) -> HalfModel:
+        field, number, optional = self._column(name, kind, lists)
+        if field is None:
+            source = self.source(name)
+            assert source is not None
+            simple = source.sources if isinstance(source, ir.FromFirst) else (source,)
+            models = tuple(self.simple(one, self.at, "element", ()) for one in simple)
+            field = FieldModel(name, kind, models, self.at[1], None, True, False)
+        return HalfModel(name, rank, field, number, optional)
+
+    def columns(self, lists: list[ListModel]) -> list[ColumnModel]:
         plans: dict[str, tuple[FieldModel | None, int | None, bool]] = {}
         for half, kind in (("price", "price"), ("qty", "qty"), ("count", "count")):
             for side in _SIDES:
@@ -367,7 +385,7 @@ class _Reader:
             columns += [self._column_model(plans, side, half, plans[f"{side}_{partner}"][1]) for side in _SIDES]
         columns.sort(key=lambda column: _SIDES.index(column.side))
         columns += [self._column_model(plans, side, "count", None) for side in _SIDES]
-        return columns, lists
+        return columns
 
     def _column_model(
         self, plans: dict[str, tuple[FieldModel | None, int | None, bool]], side: str, half: str, sibling: int | None
@@ -380,7 +398,10 @@ class _Reader:
         if not isinstance(source, ir.FromPath | ir.FromMap):
             return None, None, True  # a constant, or nothing: no levels of it
         path = source.path
-        star = next(i for i, step in enumerate(path.steps) if isinstance(step, ir.Every))
+        star = next((i for i, step in enumerate(path.steps) if isinstance(step, ir.Every)), None)
+        if star is None:
+            return None, None, True
+        every = path.steps[star]
         before = path.steps[: star + 1]
         start = self.at if path.element else (0, 0)
         spot = self.builder.forest.spot(before, start)
@@ -388,9 +409,10 @@ class _Reader:
         front = spot.hops[:-1]
         place = PlaceModel("element" if path.element and self.at[0] else "root", spot.node, self.builder.chain(front, self.names))
         tree = spot.hops[-1].tree
-        found = next((one for one in lists if one.place == place and one.tree == tree), None)
+        back = every == ir.Every(True)
+        found = next((one for one in lists if (one.place, one.tree, one.back) == (place, tree, back)), None)
         if found is None:
-            found = ListModel(len(lists), place, tree)
+            found = ListModel(len(lists), place, tree, back)
             lists.append(found)
         model = self.simple(source, (tree, 0), "element", before)
         return FieldModel(name, kind, (model,), 0, None, False, False), found.number, path.optional

@@ -14,8 +14,6 @@ from .errors import Finding
 from .tree import MAX_NODES, Forest
 
 MAX_NAMES = 32
-_SIDED = ("side", "price", "qty")
-_LEVELS = ("bid_price", "bid_qty", "ask_price", "ask_qty", "bid_count", "ask_count")
 
 
 def unbuilt(exchange: ir.Exchange) -> tuple[Finding, ...]:
@@ -37,27 +35,9 @@ def unbuilt(exchange: ir.Exchange) -> tuple[Finding, ...]:
 
 
 def _message(message: ir.Message) -> Iterator[tuple[int, str]]:
-    name = f'message "{message.record}"'
-    if message.record in ir.FETCHED_RECORDS:
-        return
-    if not message.record.startswith("depth") and not any(record.startswith("depth") for record in message.records):
-        if len(message.records) > 1:
-            yield message.line, f"{name}: several records that are not cut from levels"
-        for field in message.fields:
-            if any(isinstance(step, ir.Every | ir.Members) for path in paths_of(field.source) for step in path.steps):
-                yield field.line, f"{name}: {field.name}: paths with [*] outside depth records"
-        return
-    for field in message.fields:
-        if message.template is not None and field.name == "snapshot":
-            yield field.line, f"{name}: books in SBE"
-        if field.name in _SIDED:
-            yield field.line, f"{name}: {field.name}: levels of mixed sides"
-        elif field.name in _LEVELS:
-            yield from _level(name, field)
-            if message.field("snapshot") is not None and not field.name.endswith("_count") and not paths_of(field.source):
-                yield field.line, f"{name}: {field.name}: books without one half of their levels"
-        elif field.name == "checksum" and not paths_of(field.source):
-            yield field.line, f"{name}: checksum: constant checksums"
+    snapshot = message.field("snapshot")
+    if message.template is not None and snapshot is not None:
+        yield snapshot.line, f'message "{message.record}": books in SBE'
 
 
 def _fetched(messages: tuple[ir.Message, ...], names: set[str]) -> Iterator[tuple[int, str]]:
@@ -68,17 +48,6 @@ def _fetched(messages: tuple[ir.Message, ...], names: set[str]) -> Iterator[tupl
         used |= {source.name for field in message.fields for source in sources_of(field.source) if isinstance(source, ir.FromName)}
         for name in sorted(used & names):
             yield message.line, f'message "{message.record}": channels, patterns and fields with the fetched ${name}'
-
-
-def _level(name: str, field: ir.Field) -> Iterator[tuple[int, str]]:
-    if isinstance(field.source, ir.FromFirst):
-        yield field.line, f"{name}: {field.name}: lists of sources for levels"
-        return
-    for path in paths_of(field.source):
-        if sum(isinstance(step, ir.Every) for step in path.steps) != 1 or any(isinstance(step, ir.Members) for step in path.steps):
-            yield field.line, f"{name}: {field.name}: levels without exactly one [*]"
-        elif any(isinstance(step, ir.Every) and step.reverse for step in path.steps):
-            yield field.line, f"{name}: {field.name}: levels from the last on ([-*])"
 
 
 def sources_of(source: ir.Source) -> tuple[ir.Source, ...]:

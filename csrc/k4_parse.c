@@ -1,5 +1,5 @@
 /* The parts of k4_parse.h that are not on the shortest way. */
-#include "k4_parse.h"
+#include "k4_parse_list.h"
 
 /* ---- frames */
 
@@ -475,8 +475,8 @@ enum k4_status_of_place k4_take_enum(struct k4_get *get, const char *const *name
 
 /* ---- levels */
 
-void k4_levels_walk(struct k4_frame *frame, enum k4_status_of_place status, struct k4_get *get, uint32_t limit, k4_walker *walk,
-    uint32_t stride, uint8_t *types, struct k4_mark *marks, struct k4_levels *out)
+void k4_levels_walk(struct k4_frame *frame, enum k4_status_of_place status, struct k4_get *get, bool back, uint32_t limit,
+    k4_walker *walk, uint32_t stride, uint8_t *types, struct k4_mark *marks, struct k4_levels *out)
 {
     out->count = 0;
     out->twice = 0;
@@ -488,11 +488,10 @@ void k4_levels_walk(struct k4_frame *frame, enum k4_status_of_place status, stru
     out->get = *get;
     if (status != K4_FOUND)
         return;
-    const uint8_t *p = k4_json_each(get->text.at + 1);
-    for (; p != NULL && out->count < limit; out->count++) {
-        p = walk(&frame->json, p, types + out->count * stride, marks + out->count * stride);
+    struct k4_list list = k4_list_of(status, back, get);
+    while (out->count < limit && k4_list_next(&list, &frame->json, walk, types + out->count * stride, marks + out->count * stride)) {
         out->twice += frame->json.twice;
-        p = k4_json_each(p);
+        out->count++;
     }
 }
 

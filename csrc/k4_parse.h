@@ -389,9 +389,9 @@ struct k4_levels {
     uint32_t twice;
 };
 
-/* `stride`: nodes of the level's tree; types and marks have `limit` times as many. */
-void k4_levels_walk(struct k4_frame *frame, enum k4_status_of_place status, struct k4_get *get, uint32_t limit, k4_walker *walk,
-    uint32_t stride, uint8_t *types, struct k4_mark *marks, struct k4_levels *out);
+/* `back`: from the last one on. `stride`: nodes of the level's tree; types and marks have `limit` times as many. */
+void k4_levels_walk(struct k4_frame *frame, enum k4_status_of_place status, struct k4_get *get, bool back, uint32_t limit,
+    k4_walker *walk, uint32_t stride, uint8_t *types, struct k4_mark *marks, struct k4_levels *out);
 
 /* A list at the root's `node`, whose levels were walked as the frame was proven: their marks begin behind that at `base`, which holds
  * how many there are. `holder`: the node of the innermost object around it. */

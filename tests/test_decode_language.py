@@ -70,6 +70,22 @@ def test_books_agree_with_the_reference(built: Native) -> None:
     )
 
 
+@pytest.mark.parametrize("product", ["spot", "perp"])
+def test_levels_of_every_kind_agree_with_the_reference(built: Native, product: str) -> None:
+    reference = ReferenceDecoder(built.records, built.exchanges["attic"], product, None)
+    tiers = [NativeDecoder(built, "attic", product, None, tier) for tier in ("any", "tolerant")]
+    mutator = Mutator(wires(built, "attic"), seed=20261130)
+    seen: Counter[object] = Counter()
+    for _ in range(FRAMES):
+        frame = mutator.frame()
+        expected = reference.lines(frame)
+        seen.update(line.get("record") or line.get("refused") or line["skipped"] for line in expected)
+        for decoder in tiers:
+            assert decoder.lines(frame) == expected, frame
+    told = {"depth5", "depth20", "unchanged", "stale_book", "missing", "type", "range", "duplicate", "unmapped"}
+    assert told <= set(seen), seen
+
+
 def test_runs_of_book_updates_agree_with_the_reference(built: Native) -> None:
     """Books that live long: mostly in order and laid out as the examples, with holes, duplicates, ids that start anew, odd numbers."""
     reference = ReferenceDecoder(built.records, built.exchanges["shelf"], "spot", None)

@@ -13,6 +13,7 @@ import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import groupby
 
 from k4._codegen import ir
 from k4._codegen.refjson import Node
@@ -89,10 +90,11 @@ class _Row:
 
 @dataclass(slots=True)
 class _Side:
-    """Levels of a list: `cut` renders one of them; `names` are the columns it needs."""
+    """Levels of a list: `cut` renders one of them; `names` are the columns it needs; `reverse`: the best level last."""
 
     cut: Cut
     names: tuple[str, ...]
+    reverse: bool
     spell: dict[str, Writer] = field(default_factory=dict)  # column → its text, without quotes
 
 
@@ -136,8 +138,8 @@ class Frame:
 
     def level_text(self, name: str, value: object) -> str:
         """A price or quantity as the levels have it."""
-        side = self._sides[name]
-        return side.spell[name]({name: value})
+        name = name if name in self._sides else name.partition("_")[2]  # where sides are mixed
+        return self._sides[name].spell[name]({name: value})
 
     # ------------------------------------------------------------------ cutting
 
@@ -226,7 +228,8 @@ class Frame:
         every = next(i for i, step in enumerate(columns[0][1].steps) if isinstance(step, ir.Every))
         wire, level = self._level(columns[0][1], every, start)
         edits: dict[Span, Writer] = {}
-        side = _Side(Cut(b"", Node("null", 0, 0), {}, {}), tuple(name for name, _ in columns))
+        reverse = columns[0][1].steps[every] == ir.Every(True)
+        side = _Side(Cut(b"", Node("null", 0, 0), {}, {}), tuple(name for name, _ in columns), reverse)
         for name, path in columns:
             node = walk(level, path.steps[every + 1 :])
             field_ = self.message.field(name)
@@ -267,15 +270,31 @@ class Frame:
     # ------------------------------------------------------------------ writing
 
     def _spread(self, values: Values) -> list[Values]:
-        """Where levels are elements, a book's update is a row per level; else it is one row."""
+        """One row, where the message has a list of levels per side or of both; else one per side, or per level. Only the first is a snapshot."""
         if self.message.field("side") is None:
             return [values]
+        levels = [level for side in ("bid", "ask") for level in self._side_levels(values, side)]
+        if "side" in self._sides:
+            groups = [levels]
+        elif "price" in self._sides:
+            groups = [list(group) for _, group in groupby(levels, key=lambda level: level["side"])]
+        else:
+            return [{**values, **level, **(_LATER if i else {})} for i, level in enumerate(levels)]
         rows: list[Values] = []
-        for side in ("bid", "ask"):
-            columns = {name: _column(values, f"{side}_{name}") for name in ("price", "qty", "count")}
-            count = min((len(column) for column in columns.values() if column), default=0)
-            rows += [{**values, "side": side, **{name: column[i] for name, column in columns.items() if column}} for i in range(count)]
+        for group in groups:
+            columns: Values = {name: [level[name] for level in group] for name in ("side", "price", "qty")}
+            if "side" not in self._sides:
+                columns = {**columns, "side": group[0]["side"]}
+            rows.append({**values, **columns, **(_LATER if rows else {})})
         return rows
+
+    def _side_levels(self, values: Values, side: str) -> list[Values]:
+        """One side's levels, best first; no more than the record has, unless it is a book's."""
+        levels: list[Values] = [
+            {"side": side, "price": price, "qty": qty}
+            for price, qty in zip(_column(values, f"{side}_price"), _column(values, f"{side}_qty"), strict=True)
+        ]
+        return levels if self._book else levels[: self._most]
 
     def _write_rows(self, values: Values) -> str:
         assert self._rows is not None
@@ -288,9 +307,10 @@ class Frame:
     def _write_levels(self, side: _Side, values: Values) -> str:
         columns = {name: _column(values, name) for name in side.names}
         count = min((len(column) for column in columns.values()), default=0)
-        if self._most and not self._book:
+        if self._most and not self._book and "side" not in self._sides:
             count = min(count, self._most)
-        return "[" + ",".join(side.cut.fill({name: column[i] for name, column in columns.items()}) for i in range(count)) + "]"
+        order = reversed(range(count)) if side.reverse else range(count)
+        return "[" + ",".join(side.cut.fill({name: column[i] for name, column in columns.items()}) for i in order) + "]"
 
     def _checksum(self, node: Node, rule: str, values: Values) -> str:
         """Over the whole book as the levels are written; `values` hold it under the names of its columns."""
@@ -307,6 +327,7 @@ class Frame:
 
 
 _ROWS = "\0rows"
+_LATER: Values = {"snapshot": False}
 
 
 def _rule(source: Simple) -> str | None:

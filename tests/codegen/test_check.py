@@ -75,6 +75,36 @@ def test_a_quote_without_sides_is_no_quote(tmp_path: Path) -> None:
     )
 
 
+def test_an_answer_is_not_taken_by_market_data(tmp_path: Path) -> None:
+    """A frame in which market data finds nothing is `empty`, and nobody would look into it for an answer."""
+    match = 'match   = { topic = "$channel", mkt = "$market", "@.class" = ["", "plain", "block"] }'
+    wide = (match, 'match   = { topic = ["$channel", ""], mkt = ["$market", ""] }')
+    told = f'is also taken by message "trade" (line 30) and is reported as empty; {EXCLUDE}'
+    assert [line for line in broken(tmp_path, wide) if "reported" in line] == [
+        f'nova.toml:{line}: message "{record}", example 1 {told}' for line, record in ((76, "ack"), (81, "error"), (85, "pong"), (90, "ping"))
+    ]
+
+
+ATTIC = (ROOT / "tests/cases/decode/attic.toml").read_text()
+LEVELS = [
+    ('price     = "rows[*][1]"', 'price     = "n"', "qty: price and qty of a level stand alike; write both with [*], or neither"),
+    ('side     = "@.side"', 'side     = "@.side[*]"', "side: one side is wanted for one level; write it without [*]"),
+    ('bid_price = "rows.b[-*].p"', 'bid_price = "="', "bid_price: a book needs both halves of every level, with their paths"),
+    ('qty       = "rows[*][2]"', 'qty       = "=1"', "qty: a book needs both halves of every level, with their paths"),
+    ('bid_price = "b[-*][0]"', 'bid_price = ["b[-*][0]?", "c[*]"]', "bid_price: levels stand in one place; write a message for each form"),
+    ('S = "ask" }', 'S = "both" }', 'side: map result of "S" is "both"; write one of bid ask'),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "expected"), LEVELS)
+def test_levels(old: str, new: str, expected: str, tmp_path: Path) -> None:
+    assert old in ATTIC
+    line = ATTIC[: ATTIC.index(old)].count("\n") + 1
+    found = findings(ATTIC.replace(old, new, 1), tmp_path, "attic.toml")
+    assert len(found) == 1, found
+    assert re.fullmatch(rf"attic\.toml:{line + ('price and qty' in expected)}: message \"\w+\": {re.escape(expected)}.*", found[0]), found
+
+
 def test_all_at_once_in_file_order(tmp_path: Path) -> None:
     found = broken(
         tmp_path,
@@ -258,7 +288,7 @@ FIELDS: list[tuple[Changes, str]] = [
     ),
     (
         (('"d.bids[*].p"', '"d.bids[*].p[*]"'),),
-        '56: message "depth5": bid_price = "d.bids[*].p[*]": one [*] and nothing else of its kind may stand in it, levels best first',
+        '56: message "depth5": bid_price = "d.bids[*].p[*]": one [*] and nothing else of its kind may stand in it, levels best first ([-*]: best last)',
     ),
     (
         (('"d.$symbol[-*]"', '"@.d.$symbol[-*]"'),),
@@ -279,7 +309,7 @@ FIELDS: list[tuple[Changes, str]] = [
     (
         (('record  = "depth5" ', 'record  = ["trade", "depth5"] '),),
         '51: message "trade": record = [trade, depth5]: several records are cut from the same levels only; '
-        "write a depth record, with bbo or another depth",
+        "write a depth record, with bbo or another depth, and a message for each other",
     ),
     (
         (('prev_id = "d.prev?"', 'first_id = "d.prev?"'), ('update_id = "d.seq", ', ""), ('"increasing"\nfields', '"leader"\nfields')),

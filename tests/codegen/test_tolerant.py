@@ -522,27 +522,12 @@ fields = { symbol = "s", price = "p", qty = "q", buyer_is_maker = "m" }
 record = "depth5"
 url = "https://api.example/v1/book?s=$symbol"
 fields = { snapshot = "=true", symbol = "$symbol", bid_price = "b[*][0]", bid_qty = "b[*][1]", ask_price = "a[*][0]", ask_qty = "a[*][1]" }
-[[message]]
-record = "depth5"
-match = { kind = "upd" }
-order = "increasing"
-[message.fields]
-symbol = "s"
-snapshot = { k = { full = true, diff = false } }
-bid_price = ["b[*][0]?", "c[*][0]"]
-bid_qty = "="
-side = "x"
-checksum = "=1"
 """
     )
     found = unbuilt.unbuilt(load(tmp_path, text, "probe"))
     first = PROBE.count("\n") + 2
     assert [(one.line - first, one.message) for one in found] == [
         (9, 'message "trade": channels, patterns and fields with the fetched $token are not built yet'),
-        (25, 'message "depth5": bid_price: lists of sources for levels are not built yet'),
-        (26, 'message "depth5": bid_qty: books without one half of their levels are not built yet'),
-        (27, 'message "depth5": side: levels of mixed sides are not built yet'),
-        (28, 'message "depth5": checksum: constant checksums are not built yet'),
     ]
 
 

@@ -1,0 +1,81 @@
+/* What generated parsers go through lists of levels with, where there may be any number of them.
+ *
+ * Errors count in record order: all of a column, level by level, before the next column. One pass over a list reads several columns, so it
+ * keeps the first error by rank and stops reading what stands behind it.
+ */
+#ifndef K4_PARSE_LIST_H
+#define K4_PARSE_LIST_H
+
+#include "k4_book.h"
+#include "k4_parse.h"
+
+/* The first thing that is wrong with an element, by the rank of its column. */
+struct k4_first {
+    uint32_t rank; /* UINT32_MAX: nothing */
+    struct k4_get get;
+};
+
+static inline void k4_first_note(struct k4_first *first, uint32_t rank, const struct k4_get *get, uint32_t refusal, uint32_t offset)
+{
+    if (rank >= first->rank)
+        return;
+    first->rank = rank;
+    first->get = *get;
+    first->get.refusal = refusal;
+    first->get.offset = offset;
+}
+
+/* A list of levels: whether it is there (WRONG also where it is no list), the trail to it, how many were walked. */
+struct k4_list {
+    enum k4_status_of_place status;
+    uint32_t trail;
+    uint32_t count;
+    const uint8_t *at; /* the next level, NULL: none */
+    const uint8_t *open; /* the opening bracket where levels come from the last one on, else NULL */
+};
+
+static inline struct k4_list k4_list_of(enum k4_status_of_place status, bool back, struct k4_get *get)
+{
+    const uint8_t *end;
+    if (status == K4_FOUND && get->text.type != K4_ARRAY) {
+        get->refusal = K4_REFUSED_TYPE;
+        get->offset = get->text.offset;
+        status = K4_WRONG;
+    }
+    struct k4_list list = {status, get->offset, 0, NULL, NULL};
+    if (status != K4_FOUND)
+        return list;
+    if (!back) {
+        list.at = k4_json_each(get->text.at + 1);
+    } else {
+        list.open = get->text.at;
+        list.at = k4_json_each_back(get->text.at + get->text.len - 1, list.open, &end);
+    }
+    return list;
+}
+
+/* Walks the next level; false: there is none left. */
+static inline bool k4_list_next(struct k4_list *list, struct k4_json *json, k4_walker *walk, uint8_t *types, struct k4_mark *marks)
+{
+    const uint8_t *end;
+    if (list->at == NULL)
+        return false;
+    const uint8_t *behind = walk(json, list->at, types, marks);
+    list->at = list->open == NULL ? k4_json_each(behind) : k4_json_each_back(list->at, list->open, &end);
+    list->count++;
+    return true;
+}
+
+/* Which side of a book a level is on: "bid" or "ask". */
+static inline enum k4_status_of_place k4_take_side(struct k4_get *get, uint8_t *out)
+{
+    if (get->text.type < K4_OBJECT && k4_text_is(&get->text, "bid", 3))
+        *out = K4_BID;
+    else if (get->text.type < K4_OBJECT && k4_text_is(&get->text, "ask", 3))
+        *out = K4_ASK;
+    else
+        return k4_taken(get, K4_REFUSED_UNMAPPED);
+    return K4_FOUND;
+}
+
+#endif
