@@ -377,26 +377,6 @@ static inline bool k4_refuses(enum k4_status_of_place status, struct k4_get *get
     return true;
 }
 
-/* ---- levels */
-
-/* A list of levels, up to a limit of them, each walked. `status` FOUND: `count` of them are there, one behind the other. */
-struct k4_levels {
-    enum k4_status_of_place status;
-    uint32_t count;
-    const uint8_t *types;
-    const struct k4_mark *marks;
-    struct k4_get get; /* GONE, WRONG: as of the list; `offset` is its trail also where it is found */
-    uint32_t twice;
-};
-
-/* `back`: from the last one on. `stride`: nodes of the level's tree; types and marks have `limit` times as many. */
-void k4_levels_walk(struct k4_frame *frame, enum k4_status_of_place status, struct k4_get *get, bool back, uint32_t limit,
-    k4_walker *walk, uint32_t stride, uint8_t *types, struct k4_mark *marks, struct k4_levels *out);
-
-/* A list at the root's `node`, whose levels were walked as the frame was proven: their marks begin behind that at `base`, which holds
- * how many there are. `holder`: the node of the innermost object around it. */
-void k4_levels_kept(struct k4_frame *frame, unsigned node, unsigned holder, unsigned base, uint32_t limit, struct k4_levels *out);
-
 /* ---- exponents */
 
 /* Aligns prices and quantities, of which the first `bids` belong to the bid side; false with get->refusal, get->offset at the

@@ -1,4 +1,4 @@
-/* What generated parsers go through lists of levels with, where there may be any number of them.
+/* What generated parsers read lists of levels with: those that a record shows, or, one by one, any number of them.
  *
  * Errors count in record order: all of a column, level by level, before the next column. One pass over a list reads several columns, so it
  * keeps the first error by rank and stops reading what stands behind it.
@@ -8,6 +8,8 @@
 
 #include "k4_book.h"
 #include "k4_parse.h"
+
+/* ---- of any number */
 
 /* The first thing that is wrong with an element, by the rank of its column. */
 struct k4_first {
@@ -65,6 +67,26 @@ static inline bool k4_list_next(struct k4_list *list, struct k4_json *json, k4_w
     list->count++;
     return true;
 }
+
+/* ---- of which no more than a record holds */
+
+/* A list of levels, up to a limit of them, each walked. `status` FOUND: `count` of them are there, one behind the other. */
+struct k4_levels {
+    enum k4_status_of_place status;
+    uint32_t count;
+    const uint8_t *types;
+    const struct k4_mark *marks;
+    struct k4_get get; /* GONE, WRONG: as of the list; `offset` is its trail also where it is found */
+    uint32_t twice;
+};
+
+/* `back`: from the last one on. `stride`: nodes of the level's tree; types and marks have `limit` times as many. */
+void k4_levels_walk(struct k4_frame *frame, enum k4_status_of_place status, struct k4_get *get, bool back, uint32_t limit,
+    k4_walker *walk, uint32_t stride, uint8_t *types, struct k4_mark *marks, struct k4_levels *out);
+
+/* A list at the root's `node`, whose levels were walked as the frame was proven: their marks begin behind that at `base`, which holds
+ * how many there are. `holder`: the node of the innermost object around it. */
+void k4_levels_kept(struct k4_frame *frame, unsigned node, unsigned holder, unsigned base, uint32_t limit, struct k4_levels *out);
 
 /* Which side of a book a level is on: "bid" or "ask". */
 static inline enum k4_status_of_place k4_take_side(struct k4_get *get, uint8_t *out)

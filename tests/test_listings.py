@@ -66,15 +66,16 @@ def ms(value: object, kind: str) -> int | None:
 
 
 def okx(one: Row) -> Row | None:
-    spot = one["instType"] == "SPOT"
+    spot, dated = one["instType"] == "SPOT", one["instType"] == "FUTURES"
     base, quote = (one["baseCcy"], one["quoteCcy"]) if spot else one["instFamily"].split("-")
+    quote = quote.split("_")[0]
     size = None if spot else plain(Decimal(one["ctVal"]) * Decimal(one["ctMult"]))
     return {
-        "symbol": one["instId"], "kind": "spot" if spot else "perpetual", "base": some(base), "quote": some(quote),
+        "symbol": one["instId"], "kind": "spot" if spot else "future" if dated else "perpetual", "base": some(base), "quote": some(quote),
         "settle": None if spot else some(one["settleCcy"]), "price_step": plain(one["tickSz"]), "qty_step": plain(one["lotSz"]),
         "contract_size": size, "contract_currency": None if spot else some(one["ctValCcy"]), "qty_unit": "base" if spot else "contract",
-        "trading": one["state"] == "live", "expiry_ns": None,
-        "unified": f"{base}-{quote}" + ("" if spot else "-PERP") if base else None,
+        "trading": one["state"] == "live", "expiry_ns": ms(one["expTime"], "future") if dated else None,
+        "unified": f"{base}-{quote}" + ("" if spot else one["instId"][-7:] if dated else "-PERP") if base else None,
     }  # fmt: skip
 
 
@@ -123,13 +124,13 @@ def same(found: Listing, wanted: list[Row]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "count"), [("fastmm.rest-instruments.jsonl", 2), ("nautilus-docs.rest-instruments.jsonl", 2), ("roq-okx.rest.jsonl", 1)]
+    ("name", "count"), [("fastmm.rest-instruments.jsonl", 2), ("nautilus-docs.rest-instruments.jsonl", 3), ("roq-okx.rest.jsonl", 1)]
 )
 def test_okx(captures: Path, specs: dict[str, ir.Exchange], name: str, count: int) -> None:
     seen = 0
     for body, value in bodies(captures, f"okx/{name}"):
         rows = value["data"] if "code" in value else []
-        product = {"SPOT": "spot", "SWAP": "swap"}.get(rows[0].get("instType", "")) if rows and "tickSz" in rows[0] else None
+        product = {"SPOT": "spot", "SWAP": "swap", "FUTURES": "futures"}.get(rows[0].get("instType", "")) if rows and "tickSz" in rows[0] else None
         if product is not None:
             seen += 1
             same(fetched(specs["okx"], product, body), [row for one in rows if (row := okx(one)) is not None])
@@ -178,6 +179,7 @@ ASKED = {
     ("bybit", "inverse"): "https://api.bybit.com/v5/market/instruments-info?category=inverse&limit=1000&cursor=",
     ("okx", "spot"): "https://www.okx.com/api/v5/public/instruments?instType=SPOT",
     ("okx", "swap"): "https://www.okx.com/api/v5/public/instruments?instType=SWAP",
+    ("okx", "futures"): "https://www.okx.com/api/v5/public/instruments?instType=FUTURES",
 }
 
 
@@ -213,6 +215,7 @@ def test_units_as_readers_see_them(specs: dict[str, ir.Exchange]) -> None:
     assert unit("binance", "cbase") == ("quote", "100")
     assert unit("binance", "ubase") == ("base", "")
     assert unit("okx", "swap") == ("base", "0.01")
+    assert unit("okx", "futures") == ("quote", "100")
     assert unit("bybit", "inverse") == ("quote", "1")
     assert unit("bybit", "linear") == ("base", "")
 

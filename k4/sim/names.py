@@ -12,6 +12,7 @@ from k4._codegen import ir
 # Where nothing separates the two, these are taken for the quote.
 QUOTES = ("FDUSD", "USDT", "USDC", "BUSD", "TUSD", "USD", "EUR", "GBP", "JPY", "TRY", "BRL", "BTC", "ETH", "BNB")
 BASES = ("BTC", "ETH", "SOL")  # what a pattern finds
+_DATE = re.compile(r"[0-9]{6}$")
 _DATED = re.compile(r"[0-9]{2}$")
 _UNIFIED = re.compile(r"([^-]+)-([^-]+)(-PERP)?")
 
@@ -65,11 +66,12 @@ class Names:
         if self._parts is None:
             return None
         _, between, behind = self._parts
+        behind = _DATE.sub("[0-9]{6}", re.escape(behind))
         for quote in (*QUOTES, self._example["quote"]):
-            found = re.fullmatch(rf"([^-_/:]+){re.escape(between)}({quote}){re.escape(behind)}", symbol)
+            found = re.fullmatch(rf"([^-_/:]+){re.escape(between)}({quote}){behind}", symbol)
             if found is not None:
                 return found[1], found[2]
-        found = re.fullmatch(rf"([^-_/:]+){re.escape(between)}([^-_/:]{{3,}}?){re.escape(behind)}", symbol) if between else None
+        found = re.fullmatch(rf"([^-_/:]+){re.escape(between)}([^-_/:]{{3,}}?){behind}", symbol) if between else None
         return (found[1], found[2]) if found is not None else None
 
 

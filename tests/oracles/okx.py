@@ -1,4 +1,4 @@
-"""OKX v5 public channels. `instId`: FOO-BAR is spot, FOO-BAR-SWAP a swap, anything else with more parts neither."""
+"""OKX v5 public channels. `instId`: FOO-BAR is spot, FOO-BAR-SWAP a swap, anything else of three parts a future; of more, an option."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def _owner(symbol: str) -> str | None:
     parts = symbol.split("-")
     if len(parts) <= 2:
         return "spot"
-    return "swap" if len(parts) == 3 and parts[2] == "SWAP" else None
+    return None if len(parts) > 3 else "swap" if parts[2] == "SWAP" else "futures"
 
 
 def _level(level: list[Any]) -> list[Any]:
