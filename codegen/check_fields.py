@@ -50,7 +50,8 @@ def _records(about: About) -> None:
         return
     depths = [word for word in records if is_depth(word)]
     if not depths or any(word != "bbo" and not is_depth(word) for word in records) or len(set(records)) < len(records):
-        what = "several records are cut from the same levels only; write a depth record, with bbo or another depth, and a message for each other"
+        what = "several records are cut from the same levels only; write a depth record, with bbo or another depth"
+        what += ", and a message for each other"
         about.find(about.line("record"), f"record = [{', '.join(records)}]: {what}", blocks=True)
 
 

@@ -273,8 +273,8 @@ class LevelReader:
             return _Column(source, None, reach.trail, rest, None, False)
         if reach.node.kind != "array":
             return _Column(source, None, reach.trail, rest, Wrong("type", reach.node.start), False)
-        items = reach.node.items[::-1] if isinstance(every, ir.Every) and every.reverse else reach.node.items
-        return _Column(source, items[: self.limit], reach.trail, rest, None, False)
+        way = -1 if isinstance(every, ir.Every) and every.reverse else 1
+        return _Column(source, reach.node.items[::way][: self.limit], reach.trail, rest, None, False)
 
     def values(self, name: str, kind: str, sibling: str | None) -> list[Value | None]:
         """The values of one field, level by level. `sibling` must not be longer."""
@@ -355,14 +355,15 @@ class LevelReader:
                 value = self._given(name, kind)
                 alone = self.column("price")
                 return [value] * (1 if alone is None or alone.single else longest)
-            values = [value for value in self._values(name, kind, None, whole=True) if value is not None]
-            if column.items is None and not _optional(column.source):
-                raise RefusedError("missing", column.trail)
-            if len(values) < longest:
-                raise RefusedError("missing", column.trail)
-            return values
+            return self._listed(name, kind, column, longest)
         except RefusedError as error:
             raise RefusedError(error.code, error.offset, name) from None
+
+    def _listed(self, name: str, kind: str, column: _Column, longest: int) -> list[Value]:
+        values = [value for value in self._values(name, kind, None, whole=True) if value is not None]
+        if len(values) < longest or (column.items is None and not _optional(column.source)):
+            raise RefusedError("missing", column.trail)
+        return values
 
     def _given(self, name: str, kind: str) -> Value:
         value = self.fields.get(name, kind)

@@ -270,7 +270,8 @@ class Frame:
     # ------------------------------------------------------------------ writing
 
     def _spread(self, values: Values) -> list[Values]:
-        """One row, where the message has a list of levels per side or of both; else one per side, or per level. Only the first is a snapshot."""
+        """One row, where the message has a list of levels per side or of both; else one per side, or per level, of which only the first
+        is a snapshot."""
         if self.message.field("side") is None:
             return [values]
         levels = [level for side in ("bid", "ask") for level in self._side_levels(values, side)]
