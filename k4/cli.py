@@ -2,7 +2,8 @@
 
 Each command imports its module when it runs, so that `k4 --help` stays fast; typer, `errors` and `version` are all that is loaded
 before. Every command's work is a function that returns an exit code: 0 done, 1 failed or refused, 2 wrong usage.
-Imports `check`, `config`, `decode`, `errors`, `generate`, `instruments`, `runner`, `shm`, `specs`, `k4.sim.command`, `tail`, `version`.
+Imports `check`, `config`, `decode`, `errors`, `generate`, `instruments`, `runner`, `shm`, `specs`, `k4.sim.command`, `k4.sim.faults`,
+`tail`, `version`.
 """
 
 from __future__ import annotations
@@ -54,6 +55,14 @@ SpecDirs = Annotated[
 ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="The JSON configuration file.")]
 Seconds = Annotated[float | None, typer.Option("--for", metavar="SECONDS", min=0.0, help="Stop by itself after this time.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object per line, also on a terminal.")]
+
+
+def _faults(value: bool) -> None:
+    if value:
+        from .sim import faults
+
+        sys.stdout.write(faults.listing())
+        raise typer.Exit
 
 
 def _version(value: bool) -> None:
@@ -126,6 +135,16 @@ def sim(
     load: Annotated[
         bool, typer.Option("--load", help="Send rendered frames as fast as clients take them, or --rate N a second to each.")
     ] = False,
+    fault: Annotated[
+        list[str] | None,
+        typer.Option("--fault", metavar="NAME[@KEY=VALUE,...]", help="Let this go wrong, as in cut@conn=1,every=10 (repeatable)."),
+    ] = None,
+    fault_file: Annotated[
+        Path | None, typer.Option("--fault-file", metavar="JSON", help='Faults from a file: a list of {"fault": NAME, KEY: VALUE}.')
+    ] = None,
+    faults: Annotated[  # noqa: ARG001 (its callback does the work)
+        bool, typer.Option("--faults", is_eager=True, callback=_faults, help="List the faults and their keys, and exit.")
+    ] = False,
     seed: Annotated[int, typer.Option("--seed", metavar="N", help="The same seed gives the same market.")] = 1,
     seconds: Seconds = None,
     spec: SpecDirs = None,
@@ -145,6 +164,8 @@ def sim(
             seconds=seconds,
             spec=spec or [],
             load=load,
+            fault=fault or [],
+            fault_file=fault_file,
         )
     )
 

@@ -9,7 +9,7 @@ import pytest
 
 from k4._codegen import ir
 from k4.native import Native
-from tests.fuzz import frames
+from k4.sim import frames
 
 
 def _published(

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.fuzz.frames import frame
+from k4.sim.frames import frame
 
 ROOT = Path(__file__).resolve().parent.parent
 CAP = 1 << 20

@@ -1,4 +1,4 @@
-"""The reconnect storm of `tests.faults`: a venue that accepts and closes, over hours of a virtual clock.
+"""The reconnect storm of `k4.sim.faults`: a venue that accepts and closes, over hours of a virtual clock.
 
 What must hold: waits are jittered over their whole range and bounded, the dials of all connections to a host stay inside the venue's
 limit, and only a minute of good data makes a connection forget that it had failed.
@@ -27,8 +27,9 @@ from k4.link import Link, LinkError, Resolver, State
 from k4.native import Native
 from k4.venue import Venue
 from tests import logs, virtual
-from tests.faults import record
+from tests.venue_server import frame
 
+RECORD = '{{"stream":"foobar@bookTicker","data":{{"u":{},"s":"FOOBAR","b":"25.35","B":"31.2","a":"25.36","A":"40.6"}}}}'
 HOUR = 3600.0
 WINDOW_S, DIALS = 300.0, 300
 
@@ -125,7 +126,7 @@ def seeded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def accepts_then_closes(loop: virtual.Loop) -> Callable[[Link], None]:
     def serve(link: Link) -> None:
-        virtual.accept(link, record(int(loop.time())))
+        virtual.accept(link, frame(RECORD.format(int(loop.time())).encode()))
         loop.call_later(0.05, virtual.hang_up, link)
 
     return serve
@@ -185,7 +186,7 @@ def test_only_a_minute_of_good_data_is_a_new_beginning(
             if left <= 0:
                 virtual.hang_up(link)
                 return
-            virtual.give(link, record(int(loop.time() * 10)))
+            virtual.give(link, frame(RECORD.format(int(loop.time() * 10)).encode()))
             loop.call_later(0.4, tell, link, left - 0.4)
 
         def serve(link: Link) -> None:

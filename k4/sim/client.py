@@ -1,4 +1,7 @@
-"""What the simulator knows of one connection, and what it counts. Imports `books`, `desk`, `net`, `venue` and, of the generator, `ir`."""
+"""What the simulator knows of one connection, and what it counts.
+
+Imports `books`, `desk`, `line`, `net`, `venue` and, of the generator, `ir`.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from dataclasses import dataclass, field
 from k4._codegen import ir
 from k4.sim.books import Cursor
 from k4.sim.desk import Desk
+from k4.sim.line import Line
 from k4.sim.net import Peer
 from k4.sim.venue import Stream
 
@@ -17,12 +21,15 @@ Told = tuple[Desk, Stream]
 class Client:
     """One connection. `carries`: per product, the messages that its URL can bring; what else is asked for stays silent."""
 
-    number: int
+    number: int  # in the order of arrival
+    place: int  # the lowest that was free
+    target: str  # path and query
     peer: Peer
     carries: dict[Desk, frozenset[int]]
     delay_s: float
     streams: set[Told] = field(default_factory=set)
     cursors: dict[Told, Cursor] = field(default_factory=dict)
+    line: Line | None = None  # the newest fault's hold on it
     pinged_at: float = 0.0  # when the client last pinged
     waiting: list[tuple[ir.Text, dict[str, str]]] = field(default_factory=list)  # what is to answer the venue's pings
 

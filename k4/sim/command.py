@@ -1,6 +1,7 @@
 """`k4 sim`: serves what a config names on loopback, or replays a recording.
 
-Imports `k4.config`, `k4.errors`, `k4.native` (for the built specs, not their parsers), `desk`, `names`, `replay`, `server`, `tls`.
+Imports `k4.config`, `k4.errors`, `k4.native` (for the built specs, not their parsers), `desk`, `names`, `order`, `replay`,
+`server`, `tls`.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import uvloop
 from k4 import native
 from k4.config import Config, load_reported
 from k4.errors import K4Error, UsageError
+from k4.sim import order
 from k4.sim.desk import Desk
 from k4.sim.names import Names
 from k4.sim.replay import recordings
@@ -39,6 +41,8 @@ def run(
     seconds: float | None,
     spec: Sequence[Path],
     load: bool = False,
+    fault: Sequence[str] = (),
+    fault_file: Path | None = None,
 ) -> int:
     """Runs a simulator for every product `config` names, until a signal or for `seconds`. Returns the exit code.
 
@@ -57,11 +61,14 @@ def run(
         raise UsageError(f"--speed {speed}: there is no --replay to be faster or slower; see --rate")
     if any(ms < 0 for ms in delay):
         raise UsageError(f"--delay {','.join(map(str, delay))}: milliseconds must not be negative")
+    ordered = [order.parse(text) for text in fault] + ([] if fault_file is None else order.load(fault_file))
     built = native.load(spec or None)
     served = desks(load_reported(config, built.exchanges), built, seed)
+    order.check_products(ordered, [desk.name.replace(" ", ".") for desk in served])
     frames = recordings(replay, served, speed or "1")
     delays_s = [ms / 1000 for ms in delay]
-    simulator = Simulator(served, delays_s=delays_s, rate=rate or RATE, replay=frames, load=(rate or 0.0) if load else None)
+    paced = (rate or 0.0) if load else None
+    simulator = Simulator(served, delays_s=delays_s, rate=rate or RATE, replay=frames, load=paced, faults=ordered, seed=seed)
     uvloop.run(_serve(simulator, host, port, seconds, load=load))
     return 0
 

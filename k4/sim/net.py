@@ -10,7 +10,10 @@ import asyncio
 import contextlib
 import http
 import logging
+import os
+import socket
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol, cast
 
@@ -60,6 +63,9 @@ class House(Protocol):
     def fetch(self, request: Request) -> Answer:
         """An ordinary request."""
 
+    def greeted(self, peer: Peer, request: Request, head: bytes) -> bool:
+        """A request for a WebSocket has come, and may be granted. False: the connection is in other hands now."""
+
     def opened(self, peer: Peer, request: Request) -> None:
         """A WebSocket is up."""
 
@@ -84,9 +90,15 @@ def framed(payload: bytes, opcode: int = 1) -> bytes:
 
 
 class Peer(asyncio.Protocol):
-    """A client's connection."""
+    """A client's connection.
+
+    A fault may get between it and the network: `bend` takes what is to be written instead of the transport, `divert` what has come.
+    """
 
     def __init__(self, house: House) -> None:
+        self.bend: Callable[[bytes], None] | None = None
+        self.divert: Callable[[bytes], None] | None = None
+        self.gone = asyncio.Event()
         self._house = house
         self._transport: asyncio.Transport | None = None
         self._loop = asyncio.get_running_loop()
@@ -106,7 +118,9 @@ class Peer(asyncio.Protocol):
         self._transport.set_write_buffer_limits(high=WRITE_HIGH)
 
     def data_received(self, data: bytes) -> None:
-        if self._ws is None:
+        if self.divert is not None:
+            self.divert(data)
+        elif self._ws is None:
             self._head += data
             with contextlib.suppress(_BadRequestError):
                 while self._request():
@@ -121,6 +135,7 @@ class Peer(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 (asyncio's signature)
         self._transport = None
+        self.gone.set()
         self._queue.clear()
         self._writable.set()
         if self._timer is not None:
@@ -163,8 +178,34 @@ class Peer(asyncio.Protocol):
         await self._writable.wait()
         if self._out is None:
             return False
-        self._out.write(data)
+        self._write(data)
         return True
+
+    def take_pushed(self) -> list[bytes]:
+        """What was pushed and not sent, to be sent otherwise."""
+        out = [frame for _, frame in self._queue]
+        self._queue.clear()
+        return out
+
+    def raw(self, data: bytes) -> None:
+        """Writes past everything that a fault has put in the way."""
+        if self._out is not None:
+            self._out.write(data)
+
+    def deafen(self) -> None:
+        """Reads nothing any more, until `hear`."""
+        if self._out is not None:
+            self._out.pause_reading()
+
+    def hear(self) -> None:
+        if self._out is not None:
+            self._out.resume_reading()
+
+    def below(self) -> socket.socket | None:
+        """The TCP connection below TLS, as a socket that the caller closes."""
+        if self._transport is None:
+            return None
+        return socket.socket(fileno=os.dup(self._transport.get_extra_info("socket").fileno()))
 
     def ping(self) -> None:
         """A WebSocket ping."""
@@ -185,6 +226,12 @@ class Peer(asyncio.Protocol):
         """Cuts the connection as a broken network would: no close handshake."""
         if self._transport is not None:
             self._transport.abort()
+
+    def _write(self, data: bytes) -> None:
+        if self.bend is not None:
+            self.bend(data)
+        elif self._out is not None:
+            self._out.write(data)
 
     @property
     def _out(self) -> asyncio.Transport | None:
@@ -232,11 +279,13 @@ class Peer(asyncio.Protocol):
             f"Content-Length: {len(answer.body)}",
             f"Connection: {'keep-alive' if keep else 'close'}",
         ]
-        self._out.write(("\r\n".join(head) + "\r\n\r\n").encode() + answer.body)
+        self._write(("\r\n".join(head) + "\r\n\r\n").encode() + answer.body)
         if not keep:
             self._out.close()
 
     def _upgrade(self, request: Request) -> None:
+        if not self._house.greeted(self, request, self._head):
+            return
         self._ws = ServerProtocol(max_size=MESSAGE_BYTES)
         head, self._head = self._head, b""
         self._ws.receive_data(head)
@@ -276,7 +325,7 @@ class Peer(asyncio.Protocol):
             if self._out is None:
                 return
             if data:
-                self._out.write(data)
+                self._write(data)
             else:
                 self._out.close()
 
@@ -292,7 +341,7 @@ class Peer(asyncio.Protocol):
         while self._queue and self._queue[0][0] <= now:
             out.append(self._queue.popleft()[1])
         if out:
-            self._out.write(b"".join(out))
+            self._write(b"".join(out))
         if self._queue:
             self._timer = self._loop.call_at(self._queue[0][0], self._flush)
 

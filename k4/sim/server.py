@@ -3,7 +3,7 @@
 All products of a configuration are served on one port. A connection belongs to the products whose URL it came by, told apart further by
 the host it names, by what it asks for and by who lists the symbol. Redundant connections are fed from one market with a delay each, so
 that they carry the same updates at different times.
-Imports aiofastnet, `books`, `client`, `desk`, `net`, `pump`, `replay`, `rest`, `tls`, `venue`
+Imports `books`, `client`, `desk`, `door`, `net`, `order`, `pump`, `replay`, `rest`, `saboteur`, `tls`, `venue`
 and, of the generator, `bind`.
 """
 
@@ -18,16 +18,17 @@ from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-import aiofastnet
-
 from k4._codegen.bind import stream_url
 from k4.sim.books import Cursor
 from k4.sim.client import Client, Counts, Told
 from k4.sim.desk import Desk
+from k4.sim.door import Door
 from k4.sim.net import Answer, Peer, Request
+from k4.sim.order import Order
 from k4.sim.pump import Pump
 from k4.sim.replay import Recording, routed
 from k4.sim.rest import Shelf, served
+from k4.sim.saboteur import Saboteur
 from k4.sim.tls import server_context
 from k4.sim.venue import Asked, Stream, Wanted, answers, host_of
 
@@ -39,15 +40,17 @@ GATHER_S = 1.0
 WS_PING_S = 20.0
 VENUE_PING_S = 2.0  # between two messages by which a venue asks whether a client is there
 UNANSWERED = 3  # of those, and the client is dropped
+STEPS_MOST = 1000  # of a market, for one message that somebody wants
 GRACE_S = 10.0  # beyond twice the interval in which a client has to ping
 
 
 class Simulator:
-    """Serves `desks` on one port until closed. `delays_s` are given to connections in the order in which they come, in turn.
+    """Serves `desks` on one port until closed. `delays_s` are given to connections by their places, in turn.
 
     `rate`: market updates per second over all symbols of a product. With `replay` (per product its frames, and seconds since the first
     one for each) markets stand still, and the clients of a product get its frames from the moment the first of them connects.
-    With `load`, clients get frames rendered before as fast as they take them, or each `load` a second.
+    With `load`, clients get frames rendered before as fast as they take them, or each `load` a second. `faults` go wrong as they say,
+    by lot from `seed`.
     """
 
     def __init__(
@@ -58,6 +61,8 @@ class Simulator:
         rate: float = 200.0,
         replay: Mapping[Desk, Recording] | None = None,
         load: float | None = None,
+        faults: Sequence[Order] = (),
+        seed: int = 0,
     ) -> None:
         self.desks = tuple(desks)
         self.clients: list[Client] = []
@@ -73,24 +78,31 @@ class Simulator:
         self._waiting = set(self._replay)  # recordings that nobody has come for yet
         self._pump = None if load is None else Pump(self.desks, load, self.counts)
         self._tasks: list[asyncio.Task[None]] = []
-        self._server: asyncio.AbstractServer | None = None
+        self._door: Door | None = None
+        self.saboteur = Saboteur(faults, seed=seed, teller=partial(_Teller, self))
 
     # ------------------------------------------------------------------ life
 
     async def start(self, host: str, port: int) -> int:
         """Listens on `host:port` (0: any free port) and returns the port. OSError: the address cannot be had."""
         names = {host, "localhost", "127.0.0.1", "::1"} | {name for desk in self.desks for name in desk.venue.hosts}
-        loop = asyncio.get_running_loop()
-        self._server = await aiofastnet.create_server(loop, lambda: Peer(self), host, port, ssl=server_context(sorted(names)))
+        self._door = Door(lambda: Peer(self), server_context(sorted(names)), lambda: self.saboteur.at_door(self._place()))
+        bound = await self._door.open(host, port)
+        self.saboteur.begin()
         self._start(self._watch())
         if self._pump is None:
             for desk in set(self.desks) - set(self._replay):
                 self._start(self._live(desk))
-        bound: int = self._server.sockets[0].getsockname()[1]
         return bound
+
+    @property
+    def accepted(self) -> int:
+        """TCP connections so far, whatever became of them."""
+        return 0 if self._door is None else self._door.accepted
 
     async def close(self) -> None:
         """Tells every client, where the venue does, and closes all connections."""
+        await self.saboteur.close()
         for task in self._tasks:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -100,8 +112,8 @@ class Simulator:
             if notice is not None:
                 self._say(client, notice)
             client.peer.close(1001, "the simulator ends")
-        if self._server is not None:
-            self._server.close()
+        if self._door is not None:
+            self._door.close()
         for client in [*self.clients]:
             client.peer.abort()
 
@@ -135,11 +147,22 @@ class Simulator:
 
     # ------------------------------------------------------------------ clients
 
+    def _place(self) -> int:
+        """The lowest that no client has."""
+        taken = {client.place for client in self.clients}
+        return next(n for n in range(len(taken) + 1) if n not in taken)
+
+    def greeted(self, peer: Peer, request: Request, head: bytes) -> bool:
+        products = [desk.name.replace(" ", ".") for desk in self._carried(request)]
+        return self.saboteur.greeted(peer, self._place(), products, request.target, head)
+
     def opened(self, peer: Peer, request: Request) -> None:
         found = self._carried(request)
         number, self.counts.accepted = self.counts.accepted, self.counts.accepted + 1
         carries = {desk: frozenset(messages) for desk, messages in found.items()}
-        client = Client(number, peer, carries, self._delays_s[number % len(self._delays_s)], pinged_at=time.monotonic())
+        place = self._place()
+        delay_s = self._delays_s[place % len(self._delays_s)]
+        client = Client(number, place, request.target, peer, carries, delay_s, pinged_at=time.monotonic())
         self.clients.append(client)
         self._by_peer[peer] = client
         for desk in self._waiting & set(carries):
@@ -149,9 +172,11 @@ class Simulator:
             self._start(self._pump.run(client))
         for wanted in _by_url(found):
             self._subscribe(client, wanted)
+        self.saboteur.opened(client, [desk.name.replace(" ", ".") for desk in carries])
 
     def left(self, peer: Peer) -> None:
         client = self._by_peer.pop(peer)
+        self.saboteur.left(client)
         self.clients.remove(client)
         for told in [*client.cursors]:
             self._unsubscribe(client, told)
@@ -280,16 +305,25 @@ class Simulator:
                 started, steps = time.monotonic(), 0
                 continue
             due = int((time.monotonic() - started) * self._rate)
-            clients = [client for client in self.clients if desk in client.carries]
             for _ in range(due - steps):
-                for stream, texts in desk.live(time.time_ns(), partial(_wanted, clients, desk)):
-                    frames = [desk.pack(text) for text in texts]
-                    for client in clients:
-                        if client.wants(desk, stream):
-                            for frame in frames:
-                                self._push(client, frame)
+                self.step(desk)
             steps = due
             self._tell(desk, list(desk.cut(time.time_ns())))
+
+    def step(self, desk: Desk) -> None:
+        """One step of a market, told to whoever wants it."""
+        clients = [client for client in self.clients if desk in client.carries]
+        for stream, texts in desk.live(time.time_ns(), partial(_wanted, clients, desk)):
+            frames = [desk.pack(text) for text in texts]
+            for client in clients:
+                if client.wants(desk, stream):
+                    for frame in frames:
+                        self._push(client, frame)
+
+    @property
+    def moves(self) -> bool:
+        """Is it markets that clients are told of?"""
+        return self._pump is None and not self._recorded
 
     async def _play(self, desk: Desk) -> None:
         """Sends a product's recording to its clients, to each what its URL can carry; where there are several URLs, all may come first."""
@@ -363,6 +397,37 @@ class _Part:
         """The URLs of its streams."""
         venue = self.desk.venue
         return {str(stream_url(venue.product, venue.messages[stream.message]).parts) for stream in self.wanted.streams}
+
+
+class _Teller:
+    """Makes a venue speak to one client, for a fault."""
+
+    def __init__(self, simulator: Simulator, client: Client) -> None:
+        self._simulator = simulator
+        self._client = client
+
+    async def more(self, count: int) -> bytes:
+        client, simulator = self._client, self._simulator
+        out: list[bytes] = []
+        for step in range(STEPS_MOST * count if simulator.moves else 0):
+            if len(out) >= count:
+                break
+            simulator.step(client.desk)
+            out += client.peer.take_pushed()
+            if step % 100 == 99:
+                await asyncio.sleep(0)
+                out += client.peer.take_pushed()
+        return b"".join(out)
+
+    def answer(self, number: int) -> str:
+        voice = self._client.desk.voice
+        return voice.ack("subscribe", str(number)) or voice.pong(str(number)) or voice.error(str(number)) or "{}"
+
+    def notice(self) -> str:
+        return self._client.desk.voice.notice() or ""
+
+    def pack(self, text: str) -> bytes:
+        return self._client.desk.pack(text) if text else b""
 
 
 def _choose(offers: Sequence[tuple[Desk, Wanted]]) -> list[_Part]:

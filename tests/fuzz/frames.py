@@ -4,17 +4,7 @@ from __future__ import annotations
 
 import struct
 
-TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
-
-
-def frame(opcode: int, payload: bytes = b"", *, fin: bool = True, rsv: int = 0, mask: bool = False, form: int | None = None) -> bytes:
-    """A server's frame; `form` 126 or 127 forces a form of the length."""
-    size = len(payload)
-    form = (size if size < 126 else 126 if size < 65536 else 127) if form is None else form
-    head = bytes([(0x80 if fin else 0) | rsv << 4 | opcode, (0x80 if mask else 0) | (form if form > 125 else size)])
-    if form > 125:
-        head += struct.pack(">H" if form == 126 else ">Q", size)
-    return head + (b"\0\0\0\0" if mask else b"") + payload
+from k4.sim.frames import BINARY, CLOSE, PING, PONG, TEXT, frame
 
 
 def streams() -> list[bytes]:

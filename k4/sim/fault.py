@@ -1,0 +1,70 @@
+"""What a row of the table of faults is. Imports `line`, `net`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from k4.sim.line import Below, Script
+from k4.sim.net import Peer
+
+MEMORY_MB = 8.0
+STALL_MS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """Instead of TLS: the script has the TCP connection, which ends with it."""
+
+    script: Below
+
+
+@dataclass(frozen=True, slots=True)
+class Greeting:
+    """Instead of the answer to the request for a WebSocket: the script has the connection, which ends with it."""
+
+    script: Script
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """On an open link, beside what the venue goes on saying. `before`: what is done with it before its handshake is answered.
+
+    `ends`: the connection ends with the script.
+    """
+
+    script: Script
+    before: Callable[[Peer], None] | None = None
+    ends: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """Not by the simulator: `test` is where it is shown."""
+
+    test: str
+
+
+Inject = Door | Greeting | Link | Elsewhere
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One row.
+
+    `how`, `expect`: what is injected and what has to come of it, in words. `reason`: the end of the log's reason why the link was lost,
+    a regular expression; "": the link lives on. `close`: the close code that the peer sees; None: none is sent. `counted`: the counter
+    that goes up by one. `published`: good records that the fault itself brings. `options`: its own, with what they are where not given.
+    """
+
+    name: str
+    how: str
+    expect: str
+    inject: Inject
+    reason: str = ""
+    close: int | None = None
+    counted: str = ""
+    published: int = 0
+    options: Mapping[str, float | str] = field(default_factory=dict)
+    memory_mb: float = MEMORY_MB
+    stall_ms: float = STALL_MS
