@@ -86,9 +86,11 @@ async def _stall(line: Line) -> None:
     """Nothing is sent, read or answered; what was to be sent leaves when it is over."""
     valve = Valve(line.peer, 0)
     line.peer.deafen()
-    await line.last()
-    line.peer.hear()
-    valve.open()
+    try:
+        await line.last_deaf()
+    finally:
+        line.peer.hear()  # which shows the end, where there has been one
+        valve.open()
 
 
 async def _slow(line: Line) -> None:

@@ -12,6 +12,7 @@ import hashlib
 import itertools
 import socket
 import struct
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from random import Random
@@ -23,7 +24,9 @@ from k4.sim.net import Peer
 HIGH_BYTES = 1 << 20  # kept back of a link that is held or slow; then whoever feeds it waits
 RECEIVE_BYTES = 32 * 1024  # small, so that a client that speaks to nobody feels it soon
 VALVE_S = 0.01
+DEAF_S = 0.05
 _TCP_REPAIR = 19
+_TCP_ESTABLISHED = 1
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 Options = Mapping[str, float | str]
@@ -151,6 +154,13 @@ class Line:
         """Waits for as long as the fault is to last."""
         await self.listen(self.lasts_s)
 
+    async def last_deaf(self) -> None:
+        """The same where nothing is read, so that the client's end has to be looked for. Raises GoneError."""
+        until = None if self.lasts_s is None else time.monotonic() + self.lasts_s
+        while until is None or time.monotonic() < until:
+            await self.listen(DEAF_S)
+            self._below(_must_be_established)
+
     def response(self, *, key: bytes | None = None, drop: str = "", add: str = "") -> bytes:
         """The answer to the request. `key`: instead of the right one; `drop`: a header to leave out; `add`: header lines."""
         asked = next(line.split(b":", 1)[1].strip() for line in self.head.split(b"\r\n") if line.lower().startswith(b"sec-websocket-key"))
@@ -182,7 +192,7 @@ class Line:
     def _below(self, act: Callable[[socket.socket], object]) -> None:
         sock = self.peer.below()
         if sock is None:
-            return
+            raise GoneError
         with sock:
             try:
                 act(sock)
@@ -190,6 +200,12 @@ class Line:
                 raise
             except OSError as error:
                 raise GoneError from error
+
+
+def _must_be_established(sock: socket.socket) -> None:
+    """Raises ConnectionError once the other end has closed."""
+    if sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] != _TCP_ESTABLISHED:
+        raise ConnectionError
 
 
 @dataclass(slots=True)
