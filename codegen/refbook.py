@@ -30,12 +30,13 @@ class Update:
 
 @dataclass(slots=True)
 class Book:
-    """One instrument's book on one connection. `fresh`: nothing was applied since the snapshot."""
+    """One instrument's book on one connection. `fresh`: nothing was applied since the snapshot; `shown`: the records cut since then."""
 
     order: str
     live: bool = False
     fresh: bool = False
     id: int | None = None
+    shown: set[str] = field(default_factory=set)
     bid: dict[Key, Level] = field(default_factory=dict)
     ask: dict[Key, Level] = field(default_factory=dict)
 
@@ -44,6 +45,7 @@ class Book:
         if update.snapshot:
             self.bid.clear()
             self.ask.clear()
+            self.shown.clear()
             self.live = self.fresh = True
         else:
             if not self.live:

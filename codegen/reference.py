@@ -286,14 +286,15 @@ class Interpreter:
         if reason is not None:
             return [reason]
         found: list[Record | Refusal | str] = []
-        flags = frozenset({"SNAPSHOT"} if draft.update.snapshot else ())
         for word in message.records:
             sides = book.cut(self._depth(word))
-            if draft.update.snapshot or _picture(sides) != before[word]:
+            first = word not in book.shown  # since the snapshot, which may have come by a message that does not give it
+            if first or _picture(sides) != before[word]:
                 try:
-                    found.append(build(self.records, word, index, draft, sides, flags))
+                    found.append(build(self.records, word, index, draft, sides, frozenset({"SNAPSHOT"} if first else ())))
                 except RefusedError as error:  # the digits that do not fit may stand in another frame
                     raise RefusedError(error.code, 0, error.field) from None
+                book.shown.add(word)
         return found or [UNCHANGED]
 
     def _cut(self, sides: Sides | None, word: str) -> Sides | None:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from . import ir, sbebind
-from .reffields import Gone, Id, Level, Sides, Value
+from .reffields import Checksum, Gone, Id, Level, Sides, Value
 from .refjson import FrameError
 from .refvalue import INT32_MAX, INT64_MAX, Dec, Place, RefusedError, symbol
 
@@ -247,6 +247,8 @@ class SbeReader:
         least, most = {"count": (0, INT32_MAX), "id": (0, INT64_MAX)}.get(kind, (-INT64_MAX, INT64_MAX))
         if not least <= number <= most:
             raise RefusedError("range", at)
+        if kind == "checksum":
+            return Checksum(read.how[0], number & 0xFFFFFFFF)  # venues give the 32 bits signed or unsigned
         return Id(number, False) if kind == "id" else number
 
     def _symbol(self, spot: sbebind.Spot, blocks: tuple[Block, ...]) -> str | None:

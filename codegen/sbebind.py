@@ -226,7 +226,7 @@ class _Binder:
         number = spot.field is not None and not spot.field.length and spot.field.enum is None and spot.field.bit is None
         number = number and spot.field is not None and spot.field.primitive not in (*_FLOATS, "char") and not spot.field.text
         self._want(spot, number, "an integer")
-        if rule.kind in ("time", "integer", "count", "id") and spot.exponent is not None:
+        if rule.kind in ("time", "integer", "count", "id", "checksum") and spot.exponent is not None:
             raise _WrongError(f'"{source.path.source}" is a decimal; {rule.name} wants an integer')
         return self._worded(source, spot)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from . import fields, ir, sbebind
 from .bind import bind
-from .render import render
+from .render import book_function, render
 from .tolerant import ident
 
 _SIDES = ("bid", "ask")
@@ -97,7 +97,8 @@ class StepModel:
 
 @dataclass(frozen=True, slots=True)
 class MessageModel:
-    """`blocks`: the message's own, and those on the `way` to an element."""
+    """`blocks`: the message's own, and those on the `way` to an element. `book`: the function that cuts its records out of a book, "" where
+    it keeps none; `holds`: that book's snapshots are fetched; `kept`: what only a book takes."""
 
     index: int
     message: ir.Message
@@ -108,6 +109,10 @@ class MessageModel:
     levels: int
     scalars: tuple[ReadModel, ...]
     sides: tuple[SideModel, ...]
+    book: str
+    book_record: str  # whose books they are
+    holds: bool
+    kept: tuple[ReadModel, ...]
 
     @property
     def decimals(self) -> dict[str, tuple[ReadModel, ...]]:
@@ -125,7 +130,7 @@ class MessageModel:
         flat = len(self.sides) in (0, 2) and not any(side.block.nested or side.since for side in self.sides)
         counted = any(column.spot for side in self.sides for column in side.columns if column.rule.kind == "count")
         kinds = self.decimals.values()
-        if self.levels and not all(record.field("bid_levels") for record in self.records):
+        if self.levels and not self.book and not all(record.field("bid_levels") for record in self.records):
             return False
         return flat and not counted and self.levels * 2 == self.levels * len(self.sides) and all(ones and _even(ones) for ones in kinds)
 
@@ -157,7 +162,7 @@ class ProductModel:
 def render_exchange(exchange: ir.Exchange, records: ir.Records) -> str | None:
     """The text of `k4_<exchange>_sbe.c`; None: no product of it speaks SBE. The exchange must be valid."""
     products = [
-        _Builder(records, product, schema, bind(exchange, product.name)).build()
+        _Builder(exchange, product, schema, records).build()
         for product in exchange.products
         if (schema := exchange.schema(product)) is not None
     ]
@@ -171,6 +176,7 @@ def render_exchange(exchange: ir.Exchange, records: ir.Records) -> str | None:
         sources=[records.file, exchange.file, *dict.fromkeys(p.schema.file for p in products)],
         records=used,
         products=products,
+        books=list({m.book: m for p in products for t in p.templates for m in t.messages if m.book}.values()),
         levels=_levels,
     )
 
@@ -181,10 +187,12 @@ def _levels(record: ir.RecordType) -> int:
 
 
 class _Builder:
-    def __init__(self, records: ir.Records, product: ir.Product, schema: ir.SbeSchema, table: tuple[ir.Message, ...]) -> None:
+    def __init__(self, exchange: ir.Exchange, product: ir.Product, schema: ir.SbeSchema, records: ir.Records) -> None:
         self.records = records
+        self.exchange = exchange.name
         self.product = product
         self.schema = schema
+        self.table = table = bind(exchange, product.name)
         self.bound = sbebind.bind_all(table, schema, records)
 
     def build(self) -> ProductModel:
@@ -202,11 +210,14 @@ class _Builder:
         for group in bound.each:
             blocks.append(next(inner for one, inner in blocks[-1].groups if one == group))
         scalars: list[ReadModel] = []
+        kept: list[ReadModel] = []
         sides: list[SideModel] = []
+        book = bound.message.field("snapshot") is not None
         if deepest is not None:
             levels = _levels(deepest)
-            rules = [rule for rule in fields.rules(deepest.word, self.records) if not rule.kept and not (levels and rule.level)]
-            scalars = [self._read(bound, root, rule) for rule in rules]
+            rules = [rule for rule in fields.rules(deepest.word, self.records) if not (levels and rule.level)]
+            scalars = [self._read(bound, root, rule) for rule in rules if not rule.kept]
+            kept = [self._read(bound, root, rule) for rule in rules if rule.kept and book]
             sides = [side for name in _SIDES if levels and (side := self._side(bound, root, name, deepest)) is not None]
         return MessageModel(
             bound.index,
@@ -218,6 +229,10 @@ class _Builder:
             _levels(deepest) if deepest else 0,
             tuple(scalars),
             tuple(sides),
+            book_function(self.exchange, bound.message.line, bound.index) if book else "",
+            fields.book_of(self.table, bound.message) if book else "",
+            bound.message.waits,
+            tuple(kept),
         )
 
     def _read(self, bound: sbebind.Bound, root: BlockModel, rule: fields.FieldRule) -> ReadModel:

@@ -14,6 +14,7 @@ from .errors import Finding
 from .tree import MAX_NODES, Forest
 
 MAX_NAMES = 32
+_HALVES = ("bid_price", "bid_qty", "ask_price", "ask_qty")
 
 
 def unbuilt(exchange: ir.Exchange) -> tuple[Finding, ...]:
@@ -35,9 +36,13 @@ def unbuilt(exchange: ir.Exchange) -> tuple[Finding, ...]:
 
 
 def _message(message: ir.Message) -> Iterator[tuple[int, str]]:
-    snapshot = message.field("snapshot")
-    if message.template is not None and snapshot is not None:
-        yield snapshot.line, f'message "{message.record}": books in SBE'
+    if message.template is None or not any(record.startswith("depth") for record in message.records):
+        return
+    for field in message.fields:
+        if field.name in ("side", "price", "qty"):
+            yield field.line, f'message "{message.record}": {field.name}: levels of mixed sides in SBE'
+        elif field.name in _HALVES and message.field("snapshot") is not None and not paths_of(field.source):
+            yield field.line, f'message "{message.record}": {field.name}: books in SBE without one half of their levels'
 
 
 def _fetched(messages: tuple[ir.Message, ...], names: set[str]) -> Iterator[tuple[int, str]]:

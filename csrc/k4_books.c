@@ -73,6 +73,17 @@ struct k4_level *k4_update_push_slow(struct k4_books *books, unsigned side)
     return &ladder->levels[ladder->count++];
 }
 
+struct k4_level *k4_update_take(struct k4_books *books, unsigned side, uint32_t count)
+{
+    struct k4_ladder *ladder = &books->update.side[side];
+    if (!k4_ladder_room(ladder, count)) {
+        books->no_memory = true;
+        return NULL;
+    }
+    ladder->count = count;
+    return ladder->levels;
+}
+
 /* ---------------------------------------------------------------- books by symbol */
 
 static struct k4_kept_book *find(const struct k4_books *books, unsigned record, const uint8_t *symbol, uint32_t symbol_len)
@@ -199,7 +210,10 @@ enum k4_skip k4_books_apply(
         return K4_SKIP_STALE_BOOK;
     books->book = kept;
     const bool was = kept->book.live;
-    kept->told &= !update->snapshot; /* one that does not help is news again */
+    if (update->snapshot) {
+        kept->told = false; /* one that does not help is news again */
+        kept->shown = 0;
+    }
     enum k4_skip skip = k4_book_apply(&kept->book, update, &books->picture, &books->crc);
     if (skip == K4_SKIP_NOT && update->snapshot && kept->held != NULL)
         skip = replay(books, kept);

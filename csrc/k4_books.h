@@ -20,6 +20,7 @@ struct k4_kept_book {
     struct k4_book book;
     uint8_t record; /* of the message, the first where it gives several */
     bool told;      /* that it is stale: once, until it is live again */
+    uint16_t shown; /* records cut since the snapshot, a bit each */
     uint32_t number;
     uint32_t symbol_len;
     uint8_t symbol[K4_SYMBOL_MAX + K4_SYMTAB_SLACK];
@@ -70,6 +71,9 @@ static inline struct k4_level *k4_update_push(struct k4_books *books, unsigned s
         return k4_update_push_slow(books, side);
     return &ladder->levels[ladder->count++];
 }
+
+/* Makes a side of the update `count` levels long, for the caller to fill; NULL: no memory, or no levels. */
+struct k4_level *k4_update_take(struct k4_books *books, unsigned side, uint32_t count);
 
 /* The best levels of both sides, at most `n` of each, as decimals: bids, then asks. */
 void k4_books_cut(const struct k4_book *book, uint32_t n, struct k4_decimal *price, struct k4_decimal *qty, int32_t *bid_count,

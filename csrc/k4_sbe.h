@@ -183,6 +183,12 @@ static inline bool k4_sbe_fraction(int64_t exponent)
     return exponent <= 0 && exponent >= -128;
 }
 
+/* Whether so many digits of a fraction are what a level of a book takes as they stand. */
+static inline bool k4_sbe_shown(int64_t fraction)
+{
+    return fraction >= 0 && fraction <= 18;
+}
+
 /* mantissa * 10^exponent, digit for digit. An exponent so far out that nothing fits is as good as any other such. */
 static inline void k4_sbe_decimal(struct k4_sbe_number number, int64_t exponent, unsigned how, struct k4_decimal *out)
 {

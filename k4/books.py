@@ -36,10 +36,11 @@ class Stale:
 
 
 class Books:
-    """The stale books of one link."""
+    """The stale books of one link, which speaks one transport."""
 
-    def __init__(self, messages: Sequence[ir.Message]) -> None:
+    def __init__(self, messages: Sequence[ir.Message], transport: str = "json") -> None:
         self._messages = messages
+        self._transport = transport
         self._stale: dict[tuple[str, str], Stale] = {}
         self._asked: dict[tuple[str, str], tuple[float, float]] = {}  # of books asked for: when, and the pause from then on
 
@@ -53,9 +54,10 @@ class Books:
         if stale is None:
             asked, pause = self._asked.get(key, (now, FIRST_S))
             pushed = message if told.url is None else self._find(told, fetched=False)
-            snapshot = self._find(told, fetched=True) if self._messages[pushed or 0].waits else None
+            own = self._messages[pushed or 0]
+            snapshot = self._find(told, fetched=True) if own.waits else None
             grace = GRACE_S if reason == NO_SNAPSHOT and snapshot is None else 0.0
-            stale = self._stale[key] = Stale(pushed or 0, snapshot, symbol, told.records, now + grace, reason)
+            stale = self._stale[key] = Stale(pushed or 0, snapshot, symbol, own.records, now + grace, reason)
             if asked < now < asked + 2 * pause:  # it was live for a moment only: as if it had been stale all the time
                 stale.due, stale.pause = max(stale.due, asked + pause), min(2 * pause, MOST_S)
         elif reason != NO_SNAPSHOT:
@@ -88,6 +90,7 @@ class Books:
         """The message that keeps the same books, pushed or fetched."""
         for index, message in enumerate(self._messages):
             keeps = message.field("snapshot") is not None and (message.url is not None) is fetched
+            keeps = keeps and (fetched or message.transport == self._transport)
             if keeps and fields.book_of(self._messages, message) == fields.book_of(self._messages, like):
                 return index
         return None

@@ -90,7 +90,7 @@ class Life:
         # Half of the sustained rate at most goes into probes.
         self._probe_every_ns = max([PROBE_IDLE_NS, *(int(2 * seconds / count * _SECOND_NS) for count, seconds in limits.requests)])
         self._silence_ns = None if limits.silence_s is None else int(limits.silence_s * _SECOND_NS)
-        self._books = Books(venue.messages)
+        self._books = Books(venue.messages, venue.transport)
         self._snapshots: set[asyncio.Task[None]] = set()  # being fetched
         self._inbox = Inbox(self.link, venue, log, self._said)
         self._pong: bytes | None = None  # the newest ping that could not be answered yet

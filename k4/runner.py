@@ -116,7 +116,10 @@ def _fetches(group: Group, built: Native) -> bool:
     from . import session
     from ._codegen.bind import bind
 
-    return any(session.fetches(bind(built.exchanges[entry.exchange], entry.product), entry.records) for entry in group.connections)
+    return any(
+        session.fetches(bind(built.exchanges[entry.exchange], entry.product), entry.records, entry.redundancy.transports)
+        for entry in group.connections
+    )
 
 
 def sim_ca(sim: str) -> Path:

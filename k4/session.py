@@ -79,16 +79,19 @@ def streams(
     """The streams that bring `records` of `symbols` by a transport. `messages`: as `bind` gives them for the product.
 
     Messages on one channel share a stream; a message without a channel comes along with others and needs none. There is one stream
-    per symbol where the channel, the request or the URL names it, else one for all.
+    per symbol where the channel, the request or the URL names it, else one for all. Levels that are cut from a book are not asked for on
+    another channel that tells them whole: of one link, two streams of a state would not be in order.
     """
     wanted = tuple(records)
     subscribe = product.session.subscribe
     asking = [product.url] if subscribe is None else [product.url, subscribe.arg or subscribe.send]
     asked_by_symbol = any("symbol" in bind.names_in(text) for text in asking)
     found: dict[tuple[str, str | None, tuple[tuple[str, str], ...]], tuple[list[int], list[str]]] = {}
-    for index, message in enumerate(messages):
-        given = [record for record in message.records if record in wanted]
-        if not given or message.channel is None or message.transport != transport:
+    asked = [(i, m) for i, m in enumerate(messages) if m.channel is not None and m.transport == transport]
+    cut = {record for _, m in asked if m.field("snapshot") is not None for record in m.records if record.startswith("depth")}
+    for index, message in asked:
+        given = [record for record in message.records if record in wanted and (record not in cut or message.field("snapshot") is not None)]
+        if not given or message.channel is None:
             continue
         per_symbol: list[str | None] = [*symbols] if asked_by_symbol or "symbol" in bind.names_in(message.channel) else [None]
         for symbol in per_symbol:
@@ -102,10 +105,11 @@ def streams(
     )
 
 
-def fetches(messages: Sequence[ir.Message], records: Iterable[str]) -> bool:
+def fetches(messages: Sequence[ir.Message], records: Iterable[str], transports: Iterable[str] = ("json",)) -> bool:
     """Whether receiving `records` takes what must be fetched: names that a connect needs, snapshots of books."""
-    wanted = {"vars", *records}
-    return any(message.url is not None and wanted.intersection(message.records) for message in messages)
+    wanted, over = {*records}, {*transports}
+    waiting = [message for message in messages if message.waits and message.transport in over and wanted & {*message.records}]
+    return bool(waiting) or any(message.record == "vars" for message in messages)
 
 
 def plans(product: ir.Product, wanted: Sequence[Stream]) -> tuple[Plan, ...]:

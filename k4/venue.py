@@ -34,6 +34,7 @@ class Venue:
         self.exchange = exchange
         self.product = found
         self.messages = bind.bind(exchange, product)
+        self.transport = "json"
         self._interpreter = Interpreter(records, self.messages)
 
     def over(self, transport: str) -> Venue:
@@ -43,6 +44,7 @@ class Venue:
         if self.product.sbe is None:
             raise KeyError(transport)
         other = copy.copy(self)
+        other.transport = transport
         other.product = replace(self.product, url=self.product.sbe.url)
         return other
 

@@ -13,11 +13,11 @@ from k4.errors import K4Error
 
 
 def test_sbe_frames(captures: Path, native: Any, capsysbinary: pytest.CaptureFixture[bytes], tmp_path: Path) -> None:
-    """The made-up frames beside the captures, by both decoders, as `.bin` files and as lines of hex."""
+    """The made-up frames beside the captures, by both decoders, as `.bin` files and as lines of hex. Changes of a book say nothing alone."""
     folder = captures / "binance" / "sbe_md_synthetic"
     told = json.loads((folder / "expected.json").read_text())
-    files = [folder / f"{name}.bin" for name in ("bestbidask_10001", "depthsnapshot_10002", "trades_10000")]
-    bbo, depth, trades = (told[file.stem] for file in files)
+    files = [folder / f"{name}.bin" for name in ("bestbidask_10001", "depthsnapshot_10002", "trades_10000", "depthdiff_10003")]
+    bbo, depth, trades, _ = (told[file.stem] for file in files)
     common = {"exchange": "binance", "product": "spot", "symbol": "BTCUSDT", "flags": []}
     sides = {f"{side}_{half}": [row[i] for row in depth[f"{side}s"]] for side in ("bid", "ask") for i, half in enumerate(("price", "qty"))}
     levels = {"bid_levels": len(depth["bids"]), "ask_levels": len(depth["asks"])} | sides
@@ -42,6 +42,7 @@ def test_sbe_frames(captures: Path, native: Any, capsysbinary: pytest.CaptureFix
         expected.append(
             {"record": "trade", **moments, "trade_id": number, "price": price, "qty": qty, "buyer_is_maker": maker, "kind": "market"}
         )
+    wanted = [{**common, **line} for line in expected] + [{"skipped": "stale_book"}]
     hexed = tmp_path / "all.hex"
     hexed.write_text("\n".join(file.read_bytes().hex(" ") for file in files) + "\n")
     for paths in (files, [hexed]):
@@ -51,7 +52,7 @@ def test_sbe_frames(captures: Path, native: Any, capsysbinary: pytest.CaptureFix
             for line in lines:
                 line.pop("file", None)
                 line.pop("frame")
-            assert lines == [{**common, **line} for line in expected]
+            assert lines == wanted
 
 
 def test_hex_that_is_none(tmp_path: Path, native: Any) -> None:

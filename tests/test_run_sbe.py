@@ -113,7 +113,7 @@ def test_both_transports_compete(native: Native, tls: Authority, shm: Path, tmp_
     assert "x-mbx-apikey" not in json_peer.headers
     assert sbe_peer.headers["x-mbx-apikey"] == KEY
     assert KEY not in json.dumps(lines, default=repr)
-    assert set(sbe_peer.target.partition("streams=")[2].split("/")) == {"foobar@bestBidAsk", "foobar@trade", "foobar@depth20"}
+    assert set(sbe_peer.target.partition("streams=")[2].split("/")) == {"foobar@bestBidAsk", "foobar@trade", "foobar@depth"}
     assert "foobar@aggTrade" in json_peer.target
     assert (stats["one#1"]["sbe"], stats["one#1"]["refused"], stats["one#0"]["sbe"], stats["one#0"]["fast"]) == (104, 1, 0, 70)
     assert (stats["one#0"]["wins"], stats["one#0"]["duplicates"], stats["one#1"]["wins"]) == (20, 50, 100 + 152)

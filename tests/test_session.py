@@ -215,3 +215,30 @@ def test_pings_and_answers(nova: ir.Exchange, binance: ir.Exchange) -> None:
 )
 def test_another_host_keeps_path_and_query(url: str, expected: str) -> None:
     assert session.replace_host(url, "wss://127.0.0.1:1") == expected
+
+
+def test_levels_come_from_a_book_or_whole_and_not_by_both(binance: ir.Exchange) -> None:
+    """SBE gives depth5 and depth20 on two channels, JSON each on one of its own."""
+    product, messages = product_of(binance, "spot"), bind.bind(binance, "spot")
+    for records in (["depth5"], ["depth20"], ["depth20", "depth5"]):
+        (stream,) = session.streams(product, messages, records, ["FOOBAR"], "sbe")
+        assert (stream.channel, set(stream.records)) == ("foobar@depth", set(records))
+    whole = tuple(message for message in messages if message.field("snapshot") is None)
+    (stream,) = session.streams(product, whole, ["depth5", "depth20"], ["FOOBAR"], "sbe")
+    assert (stream.channel, set(stream.records)) == ("foobar@depth20", {"depth5", "depth20"})
+    asked = session.streams(product, messages, ["depth5", "depth20"], ["FOOBAR"])
+    assert [(stream.channel, stream.records) for stream in asked] == [
+        ("foobar@depth5@100ms", ("depth5",)),
+        ("foobar@depth@100ms", ("depth20",)),
+    ]
+
+
+def test_a_book_that_waits_for_its_snapshot_is_what_is_fetched_for(binance: ir.Exchange) -> None:
+    messages = bind.bind(binance, "spot")
+    for records, transports, fetched in (
+        (["bbo", "trade", "depth5"], ["json"], False),  # JSON's five levels come whole
+        (["depth20"], ["json"], True),
+        (["bbo", "trade"], ["json", "sbe"], False),
+        (["depth5"], ["json", "sbe"], True),
+    ):
+        assert session.fetches(messages, records, transports) is fetched, (records, transports)

@@ -241,5 +241,6 @@ def test_a_template_needs_an_endpoint(tmp_path: Path) -> None:
     line = next(line for line in SPEC.read_text().splitlines() if line.startswith("sbe = "))
     found = broken(tmp_path, (line + "\n", ""))
     what = 'but product "spot" has no sbe; write sbe = { schema = "…", url = "…" } there'
-    names = [("bbo", "Quote"), ("trade", "Deals"), ("aggtrade", "Sum"), ("bbo", "Ladder"), ("control", "Beat"), ("dropped", "Empty")]
+    names = [("bbo", "Quote"), ("trade", "Deals"), ("aggtrade", "Sum"), ("bbo", "Ladder"), ("bbo", "Moves")]
+    names += [("control", "Beat"), ("dropped", "Empty")]
     assert found == [f'message "{record}": template = "{template}", {what}' for record, template in names]

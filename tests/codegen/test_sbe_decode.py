@@ -223,6 +223,94 @@ def test_entries_longer_than_the_schema(yard: Pair) -> None:
     assert item[:3] == ("refused", "malformed", None)
 
 
+# --------------------------------------------------------------------------- books
+
+NONE32 = -(1 << 31)
+Bid = tuple[int, int, int, int]  # price, size, its power, orders
+Ask = tuple[int, int, int, bytes]  # price, size, its power, note
+
+
+def moves(
+    to: int, bids: list[Bid], asks: list[Ask], *, version: int = 2, power: int = -1, name: bytes = b"M", **given: int | bytes
+) -> bytes:
+    """A `Moves` of the yard, by hand."""
+    own: dict[str, Any] = {"first": INT64_MIN, "before": -7, "checksum": -7, "whole": b"S"} | given
+    body = struct.pack(">Qqiicb", to, own["first"], own["before"], own["checksum"], own["whole"], power)
+    out = struct.pack(">BBHHxxI", version, 7, 700, 0, len(body)) + body
+    out += struct.pack(">QxxxxQ", len(bids), 11) + b"".join(struct.pack(">iibH", *bid) for bid in bids)
+    if version > 0:
+        rows = [struct.pack(">QibH", *ask[:3], len(ask[3])) + ask[3] for ask in asks]
+        out += bytes([13, len(asks)]) + b"".join(rows)
+    return out + struct.pack(">H", len(name)) + name
+
+
+def random_moves(chance: random.Random, last: int, first: bool) -> tuple[bytes, int]:
+    """An update, as a rule one that goes on, now and then wrong in one of many ways; and its id."""
+
+    def rarely(one_in: int) -> bool:
+        return chance.randrange(one_in) == 0
+
+    to = max(0, last + chance.choice((1, 1, 1, 1, 1, 2, 0, -1)))
+    given: dict[str, Any] = {"whole": b"B" if first or rarely(15) else b"x" if rarely(50) else b"S"}
+    if rarely(3):
+        given["first"] = last + chance.choice((1, 1, 1, 0, -1, 2))
+    if rarely(3):
+        given["before"] = last + chance.choice((0, 0, 0, 1))
+    if rarely(15):
+        given["checksum"] = chance.choice((0, 5, -1))
+    most = chance.choice((3, 3, 3, 8, 70))
+    odd = rarely(12)
+
+    def price() -> int:
+        return chance.randrange(1, 40)
+
+    def size() -> tuple[int, int]:
+        power = chance.choice((0, -1, -1, 2)) if not odd else chance.choice((-128, 127, 17, -19, 0))
+        return chance.choice((0, 1, 2, 10, 100, NONE32 if odd and rarely(4) else 7)), power
+
+    bids = [(price(), *size(), chance.choice((1, 2, 65535))) for _ in range(chance.randrange(most))]
+    asks = [
+        ((1 << 64) - 1 if odd and rarely(5) else 10**19 if odd and rarely(5) else 40 + price(), *size(), b"n" * chance.randrange(4))
+        for _ in range(chance.randrange(most))
+    ]
+    power = chance.choice((-1, -1, -1, 0, 1, -2)) if not rarely(20) else chance.choice((-128, -19, 19, 127))
+    name = b"N" if rarely(8) else b"a\x01" if rarely(40) else b"M"
+    frame = moves(to, bids, asks, version=0 if rarely(25) else 1 + chance.randrange(2), power=power, name=name, **given)
+    return frame, to
+
+
+def test_any_run_of_updates_gives_the_same(yard: Pair) -> None:
+    chance = random.Random(23)
+    met: set[object] = set()
+    last = 100
+    for step in range(4000):
+        frame, last = random_moves(chance, last, step % 12 == 0)
+        given = yard(frame)
+        met |= {given.skip} | {item[1] for item in given.items}
+    assert met >= {None, "stale_book", "unchanged", "bbo", "depth20", "missing", "range", "unmapped", "symbol"}, met
+
+
+def test_errors_of_an_update_count_in_record_order(yard: Pair) -> None:
+    """All bids' prices before all bids' sizes, then asks; only then what no level can hold; a refusal makes the book stale."""
+    good: Bid = (100, 1, 0, 1)
+
+    def refused(frame: bytes) -> tuple[object, ...]:
+        assert yard(moves(1, [good], [], whole=b"B")).skip is None
+        (item,) = yard(frame).items
+        assert yard(moves(3, [good], [])).skip == "stale_book"
+        return item
+
+    at = 12 + 26 + 20  # where bids begin
+    index = next(i for i, m in enumerate(yard.messages) if m.template == "Moves")
+    absent: Bid = (100, NONE32, 0, 1)
+    assert refused(moves(2, [good, absent], [(1, NONE32, 0, b"")])) == ("refused", "missing", index, at + 11)
+    assert refused(moves(2, [(1, 1, 127, 1), absent], [])) == ("refused", "missing", index, at + 11)
+    assert refused(moves(2, [good], [(1, 1, 0, b"xy"), (1, NONE32, 0, b"")])) == ("refused", "missing", index, at + 11 + 2 + 15 + 2)
+    assert refused(moves(2, [good], [], version=0)) == ("refused", "missing", index, 12)  # there are no asks yet
+    assert refused(moves(2, [(1, 7, 127, 1), (1, 1, 99, 1)], [(1 << 63, 1, 0, b"")], power=0)) == ("refused", "range", index, at + 4)
+    assert refused(moves(2, [good], [((1 << 64) - 1, 1, 0, b"")], power=0)) == ("refused", "range", index, at + 11 + 2)
+
+
 # --------------------------------------------------------------------------- against a decoder of its own
 
 
