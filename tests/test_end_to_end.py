@@ -147,7 +147,8 @@ def own_recording(file: Path, stage: Stage) -> None:
     for i in range(1500):
         for event in desk.market.step(1_700_000_000_000_000_000 + i * 3_000_000):
             values = {**event.values, "symbol": event.symbol}
-            frames += [text for message in desk.voice.tellers(event.record) for text in desk.voice.say(message, [values])]
+            said = [frame for message in desk.voice.tellers(event.record) for frame in desk.voice.say(message, [values])]
+            frames += [frame for frame in said if isinstance(frame, str)]
     file.write_text("\n".join(frames) + "\n")
 
 

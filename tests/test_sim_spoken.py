@@ -17,6 +17,7 @@ import pytest
 
 from k4._codegen import exchange, fbs, ir
 from k4._codegen.bind import names_in, render
+from k4._codegen.fields import book_of
 from k4._codegen.reference import Interpreter, Outcome
 from k4._codegen.refrecord import Record
 from k4._codegen.xxh64 import xxh64
@@ -26,7 +27,7 @@ from k4.sim.market import Event
 from k4.sim.net import Request
 from k4.sim.rest import PAGE, Shelf, served
 from k4.sim.venue import Stream
-from k4.sim.voice import kind_of
+from k4.sim.voice import Said, kind_of
 from k4.sim.wire import checked_text
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -65,13 +66,15 @@ class Ear:
     def __init__(self, desk: Desk) -> None:
         self.desk = desk
         self._interpreters = {symbol: Interpreter(RECORDS, desk.venue.messages, (), symbol) for symbol in desk.symbols}
-        self.shared = Interpreter(RECORDS, desk.venue.messages)
+        self.shared = Interpreter(RECORDS, desk.venue.messages, schema=desk.venue.exchange.schema(desk.venue.product))
 
-    def hear(self, frame: str, symbol: str) -> Outcome:
+    def hear(self, frame: Said, symbol: str) -> Outcome:
+        if isinstance(frame, bytes):
+            return self.shared.decode(frame, True)
         single = any(name in self.desk.venue.product.url.source for name in ("$symbol", "$channel"))
         return (self._interpreters[symbol] if single else self.shared).decode(frame.encode())
 
-    def records(self, frame: str, symbol: str) -> list[Record]:
+    def records(self, frame: Said, symbol: str) -> list[Record]:
         outcome = self.hear(frame, symbol)
         assert outcome.skip is None, (frame, outcome)
         assert outcome.items
@@ -125,7 +128,7 @@ def _texts(wanted: int) -> list[bytes]:
     return [f"{prefix}{wanted:012}".encode(), f"x{wanted}".encode()]
 
 
-def steps(desk: Desk, count: int) -> Iterator[tuple[int, list[Event], list[tuple[Stream, list[str]]]]]:
+def steps(desk: Desk, count: int) -> Iterator[tuple[int, list[Event], list[tuple[Stream, list[Said]]]]]:
     """Steps of the market: the time, what it did, and what is said of that to one who asked for everything."""
     step = desk.market.step
     for i in range(count):
@@ -216,10 +219,10 @@ def test_books_follow_the_market_whatever_the_batches(file: Path, product: str, 
     instrument = desk.market.instruments[desk.symbols[0]]
     ears: dict[Cursor, Ear] = {}
     seen: dict[Cursor, list[int]] = {}
-    held: dict[Cursor, list[str]] = {}
+    held: dict[Cursor, list[Said]] = {}
     truth: dict[int, dict[str, object]] = {}
 
-    def hear(cursor: Cursor, frames: list[str], fetched: Outcome | None = None) -> None:
+    def hear(cursor: Cursor, frames: list[Said], fetched: Outcome | None = None) -> None:
         for frame in frames:
             outcome = ears[cursor].hear(frame, stream.symbol) if fetched is None else fetched
             assert outcome.skip in (None, "unchanged"), (frame, outcome)
@@ -236,7 +239,7 @@ def test_books_follow_the_market_whatever_the_batches(file: Path, product: str, 
                 if record.record == desk.venue.messages[message].record:
                     seen[cursor].append(book_id)
 
-    def told(updates: Iterable[tuple[Cursor, list[str]]]) -> None:
+    def told(updates: Iterable[tuple[Cursor, list[Said]]]) -> None:
         for cursor, frames in updates:
             truth[cursor.tape.id] = instrument.depth()
             if cursor in held:
@@ -257,7 +260,7 @@ def test_books_follow_the_market_whatever_the_batches(file: Path, product: str, 
     def catch_up(cursor: Cursor) -> None:
         """The snapshot comes from elsewhere, and what was held goes on from it or is in it already."""
         truth[instrument.update_id] = instrument.depth()
-        outcome = snapshot(desk, desk.venue.messages[message].records, stream.symbol, ears[cursor])
+        outcome = snapshot(desk, message, stream.symbol, ears[cursor])
         hear(cursor, [""], outcome)
         hear(cursor, held.pop(cursor))
 
@@ -279,9 +282,12 @@ def test_books_follow_the_market_whatever_the_batches(file: Path, product: str, 
         assert len(late) < len(early) * 0.6
 
 
-def snapshot(desk: Desk, records: tuple[str, ...], symbol: str, ear: Ear) -> Outcome:
+def snapshot(desk: Desk, pushed: int, symbol: str, ear: Ear) -> Outcome:
     """The fetched snapshot of a book, as the client's interpreter reads it."""
-    index, message = next((i, m) for i, m in enumerate(desk.venue.messages) if m.url is not None and m.records == records)
+    messages = desk.venue.messages
+    kept = book_of(messages, messages[pushed])
+    fetched = [(i, m) for i, m in enumerate(messages) if m.url is not None and m.field("snapshot") is not None]
+    index, message = next((i, m) for i, m in fetched if book_of(messages, m) == kept)
     assert message.url is not None
     status, body = fetch(desk, render(message.url, {"symbol": symbol}, ""))
     assert status == 200, body

@@ -19,11 +19,12 @@ from typing import Self
 import k4
 from k4 import native
 from k4.config import load_reported
+from k4.sim import voice
 from k4.sim.command import desks
 from k4.sim.desk import Desk
 from k4.sim.replay import Recording
 from k4.sim.server import Simulator
-from k4.sim.voice import kind_of
+from k4.sim.voice import Variant, kind_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,10 +96,10 @@ class Theatre:
     def _listen(self, desk: Desk) -> None:
         say = desk.voice.say
 
-        def noted(message: int, rows: Sequence[Mapping[str, object]], variant: str = "live") -> list[str]:
+        def noted(message: int, rows: Sequence[Mapping[str, object]], variant: Variant = "live") -> list[voice.Said]:
             spec = desk.venue.messages[message]
             self.said[desk] += [Said(str(row["symbol"]), spec.records, kind_of(spec), variant, dict(row)) for row in rows]
-            return say(message, rows, variant)  # type: ignore[arg-type]
+            return say(message, rows, variant)
 
         desk.voice.say = noted  # type: ignore[method-assign]
 

@@ -1,6 +1,7 @@
 """`k4 sim`: serves what a config names on loopback, or replays a recording.
 
-Imports `k4.config`, `k4.errors`, `k4.native` (for the built specs, not their parsers), `desk`, `names`, `order`, `replay`,
+Imports `k4.config`, `k4.errors`, `k4.native` (for the built specs, not their parsers), `k4.secrets`, `desk`, `names`, `order`,
+`replay`,
 `server`, `tls`.
 """
 
@@ -16,7 +17,7 @@ from pathlib import Path
 
 import uvloop
 
-from k4 import native
+from k4 import native, secrets
 from k4.config import Config, load_reported
 from k4.errors import K4Error, UsageError
 from k4.sim import order
@@ -110,8 +111,12 @@ async def _report(simulator: Simulator) -> None:
 def desks(config: Config, built: native.Native, seed: int) -> list[Desk]:
     """One desk per (exchange, product) of the config, with every symbol any of its entries names, in their order."""
     symbols: dict[tuple[str, str], dict[str, None]] = {}
+    keys: dict[tuple[str, str], dict[str, str]] = {}
     for entry in config.connections:
         symbols.setdefault((entry.exchange, entry.product), {}).update(dict.fromkeys(entry.symbols))
+        for name, secret in entry.secrets.items():
+            with contextlib.suppress(K4Error):  # not set for this process: whatever a client shows will do
+                keys.setdefault((entry.exchange, entry.product), {})[name] = secrets.read(name, env=secret.env, file=secret.file).reveal()
     out = []
     for (exchange_name, product_name), names in symbols.items():
         exchange = built.exchanges[exchange_name]
@@ -120,7 +125,8 @@ def desks(config: Config, built: native.Native, seed: int) -> list[Desk]:
             raise K4Error(f'exchange "{exchange_name}" has no product "{product_name}"')
         listing = next((m for m in exchange.messages if m.record == "instrument" and product_name in m.products), None)
         listed = Names(listing, product_name).listed
-        out.append(Desk(exchange, product, tuple(dict.fromkeys(symbol for name in names for symbol in listed(name))), seed))
+        native_names = tuple(dict.fromkeys(symbol for name in names for symbol in listed(name)))
+        out.append(Desk(exchange, product, native_names, seed, keys.get((exchange_name, product_name))))
     return out
 
 

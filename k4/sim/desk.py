@@ -8,7 +8,7 @@ from __future__ import annotations
 import gzip
 import itertools
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 
 from k4._codegen import ir
@@ -16,7 +16,7 @@ from k4.sim import net
 from k4.sim.books import CUT_NS, Cursor, Tape
 from k4.sim.market import Event, Grid, Market, Values
 from k4.sim.venue import Stream, Venue
-from k4.sim.voice import Voice, kind_of
+from k4.sim.voice import Said, Voice, kind_of
 
 MOST_DIGITS = 8
 
@@ -28,12 +28,15 @@ def _as_it_is(_: Stream, values: Values) -> Values:
 
 
 class Desk:
-    """`symbols`: the native symbols it lists. The same `seed` gives the same market. Raises K4Error where the spec cannot be spoken."""
+    """`symbols`: the native symbols it lists. The same `seed` gives the same market. `secrets`: what clients have to show, as far as it is
+    known here. Raises K4Error where the spec cannot be spoken."""
 
-    def __init__(self, exchange: ir.Exchange, product: ir.Product, symbols: tuple[str, ...], seed: int) -> None:
+    def __init__(
+        self, exchange: ir.Exchange, product: ir.Product, symbols: tuple[str, ...], seed: int, secrets: Mapping[str, str] | None = None
+    ) -> None:
         self.name = f"{exchange.name} {product.name}"
-        self.venue = Venue(exchange, product)
-        self.voice = Voice(self.venue.messages, product.session, product.name)
+        self.venue = Venue(exchange, product, secrets or {})
+        self.voice = Voice(self.venue.messages, product.session, product.name, exchange.schema(product))
         self.symbols = symbols
         self.market = Market(list(symbols), f"{seed} {self.name}", grid_of(self.venue.messages, product.name))
         self.tapes: dict[Stream, Tape] = {}
@@ -43,8 +46,11 @@ class Desk:
         """Is there such an instrument? "" stands for all."""
         return not symbol or symbol in self.market.instruments
 
-    def pack(self, text: str) -> bytes:
+    def pack(self, said: Said) -> bytes:
         """A message as it leaves: framed, and compressed where the venue does so."""
+        if isinstance(said, bytes):
+            return net.framed(said, 2)
+        text = said
         match self.venue.product.session.encoding:
             case "gzip":
                 return net.framed(gzip.compress(text.encode(), 1), 2)
@@ -55,7 +61,7 @@ class Desk:
 
     # ------------------------------------------------------------------ what happens
 
-    def live(self, now_ns: int, asked: Callable[[Stream], bool], change: Change = _as_it_is) -> Iterator[tuple[Stream, list[str]]]:
+    def live(self, now_ns: int, asked: Callable[[Stream], bool], change: Change = _as_it_is) -> Iterator[tuple[Stream, list[Said]]]:
         """One step of the market: the messages of each stream that was asked for. `change` sees all values before they are written."""
         for (kind, symbol), events in itertools.groupby(self.market.step(now_ns), key=_kind):
             rows = [event.values for event in events]
@@ -64,20 +70,20 @@ class Desk:
                 if asked(stream):
                     yield stream, self._said(stream, kind, rows, change)
 
-    def _said(self, stream: Stream, kind: str, rows: list[Values], change: Change) -> list[str]:
+    def _said(self, stream: Stream, kind: str, rows: list[Values], change: Change) -> list[Said]:
         if kind in ("bbo", "depth") and self.venue.messages[stream.message].order == "contiguous":
             last = self._stepped.get(stream, self.market.instruments[stream.symbol].update_id)
             rows = [{**row, "update_id": last + 1 + i} for i, row in enumerate(rows)]
             self._stepped[stream] = last + len(rows)
         return self.voice.say(stream.message, [change(stream, {**row, "symbol": stream.symbol}) for row in rows])
 
-    def cut(self, now_ns: int, change: Change = _as_it_is) -> Iterator[tuple[Cursor, list[str]]]:
+    def cut(self, now_ns: int, change: Change = _as_it_is) -> Iterator[tuple[Cursor, list[Said]]]:
         """The updates of books that are due, each for the subscriber whose cursor it is."""
         for stream, tape in self.tapes.items():
             if now_ns - tape.at_ns >= CUT_NS:
                 yield from self._cut(stream, tape, now_ns, change)
 
-    def _cut(self, stream: Stream, tape: Tape, now_ns: int, change: Change = _as_it_is) -> Iterator[tuple[Cursor, list[str]]]:
+    def _cut(self, stream: Stream, tape: Tape, now_ns: int, change: Change = _as_it_is) -> Iterator[tuple[Cursor, list[Said]]]:
         tape.cut(now_ns)
         chained = self.venue.messages[stream.message].field("prev_id") is not None
         for cursor in tape.cursors:
@@ -90,7 +96,7 @@ class Desk:
     def is_book(self, stream: Stream) -> bool:
         return kind_of(self.venue.messages[stream.message]) == "book" and self.voice.can(stream.message, "live")
 
-    def open_book(self, stream: Stream, now_ns: int, *, every: int) -> tuple[Cursor, list[tuple[Cursor, list[str]]]]:
+    def open_book(self, stream: Stream, now_ns: int, *, every: int) -> tuple[Cursor, list[tuple[Cursor, list[Said]]]]:
         """A cursor for a new subscriber of a book, and the updates that the others are told before it begins."""
         instrument = self.market.instruments[stream.symbol]
         tape = self.tapes.get(stream)
@@ -106,12 +112,12 @@ class Desk:
             cursor.tape.close()
             del self.tapes[stream]
 
-    def first(self, stream: Stream, now_ns: int, change: Change = _as_it_is) -> list[str]:
+    def first(self, stream: Stream, now_ns: int, change: Change = _as_it_is) -> list[Said]:
         """What a venue tells a new subscriber of a stream at once: a book as of its last cut, or the last trades."""
         if not self.voice.can(stream.message, "first"):
             return []
         symbols = (stream.symbol,) if stream.symbol else self.symbols
-        out: list[str] = []
+        out: list[Said] = []
         for symbol in symbols:
             instrument = self.market.instruments[symbol]
             if kind_of(self.venue.messages[stream.message]) == "book":

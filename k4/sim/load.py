@@ -85,11 +85,12 @@ class Reel:
         opened: dict[Cursor, Stream] = {}
         self.first: dict[Stream, list[Message]] = {}
         for index, message in enumerate(desk.venue.messages):
-            if message.channel is None or not desk.is_book(Stream(index, "")):
+            if message.channel is None or not self._is_text(Stream(index, "")) or not desk.is_book(Stream(index, "")):
                 continue
             for stream in (Stream(index, symbol) for symbol in desk.symbols):
                 opened[desk.open_book(stream, now_ns, every=1)[0]] = stream
-                self.first[stream] = [self._message(stream, text) for text in desk.first(stream, now_ns, partial(self._mark, before=True))]
+                told = desk.first(stream, now_ns, partial(self._mark, before=True))
+                self.first[stream] = [self._message(stream, said) for said in told if isinstance(said, str)]
         ladders = [(one, [*one.bids], [*one.asks]) for one in desk.market.instruments.values()]
         self.messages = list(self._run(now_ns, opened))
         for instrument, bids, asks in ladders:
@@ -98,8 +99,8 @@ class Reel:
             instrument.touch()
             instrument.update_id += 1
         self.messages += self._books(now_ns + (STEPS + 1000) * STEP_NS, opened)
-        told = {one.stream for one in self.messages}
-        self.books = [stream for stream in opened.values() if stream in told]
+        streams = {one.stream for one in self.messages}
+        self.books = [stream for stream in opened.values() if stream in streams]
 
     def snapshots_at(self, number: int) -> None:
         """What is fetched from now on is the book as round `number` begins with it."""
@@ -110,12 +111,18 @@ class Reel:
     def _run(self, now_ns: int, opened: dict[Cursor, Stream]) -> Iterator[Message]:
         for i in range(STEPS):
             at = now_ns + i * STEP_NS
-            for stream, texts in self._desk.live(at, lambda _: True, self._mark):
-                yield from (self._message(stream, text) for text in texts)
+            for stream, texts in self._desk.live(at, self._is_text, self._mark):
+                yield from (self._message(stream, text) for text in texts if isinstance(text, str))
             yield from self._books(at, opened)
 
+    def _is_text(self, stream: Stream) -> bool:
+        """Ids are rewritten digit by digit, so that SBE has no load."""
+        return self._desk.venue.messages[stream.message].template is None
+
     def _books(self, at: int, opened: dict[Cursor, Stream]) -> list[Message]:
-        return [self._message(opened[cursor], text) for cursor, texts in self._desk.cut(at, self._mark) for text in texts]
+        return [
+            self._message(opened[cursor], said) for cursor, all_ in self._desk.cut(at, self._mark) for said in all_ if isinstance(said, str)
+        ]
 
     def _mark(self, stream: Stream, values: Values, *, before: bool = False) -> Values:
         """`before`: this is what the reel starts from."""

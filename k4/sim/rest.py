@@ -109,7 +109,8 @@ class Shelf:
             if stream.symbol == symbol and tape.steps and desk.venue.messages[stream.message].records == place.message.records:
                 values = tape.snapshot()
         values.update(event_ns=now_ns, engine_ns=now_ns, symbol=symbol)
-        return desk.voice.say(place.index, [values], "first")[0]
+        said = desk.voice.say(place.index, [values], "first")[0]
+        return said if isinstance(said, str) else None
 
     # ------------------------------------------------------------------ instruments
 

@@ -3,8 +3,7 @@
 All products of a configuration are served on one port. A connection belongs to the products whose URL it came by, told apart further by
 the host it names, by what it asks for and by who lists the symbol. Redundant connections are fed from one market with a delay each, so
 that they carry the same updates at different times.
-Imports `books`, `client`, `desk`, `door`, `net`, `order`, `pump`, `replay`, `rest`, `saboteur`, `tls`, `venue`
-and, of the generator, `bind`.
+Imports `books`, `client`, `desk`, `door`, `net`, `order`, `pump`, `replay`, `rest`, `saboteur`, `tls`, `venue`, `voice`.
 """
 
 from __future__ import annotations
@@ -18,7 +17,6 @@ from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from k4._codegen.bind import stream_url
 from k4.sim.books import Cursor
 from k4.sim.client import Client, Counts, Told
 from k4.sim.desk import Desk
@@ -31,6 +29,7 @@ from k4.sim.rest import Shelf, served
 from k4.sim.saboteur import Saboteur
 from k4.sim.tls import server_context
 from k4.sim.venue import Asked, Stream, Wanted, answers, host_of
+from k4.sim.voice import Said
 
 log = logging.getLogger(__name__)
 
@@ -132,12 +131,18 @@ class Simulator:
 
     def _carried(self, request: Request) -> dict[Desk, dict[int, tuple[Wanted, ...]]]:
         """The products that a request's URL belongs to; where it names a venue's own host, only that venue's."""
-        found = {desk: carries for desk in self.desks if (carries := desk.venue.served_at(request.target)) is not None}
         host = host_of(f"wss://{request.host}")
+        means = {desk: desk.venue.transport(request.target, host, request.headers) for desk in self.desks}
+        found = {desk: carries for desk in self.desks if (carries := desk.venue.served_at(request.target, means[desk])) is not None}
         return {desk: carries for desk, carries in found.items() if host in desk.venue.hosts} or found
 
     def admit(self, request: Request) -> Answer | None:
-        if self._carried(request):
+        found = self._carried(request)
+        host = host_of(f"wss://{request.host}")
+        wrong = [desk.venue.refuses(desk.venue.transport(request.target, host, request.headers), request.headers) for desk in found]
+        if found and all(wrong):
+            return Answer(http.HTTPStatus.UNAUTHORIZED, f"the header {wrong[0]} is not what this endpoint wants\n".encode())
+        if found:
             return None
         return Answer(http.HTTPStatus.NOT_FOUND, f"no product of the simulator is served at {request.target}\n".encode())
 
@@ -289,7 +294,7 @@ class Simulator:
         self.counts.bytes += len(frame)
         client.peer.push(frame, due=asyncio.get_running_loop().time() + client.delay_s)
 
-    def _tell(self, desk: Desk, updates: Sequence[tuple[Cursor, list[str]]]) -> None:
+    def _tell(self, desk: Desk, updates: Sequence[tuple[Cursor, list[Said]]]) -> None:
         """Updates of books, each to the client whose cursor it is."""
         owners = {cursor: client for client in self.clients for cursor in client.cursors.values()} if updates else {}
         for cursor, texts in updates:
@@ -396,7 +401,7 @@ class _Part:
     def addresses(self) -> set[str]:
         """The URLs of its streams."""
         venue = self.desk.venue
-        return {str(stream_url(venue.product, venue.messages[stream.message]).parts) for stream in self.wanted.streams}
+        return {str(venue.url_of(stream.message).parts) for stream in self.wanted.streams}
 
 
 class _Teller:

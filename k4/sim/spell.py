@@ -27,8 +27,8 @@ Simple = ir.FromPath | ir.FromMap
 
 TIME_WORDS = ("s", "ms", "us", "ns", "auto", "iso")
 CHECKSUMS = ("crc32-interleaved-25", "crc32-digits-10")
-_UNITS_NS = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
-_AUTO_NS = {10: 10**9, 13: 10**6, 16: 10**3, 19: 1}
+UNITS_NS = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
+AUTO_NS = {10: 10**9, 13: 10**6, 16: 10**3, 19: 1}
 _UUID = re.compile(r"[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}")
 _SHIFT = re.compile(r"e(-?[0-9]+)")
 _UUIDS = uuid.UUID("6b6b3400-0000-4000-8000-000000000000")  # any fixed one: the same trade has the same id on every connection
@@ -147,6 +147,12 @@ def _mapped(node: Node, kept: Writer, maps: Sequence[tuple[str, ir.FromMap]]) ->
     return write
 
 
+def shift_of(word: str | None) -> int:
+    """By how many places a word moves the decimal point of what it reads."""
+    found = _SHIFT.fullmatch(word) if word else None
+    return int(found.group(1)) if found else 0
+
+
 def fraction(text: str) -> int:
     """Digits behind the point, as written."""
     found = re.fullmatch(r"[^.eE]*\.?([0-9]*)(?:[eE].*)?", text)
@@ -163,16 +169,16 @@ def _scalar(name: str, word: str | None, example: str, where: str) -> Callable[[
         return _time(word, example)
     if name.endswith("_id"):
         return _identity(example)
-    shift = _SHIFT.fullmatch(word) if word else None
-    if word in (None, "abs", "nonzero") or shift is not None:
+    shift = shift_of(word)
+    if word in (None, "abs", "nonzero") or shift:
         digits = fraction(example)
-        return lambda value: _spell(value.scaleb(-int(shift.group(1))) if shift and isinstance(value, Decimal) else value, digits)
+        return lambda value: _spell(value.scaleb(-shift) if isinstance(value, Decimal) else value, digits)
     raise K4Error(f'{where}: the simulator cannot write {name}, which is read with "{word}"')
 
 
 def _time(word: str, example: str) -> Callable[[object], str]:
     whole, _, part = example.partition(".")
-    unit = _UNITS_NS[word] if word in _UNITS_NS else _AUTO_NS[len(whole)]
+    unit = UNITS_NS[word] if word in UNITS_NS else AUTO_NS[len(whole)]
 
     def write(value: object) -> str:
         ns = int(str(value))

@@ -9,12 +9,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import unquote
 
 from k4._codegen import ir
 from k4._codegen.bind import bind, render, stream_url
 
+NONE: Mapping[str, str] = {}
 _HOST = re.compile(r"^\w+://([^/?:$]*)")
 
 
@@ -49,26 +50,55 @@ class Asked:
 
 
 class Venue:
-    """One product, ready to understand its clients."""
+    """One product, ready to understand its clients. `secrets`: values that headers of its SBE endpoint hold, as far as they are known."""
 
-    def __init__(self, exchange: ir.Exchange, product: ir.Product) -> None:
+    def __init__(self, exchange: ir.Exchange, product: ir.Product, secrets: Mapping[str, str] = NONE) -> None:
         self.exchange = exchange
         self.product = product
         self.messages = bind(exchange, product.name)
         self._vars = dict(product.vars)
-        self._channels = [(index, m) for index, m in enumerate(self.messages) if m.channel is not None and m.json]
-        self._addresses = {index: _address(stream_url(product, message)) for index, message in self._channels}
-        self.hosts = {host for host in map(host_of, (product.url.source, *(render(m.url, {}, "") for m in self.messages if m.url))) if host}
+        self._channels = [(index, m) for index, m in enumerate(self.messages) if m.channel is not None and m.url is None]
+        self._addresses = {index: _address(self.url_of(index)) for index, _ in self._channels}
+        own = [product.url.source, *(render(m.url, {}, "") for m in self.messages if m.url)]
+        self._sbe_host = "" if product.sbe is None else host_of(product.sbe.url.source)
+        self._headers = [
+            (name.lower(), _regex(text, {**self._vars, **secrets})) for name, text in (product.sbe.headers if product.sbe else ())
+        ]
+        self.hosts = {host for host in (*map(host_of, own), self._sbe_host) if host}
 
     # ------------------------------------------------------------------ URLs
 
-    def served_at(self, target: str) -> dict[int, tuple[Wanted, ...]] | None:
-        """The messages that a connection to `target` (path and query) can carry, each with what the URL subscribes of it.
+    def url_of(self, index: int) -> ir.Text:
+        """The URL that carries a message."""
+        message, sbe = self.messages[index], self.product.sbe
+        return stream_url(self.product if message.template is None or sbe is None else replace(self.product, url=sbe.url), message)
+
+    def transport(self, target: str, host: str, headers: Mapping[str, str]) -> str:
+        """Which of the product's endpoints an upgrade request means: by its host; where that names none of them, by the headers that only
+        one wants, or by streams that only one has."""
+        if self.product.sbe is None:
+            return "json"
+        json_host = host_of(self.product.url.source)
+        if host in (json_host, self._sbe_host) and json_host != self._sbe_host:
+            return "sbe" if host == self._sbe_host else "json"
+        if self._headers and all(name in headers for name, _ in self._headers):
+            return "sbe"
+        asked = {one: {w.channel for found in (self.served_at(target, one) or {}).values() for w in found} for one in ("json", "sbe")}
+        return "sbe" if asked["sbe"] - asked["json"] else "json"
+
+    def refuses(self, transport: str, headers: Mapping[str, str]) -> str | None:
+        """Which header is not what the endpoint wants; None: all are."""
+        wanted = self._headers if transport == "sbe" else []
+        return next((name for name, pattern in wanted if re.fullmatch(pattern, headers.get(name, "")) is None), None)
+
+    def served_at(self, target: str, transport: str = "json") -> dict[int, tuple[Wanted, ...]] | None:
+        """The messages that a connection to `target` (path and query) of an endpoint can carry, each with what the URL subscribes of it.
 
         None: no address of this product.
         """
         path = unquote(target)
-        found = {index: match for index, address in self._addresses.items() if (match := address.fullmatch(path)) is not None}
+        own = {index: address for index, address in self._addresses.items() if self.messages[index].transport == transport}
+        found = {index: match for index, address in own.items() if (match := address.fullmatch(path)) is not None}
         if not found:
             return None
         return {index: self._by_url(index, match.groupdict()) for index, match in found.items()}

@@ -2,7 +2,7 @@
 
 Which answer a venue gives is told by its spec: an ack that names a stream is given once per stream, any other once per request; an error
 that names a stream refuses streams that do not exist, and where no error does, those are acknowledged and stay silent.
-Imports `spell`, `example`, `wire`, `k4.errors` and, of the generator, `bind`, `ir` and `refmatch`.
+Imports `spell`, `example`, `sbe`, `wire`, `k4.errors` and, of the generator, `bind`, `ir` and `refmatch`.
 """
 
 from __future__ import annotations
@@ -18,10 +18,13 @@ from k4._codegen.bind import names_in, render
 from k4._codegen.refmatch import fits
 from k4.errors import K4Error
 from k4.sim.example import Wire, holds, is_book, rank, says, walk, wires
+from k4.sim.sbe import Packet
 from k4.sim.spell import Json, Values, simple_sources
 from k4.sim.wire import Frame
 
+Said = str | bytes  # a text frame's content, or a binary one's
 Variant = Literal["live", "first"]  # "first": what a subscriber is told at once, a book's snapshot or past trades
+_VARIANTS: tuple[tuple[Variant, bool], ...] = (("live", False), ("first", True))
 _STREAM_NAMES = ("channel", "symbol")
 _FIRST = {"book": "snapshot", "trade": "backfill", "aggtrade": "backfill"}
 
@@ -46,23 +49,21 @@ class _Answer:
 
 
 class Voice:
-    """Everything a product's venue can say. `messages`: as bound for the product; their order is the message index.
+    """Everything a product's venue can say. `messages`: as bound for the product; their order is the message index. `schema`: of those
+    that are SBE, which are said in bytes.
 
     Raises K4Error for a message that the simulator cannot speak.
     """
 
-    def __init__(self, messages: tuple[ir.Message, ...], session: ir.Session, product: str) -> None:
+    def __init__(self, messages: tuple[ir.Message, ...], session: ir.Session, product: str, schema: ir.SbeSchema | None = None) -> None:
         self._messages = messages
         self._session = session
         self._product = product
+        self._schema = schema
         self._words = _request_words(session)
-        self._frames: dict[tuple[int, Variant], Frame] = {}
+        self._frames: dict[tuple[int, Variant], Frame | Packet] = {}
         for index, message in enumerate(messages):
-            if (
-                message.records[0] in ir.MARKET_RECORDS
-                and message.template is None
-                and (message.channel is not None or message.url is not None)
-            ):
+            if message.records[0] in ir.MARKET_RECORDS and (message.channel is not None or message.url is not None):
                 self._learn(index, message)
         self._answers = {
             record: [self._answer(message, example) for message in messages if message.record == record for example in self._own(message)]
@@ -79,26 +80,31 @@ class Voice:
     def can(self, message: int, variant: Variant) -> bool:
         return (message, variant) in self._frames
 
-    def say(self, message: int, rows: Sequence[Values], variant: Variant = "live") -> list[str]:
+    def say(self, message: int, rows: Sequence[Values], variant: Variant = "live") -> list[Said]:
         """The frames in which `message` tells of `rows`, which are given oldest first."""
         spec = self._messages[message]
         flag = _FIRST.get(kind_of(spec))
         extra = {} if flag is None else {flag: variant == "first"}
-        return self._frames[message, variant].say([{"reset": False, "backfill": False, **row, **extra} for row in rows])
+        return [*self._frames[message, variant].say([{"reset": False, "backfill": False, **row, **extra} for row in rows])]
 
     def _learn(self, index: int, message: ir.Message) -> None:
         flag = _FIRST.get(kind_of(message))
         can = {False} if flag is None else _flags(message, flag)
+        variants: list[Variant] = [variant for variant, value in _VARIANTS if value in can]
+        if message.template is not None:
+            if self._schema is not None:
+                packet = Packet(message, self._schema, message.frame(self._own(message)[0]))
+                self._frames.update({(index, variant): packet for variant in variants})
+            return
         known = sorted(wires(message, self._product), key=lambda wire: rank(message, wire, self._product))
         if not known:
             raise K4Error(
                 f'the simulator has no example of message "{message.record}" (line {message.line}) for {self._product} to speak from'
             )
-        for variant, value in (("live", False), ("first", True)):
-            if value in can:
-                fitting = [wire for wire in known if flag is None or bool(says(message, wire, flag)) is value]
-                best = fitting[0] if fitting else known[0]
-                self._frames[index, variant] = Frame(message, best, known)  # type: ignore[index]
+        for variant in variants:
+            fitting = [wire for wire in known if flag is None or bool(says(message, wire, flag)) is (variant == "first")]
+            best = fitting[0] if fitting else known[0]
+            self._frames[index, variant] = Frame(message, best, known)
 
     # ------------------------------------------------------------------ answers
 
