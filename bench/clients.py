@@ -115,7 +115,7 @@ async def _k4(url: str, tls: ssl.SSLContext | None, tally: Tally) -> None:
             raise RuntimeError(ffi.string(error).decode())
         for symbol in _symbols():
             lib.k4_feed_symbol(feed, product, 1, symbol, len(symbol))
-        conn = lib.k4_conn_open(feed, product, b"a", b"", 1 << 20, error, 512)
+        conn = lib.k4_conn_open(feed, product, b"a", b"json", b"", 1 << 20, error, 512)
         link = Link(Owner(), lib, ffi, conn, target(url), Clock())
         stats = ffi.new("k4_conn_stats *")
         taken = link.buffer_updated

@@ -77,9 +77,9 @@ int64_t k4_feed_last_recv_ns(const k4_feed *feed, int record, int instrument);
 void k4_feed_heartbeat(k4_feed *feed, int64_t wall_ns, int64_t mono_ns);
 
 /* ---------------------------------------------------------------- feed: connections */
-/* `name` appears in the source tables. message_cap: largest message in bytes. symbol: "" unless the connection carries one
- * stream. NULL with a sentence in `error`. */
-k4_conn *k4_conn_open(k4_feed *feed, const k4_product *product, const char *name, const char *symbol, uint32_t message_cap, char *error, size_t error_size);
+/* `name` and `transport` ("json" or "sbe") appear in the source tables. message_cap: largest message in bytes. symbol: "" unless the
+ * connection carries one stream. NULL with a sentence in `error`. */
+k4_conn *k4_conn_open(k4_feed *feed, const k4_product *product, const char *name, const char *transport, const char *symbol, uint32_t message_cap, char *error, size_t error_size);
 void k4_conn_close(k4_conn *conn);
 /* A fresh TCP connection on the same source: framing state and per-connection ids start anew. */
 void k4_conn_reset(k4_conn *conn);

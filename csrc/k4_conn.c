@@ -282,8 +282,8 @@ static void take_message(k4_conn *conn, const uint8_t *text, size_t len)
 
 /* ---------------------------------------------------------------- life */
 
-k4_conn *k4_conn_open(k4_feed *feed, const k4_product *product, const char *name, const char *symbol, uint32_t message_cap, char *error,
-                      size_t error_size)
+k4_conn *k4_conn_open(k4_feed *feed, const k4_product *product, const char *name, const char *transport, const char *symbol,
+                      uint32_t message_cap, char *error, size_t error_size)
 {
     size_t symbol_len = strlen(symbol);
     if (strlen(name) > K4_CONN_NAME_MAX || name[0] == '\0' || symbol_len > K4_SYMBOL_MAX) {
@@ -320,6 +320,7 @@ k4_conn *k4_conn_open(k4_feed *feed, const k4_product *product, const char *name
     conn->feed = feed;
     conn->product = product;
     snprintf(conn->name, sizeof conn->name, "%s", name);
+    snprintf(conn->transport, sizeof conn->transport, "%s", transport);
     memcpy(conn->symbol, symbol, symbol_len);
     for (int i = 0; i < K4_CONN_AHEAD; i++) {
         struct k4_scratch *scratch = &conn->scratch[i];

@@ -223,7 +223,7 @@ int k4_feed_berth(struct k4_feed *feed, k4_conn *conn, int record, char *error, 
     if (lane == NULL || berth->product >= 0 || !gives(conn->product, record))
         return K4_OK;
     int number = k4_segment_product(&lane->segment, conn->product->exchange, conn->product->name);
-    int source = number < 0 ? number : k4_segment_source(&lane->segment, conn->name, "ws");
+    int source = number < 0 ? number : k4_segment_source(&lane->segment, conn->name, conn->transport);
     if (source < 0) {
         snprintf(error, error_size, "connection %s: segment %s cannot take it: %s", conn->name, lane->segment.name, k4_status_text(-source));
         return -source;

@@ -93,6 +93,7 @@ struct k4_conn {
     uint8_t ping[K4_WS_CONTROL_MAX];
     uint8_t pong[K4_WS_CONTROL_MAX];
     char name[K4_CONN_NAME_MAX + 1];
+    char transport[16];
 };
 
 /* The rule that `record` follows in `product`; *line_a, *line_b: two messages that contradict each other, or 0. */

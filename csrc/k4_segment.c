@@ -479,9 +479,12 @@ int k4_segment_source(struct k4_segment *segment, const char *name, const char *
 {
     uint32_t count = segment->header->source_count;
     size_t len = strnlen(name, sizeof segment->sources->name - 1);
-    for (uint32_t i = 0; i < count; i++)
-        if (strncmp(segment->sources[i].name, name, len) == 0 && segment->sources[i].name[len] == 0)
+    for (uint32_t i = 0; i < count; i++) {
+        const struct k4_shm_source *source = &segment->sources[i];
+        if (strncmp(source->name, name, len) == 0 && source->name[len] == 0
+            && strncmp(source->transport, transport, sizeof source->transport - 1) == 0)
             return (int)i;
+    }
     if (count == K4_SOURCES)
         return -K4_SOURCES_FULL;
     struct k4_shm_source *source = &segment->sources[count];

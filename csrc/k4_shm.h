@@ -99,7 +99,7 @@ struct k4_shm_header {
 
 struct k4_shm_source {
     char name[64];
-    char transport[16];
+    char transport[16]; /* what brings it: json, sbe */
     uint64_t wins;
     uint64_t duplicates;
     uint64_t gaps;

@@ -226,7 +226,8 @@ class Connection:
             return self._free.pop(0)
         error = ffi.new("char[256]")
         name = self.name + ("" if not self._slots else "b")
-        conn = lib.k4_conn_open(self._core.feed, self._core.product, name.encode(), self.plan.symbol.encode(), MESSAGE_CAP, error, 256)
+        told = (text.encode() for text in (name, self._venue.transport, self.plan.symbol))
+        conn = lib.k4_conn_open(self._core.feed, self._core.product, *told, MESSAGE_CAP, error, 256)
         if conn == ffi.NULL:
             raise K4Error(f"connection {name}: {ffi.string(error).decode()}")
         self._slots.append(conn)

@@ -345,7 +345,7 @@ def test_a_connection_counts_the_same_drift(native: Native, tmp_path: Path) -> N
     feed = lib.k4_feed_open()
     product = lib.k4_product_find(b"binance", b"spot")
     error = ffi.new("char[256]")
-    conn = lib.k4_conn_open(feed, product, b"one", b"", 1 << 20, error, 256)
+    conn = lib.k4_conn_open(feed, product, b"one", b"json", b"", 1 << 20, error, 256)
     out = ffi.new("uint8_t **")
     for text in DRIFT:
         data = frame(text.encode())

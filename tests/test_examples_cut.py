@@ -24,7 +24,7 @@ def _published(
     try:
         assert lib.k4_feed_segment(feed, record, b"cut", options, error, 512) == 0, ffi.string(error)
         assert lib.k4_feed_symbol(feed, built, record, symbol, len(symbol)) == 0
-        conn = lib.k4_conn_open(feed, built, b"one", b"", 1 << 20, error, 512)
+        conn = lib.k4_conn_open(feed, built, b"one", b"json", b"", 1 << 20, error, 512)
         assert conn != ffi.NULL, ffi.string(error)
         view = lib.k4_view_open(b"cut", error, 512)
         assert view != ffi.NULL, ffi.string(error)

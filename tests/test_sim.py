@@ -130,6 +130,7 @@ def test_requests_and_urls_are_understood(binance: ir.Exchange) -> None:
     venue = desk(binance).venue
     kinds = [message.record for message in venue.messages]
     trade, depth = kinds.index("trade"), kinds.index("depth5")
+    in_sbe = next(i for i, message in enumerate(venue.messages) if message.template is not None and message.record == "trade")
     carried = venue.served_at(PATH + "foobar@trade/%E6%B5%8B%E8%AF%95bar@depth5@100ms")
     assert carried is not None
     assert {index: [one.streams for one in wanted] for index, wanted in carried.items() if wanted} == {
@@ -141,7 +142,7 @@ def test_requests_and_urls_are_understood(binance: ir.Exchange) -> None:
     assert asked is not None
     assert (asked.action, asked.id) == ("subscribe", "12")
     assert [(one.channel, one.symbol, one.streams) for one in asked.wanted] == [
-        ("foobar@trade", "FOOBAR", (Stream(trade, "FOOBAR"),)),
+        ("foobar@trade", "FOOBAR", (Stream(trade, "FOOBAR"), Stream(in_sbe, "FOOBAR"))),  # the connection tells which it brings
         ("foobar@nothing", "", ()),
     ]
     wrong = '{"method":"SUBSCRIBED","id":13}'

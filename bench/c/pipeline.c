@@ -154,7 +154,7 @@ static void open_all(int record, int connections)
     for (int c = 0; c < connections; c++) {
         char name[16];
         snprintf(name, sizeof name, "c%d", c);
-        conns[c] = k4_conn_open(feed, product, name, "", 1 << 20, error, sizeof error);
+        conns[c] = k4_conn_open(feed, product, name, "json", "", 1 << 20, error, sizeof error);
         if (conns[c] == NULL)
             die(error);
     }

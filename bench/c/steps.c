@@ -111,7 +111,7 @@ static void feed(k4_conn *conn, const struct frame *all, size_t count, int count
 static k4_conn *connect_to(k4_feed *to, const char *name)
 {
     char error[512];
-    k4_conn *conn = k4_conn_open(to, product, name, "", 1 << 20, error, sizeof error);
+    k4_conn *conn = k4_conn_open(to, product, name, "json", "", 1 << 20, error, sizeof error);
     if (conn == NULL)
         stop(error);
     return conn;

@@ -125,7 +125,7 @@ class Echo:
         self.said: list[bytes] = []
         self.feed = lib.k4_feed_open()
         error = ffi.new("char[256]")
-        self.conn = lib.k4_conn_open(self.feed, lib.k4_product_find(b"echo", b"any"), b"echo", b"", MESSAGE_CAP, error, 256)
+        self.conn = lib.k4_conn_open(self.feed, lib.k4_product_find(b"echo", b"any"), b"echo", b"json", b"", MESSAGE_CAP, error, 256)
         assert self.conn != ffi.NULL, ffi.string(error)
 
     async def visit(self, url: str, tls: Any) -> str:

@@ -30,7 +30,7 @@ static k4_feed *open_feed(void)
 
 static k4_conn *open_conn(k4_feed *feed, const char *name)
 {
-    k4_conn *conn = k4_conn_open(feed, &product, name, "", 1000, error, sizeof error);
+    k4_conn *conn = k4_conn_open(feed, &product, name, "json", "", 1000, error, sizeof error);
     if (conn == NULL) {
         printf("%s\n", error);
         exit(1);
@@ -256,9 +256,9 @@ static void mistakes_are_told(void)
     };
     static const struct k4_product torn = {"nova", "swap", two, 2, fast, parse, NULL, NULL};
     k4_feed *feed = open_feed();
-    CHECK(k4_conn_open(feed, &torn, "x", "", 1000, error, sizeof error) == NULL);
+    CHECK(k4_conn_open(feed, &torn, "x", "json", "", 1000, error, sizeof error) == NULL);
     CHECK(strstr(error, "lines 10 and 14") != NULL);
-    CHECK(k4_conn_open(feed, &product, "", "", 1000, error, sizeof error) == NULL);
+    CHECK(k4_conn_open(feed, &product, "", "json", "", 1000, error, sizeof error) == NULL);
     CHECK(strstr(error, "name must have 1 to 63 bytes") != NULL);
     EQUAL(k4_feed_segment(feed, K4_RECORD_BBO, "other", &options, error, sizeof error), K4_BAD_ARGUMENT);
     CHECK(strstr(error, "publishes bbo to segment nova_bbo already") != NULL);
@@ -372,11 +372,11 @@ static void wrong_arguments_are_answered(void)
     char name[80], symbol[80];
     memset(name, 'n', sizeof name);
     name[64] = '\0';
-    CHECK(k4_conn_open(feed, &product, name, "", 1000, error, sizeof error) == NULL);
+    CHECK(k4_conn_open(feed, &product, name, "json", "", 1000, error, sizeof error) == NULL);
     CHECK(strstr(error, "name must have 1 to 63 bytes") != NULL);
     memset(symbol, 'S', sizeof symbol);
     symbol[K4_SYMBOL_MAX + 1] = '\0';
-    CHECK(k4_conn_open(feed, &product, "a", symbol, 1000, error, sizeof error) == NULL);
+    CHECK(k4_conn_open(feed, &product, "a", "json", symbol, 1000, error, sizeof error) == NULL);
     k4_conn_close(NULL);
     k4_feed_close(feed);
     k4_feed_close(NULL);
@@ -391,7 +391,7 @@ static void connections_are_counted(void)
     char name[32];
     while (opened < 200) {
         (void)snprintf(name, sizeof name, "c%d", opened);
-        if (k4_conn_open(feed, &product, name, "", 1000, error, sizeof error) == NULL)
+        if (k4_conn_open(feed, &product, name, "json", "", 1000, error, sizeof error) == NULL)
             break;
         opened++;
     }
@@ -402,7 +402,7 @@ static void connections_are_counted(void)
     segment_dir_make();
     feed = open_feed();
     for (opened = 0; opened < 200; opened++)
-        if (k4_conn_open(feed, &product, "same", "", 1000, error, sizeof error) == NULL)
+        if (k4_conn_open(feed, &product, "same", "json", "", 1000, error, sizeof error) == NULL)
             break;
     EQUAL(opened, K4_ARBITER_CONNECTIONS);
     CHECK(strstr(error, "more than 128 connections at a time") != NULL);
@@ -558,7 +558,7 @@ static void copies_that_are_published(void)
     CHECK(feed != NULL);
     EQUAL(k4_feed_segment(feed, K4_RECORD_BBO, "nova_all", &options, error, sizeof error), K4_OK);
     EQUAL(k4_feed_symbol(feed, &all, K4_RECORD_BBO, (const uint8_t *)"BTC", 3), 0);
-    k4_conn *a = k4_conn_open(feed, &all, "a", "", 1000, error, sizeof error), *b = k4_conn_open(feed, &all, "b", "", 1000, error, sizeof error);
+    k4_conn *a = k4_conn_open(feed, &all, "a", "json", "", 1000, error, sizeof error), *b = k4_conn_open(feed, &all, "b", "json", "", 1000, error, sizeof error);
     CHECK(a != NULL && b != NULL);
     numbered(a, 1, 1, 200);
     numbered(b, 1, 1, 200);

@@ -218,8 +218,8 @@ static int message(k4_conn *conn, const char *what)
 
 static bool converse(k4_feed *feed)
 {
-    k4_conn *first = k4_conn_open(feed, &product, "first", "", 1 << 20, error, sizeof error);
-    k4_conn *second = first == NULL ? NULL : k4_conn_open(feed, &product, "second", "S1", 1 << 20, error, sizeof error);
+    k4_conn *first = k4_conn_open(feed, &product, "first", "json", "", 1 << 20, error, sizeof error);
+    k4_conn *second = first == NULL ? NULL : k4_conn_open(feed, &product, "second", "json", "S1", 1 << 20, error, sizeof error);
     if (second == NULL)
         return told();
     uint8_t *out;

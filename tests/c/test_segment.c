@@ -220,6 +220,8 @@ static void test_takeover(void)
     EQUAL(k4_segment_find(&segment, (uint32_t)k4_segment_product(&segment, "nova", "spot"), (const uint8_t *)"BBB", 3), 1);
     EQUAL(k4_segment_source(&segment, "x#0", "ws"), source);
     EQUAL(segment.sources[source].wins, 13);
+    EQUAL(k4_segment_source(&segment, "x#0", "sbe"), source + 1); /* another transport is another source */
+    EQUAL(segment.sources[source + 1].wins, 0);
     k4_segment_seed(&segment, note, &seen);
     EQUAL(seen.count, 9); /* BBB's latest, which the ring lost, then the eight of the ring */
     EQUAL(seen.sequence[0], 0);
