@@ -1,7 +1,8 @@
 """One configured connection: keeps a link to the venue up, reconnects, replaces it in time, and changes what it carries.
 
 A connection has one link at a time, two while one is being replaced: the new one is proven before the old one is closed. What a link
-says and hears while it is up: `k4.life`. Imports `backoff`, `dials`, `drift`, `errors`, `life`, `link`, `names`, `session`, `venue`.
+says and hears while it is up: `k4.life`. Imports `backoff`, `dials`, `drift`, `errors`, `life`, `link`, `names`, `session`, `subscription`,
+`venue`.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from .life import Core, Life, Shared
 from .link import LinkError, State, dial
 from .names import address
 from .session import Plan
+from .subscription import symbols
 from .venue import Venue
 
 MESSAGE_CAP = 1 << 20
@@ -41,6 +43,7 @@ class Connection:
         self.plan = plan
         self.healthy_since_ns = 0  # monotonic; 0 = no link is up
         self.stale_books: frozenset[tuple[str, str]] = frozenset()  # (record, symbol) of what no link that is up has a good book of
+        self.refused: frozenset[tuple[str, str]] = frozenset()  # the same of what the venue gives to no link that is up
         self.links = 0  # how often a link came up
         self._core = core
         self._venue = venue
@@ -93,6 +96,14 @@ class Connection:
         for life in self._lives:
             if life.link.state is State.OPEN:
                 life.change(plan)
+
+    def renew(self, keys: frozenset[tuple[str, str]]) -> None:
+        """Subscribes what brings these (record, symbol) anew: it is quiet for longer than the venue says."""
+        for life in self._lives:
+            if life.link.state is State.OPEN:
+                streams = [s for s in life.plan.streams if any((record, s.symbol) in keys for record in s.records)]
+                if streams:
+                    life.renew(streams, f"{symbols(streams, 1)} is quiet, and only a new link subscribes it anew")
 
     def tick(self, now_ns: int) -> None:
         """Looks after liveness, duties and pacing; ten times a second. `now_ns`: monotonic."""
@@ -250,8 +261,9 @@ class Connection:
         self._note_health(time.monotonic_ns())
 
     def _note_health(self, now_ns: int) -> None:
-        up = [life.stale_books for life in self._lives if life.link.state is State.OPEN]
-        self.stale_books = frozenset.intersection(*up) if up else frozenset()
+        up = [life for life in self._lives if life.link.state is State.OPEN]
+        self.stale_books = frozenset.intersection(*(life.stale_books for life in up)) if up else frozenset()
+        self.refused = frozenset.intersection(*(life.refused for life in up)) if up else frozenset()
         if not up:
             self.healthy_since_ns = 0
         elif not self.healthy_since_ns:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -150,7 +150,7 @@ class Feed:
                 for part, plan in enumerate(plans):
                     name = f"{entry.name}#{index}" + (f".{part}" if len(plans) > 1 else "")
                     self._connection(entry, core, over, plan, transport, carriers, name=name, index=index)
-        self._symbols(entry, product, carriers)
+        self._symbols(entry, product, carriers, venue.messages)
 
     def _connection(
         self,
@@ -185,10 +185,16 @@ class Feed:
             for record in stream.records:
                 carriers.setdefault((record, stream.symbol), []).append(connection)
 
-    def _symbols(self, entry: Entry, product: Any, carriers: Mapping[tuple[str, str | None], list[Connection]]) -> None:
+    def _symbols(
+        self,
+        entry: Entry,
+        product: Any,
+        carriers: Mapping[tuple[str, str | None], list[Connection]],
+        messages: Sequence[ir.Message],
+    ) -> None:
         """Puts every symbol of the entry into the table of each of its segments, and under watch."""
         for record in entry.records:
-            number = self._number(record)
+            number, silence_s = self._number(record), session.silence_s(messages, record)
             for symbol in entry.symbols:
                 raw = symbol.encode()
                 unit, size = self._units.get(entry.name, {}).get(symbol, ("", ""))
@@ -197,8 +203,9 @@ class Feed:
                     reason = self._native.ffi.string(self._native.lib.k4_status_text(-instrument)).decode()
                     raise K4Error(f"segment {entry.segments()[record]}: symbol {symbol}: {reason}")
                 # A record without a stream of its own comes along with any other.
-                by = carriers.get((record, symbol)) or carriers.get((record, None)) or [c for group in carriers.values() for c in group]
-                self.watch.add(number, instrument, (record, symbol), by, time.time_ns())
+                own = carriers.get((record, symbol))
+                by = own or carriers.get((record, None)) or [c for group in carriers.values() for c in group]
+                self.watch.add(number, instrument, (record, symbol), by, time.time_ns(), silence_s if own else None)
 
     def _counted(self, url: str, venue: Venue) -> Dials:
         """What counts the dials to the host of `url`: with other processes, unless a simulator stands for it."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,7 +26,7 @@ from .inbox import Inbox, sample
 from .link import Event, Link, Resolver, State, target
 from .log import Logger
 from .secrets import Secret
-from .session import Names, Plan
+from .session import Names, Plan, Stream
 from .subscription import Rejected, Subscriptions, symbols
 from .venue import Reading, Venue
 
@@ -152,6 +153,16 @@ class Life:
         if not self.replace.done():
             self.replace.set_result(reason)
 
+    def renew(self, streams: Sequence[Stream], otherwise: str) -> None:
+        """Ends streams and asks for them anew; by another link where there is no message for that, `otherwise` being the reason."""
+        manners = self._venue.product.session
+        if manners.subscribe is None or manners.unsubscribe is None or session.of_one_stream(self._venue.product):
+            self.ask_to_be_replaced(otherwise)
+            return
+        self.subscriptions.unsubscribe(streams)
+        self.subscriptions.subscribe(streams)
+        self._ask(time.monotonic())
+
     @property
     def asked(self) -> bool:
         """Has everything been asked for, and answered?"""
@@ -171,6 +182,11 @@ class Life:
     def stale_books(self) -> frozenset[tuple[str, str]]:
         """(record, symbol) of everything that is cut from a stale book."""
         return self._books.keys
+
+    @property
+    def refused(self) -> frozenset[tuple[str, str]]:
+        """(record, symbol) of what the venue refuses."""
+        return frozenset((record, s.symbol or "") for s in self.subscriptions.refused for record in s.records)
 
     # ------------------------------------------------------------------ what is sent
 
@@ -231,14 +247,9 @@ class Life:
 
     def _subscribe_anew(self, stale: Stale) -> None:
         """Unsubscribes and subscribes the stream that brings a book."""
-        manners = self._venue.product.session
-        streams = [s for s in self.plan.by_message if stale.message in s.messages and s.symbol in (None, stale.symbol)]
-        if not streams or manners.subscribe is None or manners.unsubscribe is None:
-            self.ask_to_be_replaced(f"the book of {stale.symbol} is stale, and only a new link brings another")
-            return
-        self.subscriptions.unsubscribe(streams)
-        self.subscriptions.subscribe(streams)
-        self._ask(time.monotonic())
+        streams = [s for s in self.plan.streams if stale.message in s.messages and s.symbol in (None, stale.symbol)]
+        if streams:
+            self.renew(streams, f"the book of {stale.symbol} is stale, and only a new link brings another")
 
     async def _fetch_book(self, stale: Stale, index: int, fetch: Fetch) -> None:
         message, product = self._venue.messages[index], self._venue.product

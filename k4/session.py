@@ -105,6 +105,13 @@ def streams(
     )
 
 
+def silence_s(messages: Sequence[ir.Message], record: str) -> float | None:
+    """How long the stream that brings a record of a symbol is quiet at most; None: as long as it likes."""
+    limits = [message.silence_s for message in messages if record in message.records and message.channel is not None]
+    known = [limit for limit in limits if limit is not None]
+    return max(known) if known and len(known) == len(limits) else None
+
+
 def fetches(messages: Sequence[ir.Message], records: Iterable[str], transports: Iterable[str] = ("json",)) -> bool:
     """Whether receiving `records` takes what must be fetched: names that a connect needs, snapshots of books."""
     wanted, over = {*records}, {*transports}
@@ -112,12 +119,16 @@ def fetches(messages: Sequence[ir.Message], records: Iterable[str], transports: 
     return bool(waiting) or any(message.record == "vars" for message in messages)
 
 
+def of_one_stream(product: ir.Product) -> bool:
+    """Whether the URL names a channel or symbol: then a connection is for one stream, and no message changes which."""
+    return not {"channel", "symbol"}.isdisjoint(bind.names_in(product.url))
+
+
 def plans(product: ir.Product, wanted: Sequence[Stream]) -> tuple[Plan, ...]:
     """Spreads `wanted` over connections: streams whose URLs render alike share one, as far as `limits.streams` allows."""
     by_url: dict[tuple[str, str], list[Stream]] = {}
-    open_names = bind.names_in(product.url)
-    single = "channel" in open_names or "symbol" in open_names
-    listed = "args" in open_names
+    single = of_one_stream(product)
+    listed = "args" in bind.names_in(product.url)
     for stream in wanted:
         key = (_url(product, stream, "\0"), f"{stream.channel}\0{stream.symbol}" if single else "")
         by_url.setdefault(key, []).append(stream)

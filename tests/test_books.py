@@ -293,6 +293,10 @@ class Shm:
 class Carrier:
     healthy_since_ns: int
     stale_books: frozenset[tuple[str, str]] = frozenset()
+    refused: frozenset[tuple[str, str]] = frozenset()
+
+    def renew(self, keys: frozenset[tuple[str, str]]) -> None:
+        raise AssertionError(keys)
 
 
 def test_a_symbol_is_resync_while_nobody_has_a_good_book() -> None:

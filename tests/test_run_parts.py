@@ -6,7 +6,7 @@ import io
 import json
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -164,8 +164,15 @@ class Shm:
 
 @dataclass
 class Carrier:
+    """`renewed`: what was to be subscribed anew, call by call."""
+
     healthy_since_ns: int = 0
     stale_books: frozenset[tuple[str, str]] = frozenset()
+    refused: frozenset[tuple[str, str]] = frozenset()
+    renewed: list[frozenset[tuple[str, str]]] = field(default_factory=list)
+
+    def renew(self, keys: frozenset[tuple[str, str]]) -> None:
+        self.renewed.append(keys)
 
 
 @pytest.fixture
@@ -199,6 +206,61 @@ def test_a_stream_lives_while_a_connection_is_up_and_has_brought_data(lines: lis
     watch.tick(5001 * SECOND, 0)
     assert shm.states == {(1, 0): STALE}
     assert lines == []
+
+
+def test_a_stream_quiet_for_longer_than_the_venue_says_is_stale_and_subscribed_anew(lines: list[dict[str, Any]]) -> None:
+    shm, carrier = Shm(), Carrier(1 * SECOND)
+    watch = Watch(shm, None, logs.logger())
+    watch.add(1, 0, ("bbo", "FOOBAR"), [carrier], 0, 5.0)
+    watch.add(1, 1, ("bbo", "NADA"), [carrier], 0, 5.0)
+    watch.add(2, 0, ("trade", "FOOBAR"), [carrier], 0)
+    shm.recv = {(1, 0): 1, (2, 0): 1}
+    watch.tick(2 * SECOND, 0)
+    assert shm.states == {(1, 0): LIVE, (1, 1): STALE, (2, 0): LIVE}
+    watch.tick(6 * SECOND, 0)
+    assert carrier.renewed == [], "five seconds are allowed"
+    watch.tick(6 * SECOND + 1, 0)
+    assert carrier.renewed == [{("bbo", "NADA")}], "it has had none since the connection came up"
+    shm.recv[1, 0] = 2
+    watch.tick(7 * SECOND, 0)
+    watch.tick(12 * SECOND, 0)
+    assert shm.states == {(1, 0): LIVE, (1, 1): STALE, (2, 0): LIVE}
+    assert carrier.renewed[1:] == [{("bbo", "NADA")}]
+    watch.tick(12 * SECOND + 1, 0)
+    assert shm.states == {(1, 0): STALE, (1, 1): STALE, (2, 0): LIVE}
+    assert carrier.renewed[2:] == [{("bbo", "FOOBAR")}]
+    asked: list[int] = []
+    for now in range(13, 100):
+        before = len(carrier.renewed)
+        watch.tick(now * SECOND, 0)
+        asked += [now] * (len(carrier.renewed) - before)
+    assert asked == [18, 22, 28, 42, 48, 82, 88], "each after ten seconds more, then twenty, then forty"
+    shm.recv[1, 0] = 3
+    watch.tick(2000 * SECOND, 0)
+    assert shm.states == {(1, 0): LIVE, (1, 1): STALE, (2, 0): LIVE}
+    assert lines[0] == {
+        "event": "quiet for longer than the venue says, subscribed anew",
+        "streams": "NADA bbo",
+        "limit_s": 5.0,
+        "level": "warning",
+    }
+
+
+def test_a_stream_that_the_venue_refuses_is_stale_though_it_had_data() -> None:
+    shm, one, two = Shm(), Carrier(1 * SECOND), Carrier(1 * SECOND)
+    watch = Watch(shm, None, logs.logger())
+    watch.add(1, 0, ("bbo", "FOOBAR"), [one, two], 0)
+    shm.recv[1, 0] = 1
+    watch.tick(2 * SECOND, 0)
+    one.refused = frozenset({("bbo", "FOOBAR")})
+    watch.tick(3 * SECOND, 0)
+    assert shm.states == {(1, 0): LIVE}, "the other one has it"
+    two.refused = frozenset({("bbo", "")})
+    watch.tick(4 * SECOND, 0)
+    assert shm.states == {(1, 0): STALE}
+    two.refused = frozenset()
+    watch.tick(5 * SECOND, 0)
+    assert shm.states == {(1, 0): LIVE}
 
 
 def test_a_stream_silent_since_its_subscription_is_named_once(lines: list[dict[str, Any]]) -> None:

@@ -193,6 +193,16 @@ def test_what_a_link_is_asked_when_its_plan_changes(nova: ir.Exchange, binance: 
     assert step(spot, ab, trades) is None, "another URL"
 
 
+def test_how_long_a_stream_is_quiet_at_most(nova: ir.Exchange) -> None:
+    messages = bind.bind(nova, "spot")
+    assert session.silence_s(messages, "bbo") is None
+    limited = tuple(replace(message, silence_s=4.0) if message.record == "bbo" else message for message in messages)
+    assert (session.silence_s(limited, "bbo"), session.silence_s(limited, "trade")) == (4.0, None)
+    quote = next(message for message in limited if message.record == "bbo")
+    assert session.silence_s((*limited, replace(quote, silence_s=9.0)), "bbo") == 9.0
+    assert session.silence_s((*limited, replace(quote, silence_s=None)), "bbo") is None, "one that may be quiet for longer"
+
+
 def test_pings_and_answers(nova: ir.Exchange, binance: ir.Exchange) -> None:
     assert session.ping_text(product_of(nova, "spot"), number=1, now_ns=0) == '{"op":"ping"}'
     assert session.ping_text(product_of(binance, "spot"), number=1, now_ns=0) is None

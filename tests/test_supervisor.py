@@ -37,11 +37,14 @@ print("running", flush=True)
 starts = sum(line.startswith("start") for line in open(job["log_dir"]))
 """
 OBEDIENT = HEAD + "\nwhile True: time.sleep(0.05)\n"
-BEATING = HEAD + """
+BEATING = (
+    HEAD
+    + """
 while True:
     print('{"said": "alive", "up": 1, "of": 2}', flush=True)
     time.sleep(0.05)
 """
+)
 
 
 @pytest.fixture

@@ -35,7 +35,11 @@ def test_systemd_takes_the_unit(tmp_path: Path) -> None:
     program.chmod(0o755)
     (tmp_path / UNIT.name).write_text(UNIT.read_text().replace("/usr/local/bin/k4", str(program)))
     done = subprocess.run(
-        ["systemd-analyze", "verify", "--man=no", str(tmp_path / "k4@some.service")], capture_output=True, text=True, timeout=60, check=False
+        ["systemd-analyze", "verify", "--man=no", str(tmp_path / "k4@some.service")],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
     assert (done.returncode, done.stdout + done.stderr) == (0, "")
 

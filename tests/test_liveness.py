@@ -1,0 +1,186 @@
+"""How soon a dead link and a dead stream are noticed, and how soon a reader sees it, over real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import json
+import socket
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import k4
+from k4 import session
+from k4.connection import Connection
+from k4.session import Plan
+from k4.watch import Watch
+from tests import logs
+from tests.test_connection import Bench, Lines, events, limit, run, until
+from tests.test_connection import bench as bench_of_connections
+from tests.venue_server import TEXT, Authority, Peer, authority, serve
+
+bench = bench_of_connections
+TICK_S = 0.1  # as a worker does
+TRIES = 3  # a busy machine only adds to a time: the best of so many is judged
+
+
+@pytest.fixture(scope="module")
+def tls(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return authority(tmp_path_factory.mktemp("ca"))
+
+
+@pytest.fixture
+def lines() -> Iterator[Lines]:
+    with logs.captured() as captured:
+        yield captured
+
+
+@asynccontextmanager
+async def working(bench: Bench, connection: Connection, symbols: list[str], silence_s: float | None = None) -> AsyncIterator[Watch]:
+    """The connection and the watch of its symbols at work, ticked as a worker ticks them."""
+    watch = Watch(bench.native.lib, bench.feed, logs.logger())
+    record = bench.native.records.record("bbo")
+    assert record is not None
+    product = bench.native.lib.k4_product_find(b"binance", b"spot")
+    for symbol in symbols:
+        instrument = bench.native.lib.k4_feed_symbol(bench.feed, product, record.number, symbol.encode(), len(symbol))
+        watch.add(record.number, instrument, ("bbo", symbol), [connection], time.time_ns(), silence_s)
+
+    async def tick() -> None:
+        while True:
+            connection.tick(time.monotonic_ns())
+            watch.tick(time.monotonic_ns(), time.time_ns())
+            await asyncio.sleep(TICK_S)
+
+    task, ticker = asyncio.create_task(connection.run()), asyncio.create_task(tick())
+    try:
+        yield watch
+    finally:
+        connection.stop()
+        await task
+        ticker.cancel()
+        connection.close()
+
+
+def quote(symbol: str, number: int) -> str:
+    return f'{{"stream":"{symbol.lower()}@bookTicker","data":{{"u":{number},"s":"{symbol}","b":"1","B":"1","a":"2","A":"1"}}}}'
+
+
+class _Program(ctypes.Structure):
+    _fields_ = (("len", ctypes.c_ushort), ("filter", ctypes.c_void_p))
+
+
+def swallow(end: Any) -> None:
+    """From now on the kernel drops every packet that comes for this socket: a socket filter that passes nothing."""
+    instruction = ctypes.create_string_buffer(bytes([0x06, 0, 0, 0, 0, 0, 0, 0]))  # BPF_RET, 0 bytes
+    program = _Program(1, ctypes.addressof(instruction))
+    end.setsockopt(socket.SOL_SOCKET, 26, bytes(program))  # SO_ATTACH_FILTER
+
+
+def stall(connection: Connection, peer: Peer) -> None:
+    """The peer is there, its kernel acknowledges, but it neither sends nor answers."""
+    peer.pongs = False
+
+
+def blackhole(connection: Connection, peer: Peer) -> None:
+    """The network between the two loses everything, both ways."""
+    swallow(connection._lives[0].link._transport.get_extra_info("socket"))  # type: ignore[union-attr]
+    swallow(peer.writer.get_extra_info("socket"))
+
+
+@pytest.mark.parametrize("silence", [stall, blackhole])
+def test_a_silent_link_is_noticed_in_a_second_and_a_half_and_seen_by_readers_in_two(
+    silence: Callable[[Connection, Peer], None], bench: Bench, tls: Authority, lines: Lines, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("K4_SHM_DIR", str(tmp_path))
+    noticed: list[float] = []
+    seen: list[float] = []
+
+    async def script(peer: Peer) -> None:
+        await asyncio.sleep(0.3)  # a link that comes back within a tick is never STALE
+        await peer.handshake()
+        listening = asyncio.ensure_future(peer.listen())
+        number = time.monotonic_ns()
+        while peer.pongs and not peer.gone.is_set():
+            number += 1
+            peer.send(quote("FOOBAR", number))
+            await asyncio.sleep(0.02)
+        await listening
+
+    async def main() -> None:
+        async with serve(tls.server(), script) as server:
+            connection = bench.connection(server.port)
+            async with working(bench, connection, ["FOOBAR"]):
+                with k4.open("test_bbo") as reader:
+                    for attempt in range(TRIES):
+                        await until(lambda: reader.symbols[0].state == "LIVE")
+                        silence(connection, server.peers[-1])
+                        began = time.monotonic()
+                        lost = len(events(lines, "link lost"))
+                        await until(lambda: len(events(lines, "link lost")) > lost)  # noqa: B023
+                        noticed.append(time.monotonic() - began)
+                        await until(lambda: reader.symbols[0].state == "STALE")
+                        seen.append(time.monotonic() - began)
+                        server.peers[attempt].writer.transport.abort()  # it would wait for the network
+                        await until(lambda: connection.links == attempt + 2)  # noqa: B023
+
+    run(main())
+    assert 1.3 < min(noticed) <= 1.5
+    assert min(seen) <= 2.0
+    assert {line["reason"] for line in events(lines, "link lost")} == {"no answer to a probe for 1 s"}
+
+
+def test_a_quiet_stream_on_a_link_that_lives_is_stale_within_its_limit_and_comes_back(
+    bench: Bench, tls: Authority, lines: Lines, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One of two streams stops; it is subscribed anew, by message, and the other never notices."""
+    monkeypatch.setenv("K4_SHM_DIR", str(tmp_path))
+    limit_s = 1.0
+    took: list[float] = []
+
+    async def script(peer: Peer) -> None:
+        await peer.handshake()
+        listening = asyncio.ensure_future(peer.listen())
+        number = 0
+        while not peer.gone.is_set():
+            number += 1
+            peer.send(quote("STAYS", number))
+            asked = [json.loads(raw)["method"] for raw in peer.said(TEXT)]
+            if number < 25 or asked.count("SUBSCRIBE") == 2:
+                peer.send(quote("STOPS", number))
+            elif not took:
+                took.append(time.monotonic())
+            await asyncio.sleep(0.02)
+        await listening
+
+    async def main() -> None:
+        limit(bench, args=2)
+        streams = session.streams(bench.venue.product, bench.venue.messages, ["bbo"], ["STAYS", "STOPS"])
+        async with serve(tls.server(), script) as server:
+            connection = bench.carrying(Plan(f"wss://127.0.0.1:{server.port}/stream", (), streams, ""))
+            async with working(bench, connection, ["STAYS", "STOPS"], limit_s):
+                with k4.open("test_bbo") as reader:
+                    states = lambda: {symbol.symbol: symbol.state for symbol in reader.symbols}  # noqa: E731
+                    others: set[str] = set()
+                    await until(lambda: (states()["STAYS"], states()["STOPS"]) == ("LIVE", "LIVE"))
+                    await until(lambda: others.add(states()["STAYS"]) or states()["STOPS"] == "STALE")  # type: ignore[func-returns-value]
+                    took.append(time.monotonic())
+                    await until(lambda: others.add(states()["STAYS"]) or states()["STOPS"] == "LIVE")  # type: ignore[func-returns-value]
+                    assert others == {"LIVE"}
+            asked = [(one["method"], one["params"]) for one in map(json.loads, server.peers[0].said(TEXT))]
+            assert asked == [
+                ("SUBSCRIBE", ["stays@bookTicker", "stops@bookTicker"]),
+                ("UNSUBSCRIBE", ["stops@bookTicker"]),
+                ("SUBSCRIBE", ["stops@bookTicker"]),
+            ]
+            assert connection.links == 1
+
+    run(main())
+    assert limit_s - 0.1 < took[1] - took[0] < limit_s + 0.5
+    (told,) = events(lines, "quiet for longer than the venue says, subscribed anew")
+    assert (told["streams"], told["limit_s"]) == ("STOPS bbo", limit_s)
