@@ -165,12 +165,18 @@ def test_a_quiet_stream_on_a_link_that_lives_is_stale_within_its_limit_and_comes
             connection = bench.carrying(Plan(f"wss://127.0.0.1:{server.port}/stream", (), streams, ""))
             async with working(bench, connection, ["STAYS", "STOPS"], limit_s):
                 with k4.open("test_bbo") as reader:
-                    states = lambda: {symbol.symbol: symbol.state for symbol in reader.symbols}  # noqa: E731
                     others: set[str] = set()
-                    await until(lambda: (states()["STAYS"], states()["STOPS"]) == ("LIVE", "LIVE"))
-                    await until(lambda: others.add(states()["STAYS"]) or states()["STOPS"] == "STALE")  # type: ignore[func-returns-value]
+
+                    def is_now(state: str) -> bool:
+                        stays, stops = (symbol.state for symbol in reader.symbols if symbol.symbol != "FOOBAR")
+                        others.add(stays)
+                        return stops == state
+
+                    await until(lambda: is_now("LIVE"))
+                    others.clear()
+                    await until(lambda: is_now("STALE"))
                     took.append(time.monotonic())
-                    await until(lambda: others.add(states()["STAYS"]) or states()["STOPS"] == "LIVE")  # type: ignore[func-returns-value]
+                    await until(lambda: is_now("LIVE"))
                     assert others == {"LIVE"}
             asked = [(one["method"], one["params"]) for one in map(json.loads, server.peers[0].said(TEXT))]
             assert asked == [
