@@ -133,7 +133,7 @@ def sim(
         float | None, typer.Option("--rate", metavar="N", min=0.0, help="Market updates per second and product, 50 if not given.")
     ] = None,
     load: Annotated[
-        bool, typer.Option("--load", help="Send rendered frames as fast as clients take them, or --rate N a second to each.")
+        bool, typer.Option("--load", help="Send rendered frames as fast as clients take them, or --rate N a second of each product.")
     ] = False,
     fault: Annotated[
         list[str] | None,

@@ -204,3 +204,33 @@ def test_options_that_exclude_each_other(tmp_path: Path) -> None:
         command.run(config, replay=[], rate=None, **{**options, "speed": "3"})  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="--rate -1"):
         command.run(config, replay=[], rate=-1.0, **options)  # type: ignore[arg-type]
+
+
+def test_a_paced_load_is_the_same_for_all_at_once() -> None:
+    """Two clients, one 20 ms behind, hear the same frames, whole and in order; who comes later hears what the others hear then."""
+    simulator = Simulator([desk_of(ROOT / "schema/exchange/binance.toml", "spot")], load=3000.0, delays_s=(0.0, 0.02))
+
+    async def scene() -> None:
+        port = await simulator.start("127.0.0.1", 0)
+        trusted = ssl.create_default_context(cafile=ca_file())
+        address = f"wss://127.0.0.1:{port}/stream?streams=foobar@trade/foobar@bookTicker"
+        async with connect(address, ssl=trusted, compression=None) as one, connect(address, ssl=trusted, compression=None) as two:
+            heard = await asyncio.gather(*(_take(socket, 2000) for socket in (one, two)))
+            async with connect(address, ssl=trusted, compression=None) as three:
+                later = await asyncio.gather(*(_take(socket, 500) for socket in (one, two, three)))
+        at = heard[0].index(heard[1][0])
+        assert heard[0][at:] == heard[1][: len(heard[0]) - at]
+        assert len(set(heard[0])) == len(heard[0]), "nothing twice"
+        first = [heard[0] + later[0], heard[1] + later[1]]
+        for line in first:
+            at = line.index(later[2][0])
+            assert line[at:] == later[2][: len(line) - at]
+        trades = [int(text.split('"t":')[1].split(",", 1)[0]) for text in first[0] if "@trade" in text]
+        assert trades == list(range(trades[0], trades[0] + len(trades)))
+        await simulator.close()
+
+    asyncio.run(scene())
+
+
+async def _take(socket: object, count: int) -> list[str]:
+    return [str(await asyncio.wait_for(socket.recv(), 5)) for _ in range(count)]  # type: ignore[attr-defined]

@@ -28,6 +28,7 @@ class Client:
     carries: dict[Desk, frozenset[int]]
     delay_s: float
     streams: set[Told] = field(default_factory=set)
+    asked: int = 0  # how often that has changed
     cursors: dict[Told, Cursor] = field(default_factory=dict)
     line: Line | None = None  # the newest fault's hold on it
     pinged_at: float = 0.0  # when the client last pinged

@@ -47,7 +47,7 @@ def run(
 ) -> int:
     """Runs a simulator for every product `config` names, until a signal or for `seconds`. Returns the exit code.
 
-    `rate`: market updates per second and product, `RATE` if None; with `load`, frames per second and client, without limit if None.
+    `rate`: market updates per second and product, `RATE` if None; with `load`, messages per second and product, without limit if None.
     `delay`: milliseconds, given to connections in turn. `speed` of the replay: a factor, or `max`; 1 if None.
     Raises K4Error (address in use, recording not readable) and UsageError (an option's value).
     """

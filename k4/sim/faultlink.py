@@ -95,8 +95,10 @@ async def _stall(line: Line) -> None:
 
 async def _slow(line: Line) -> None:
     valve = Valve(line.peer, line.option("rate"))
-    await line.last()
-    valve.open()
+    try:
+        await line.last()
+    finally:
+        valve.open()
 
 
 async def _slow_frame(line: Line) -> None:
@@ -140,8 +142,10 @@ async def _corrupt(line: Line) -> None:
         line.peer.raw(bytes(bad))
 
     line.peer.bend = write
-    await line.last()
-    line.peer.bend = None
+    try:
+        await line.last()
+    finally:
+        line.peer.bend = None
 
 
 # --------------------------------------------------------------------------- floods

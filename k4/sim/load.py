@@ -167,51 +167,61 @@ class Lap:
     def __init__(self, reel: Reel, streams: frozenset[Stream]) -> None:
         chosen = [one for one in reel.messages if one.stream in streams or Stream(one.stream.message, "") in streams]
         self.frames = len(chosen)
-        self._buffer, self._spans, self._ids, self.rounds = _buffer(reel, chosen)
+        self._buffer, self.starts, self._ids, self.rounds = _buffer(reel, chosen)
+        self._spans = _spans(self.starts)
 
     def round(self, number: int) -> Iterator[tuple[bytes, int]]:
         """The bytes of round `number` (from 0), cut between frames, and how many frames each piece holds.
 
         Raises OverflowError past `rounds`.
         """
+        whole = self.bytes_of(number)
+        for start, end, frames in self._spans:
+            yield whole[start:end], frames
+
+    def bytes_of(self, number: int) -> bytes:
+        """The same in one piece; frame n begins at `starts[n]`, and behind the last of them is the end."""
         if number >= self.rounds:
             raise OverflowError("the ids of this load have no digit left")
         for places, powers, values, steps in self._ids:
             now = values + steps * number
             self._buffer[places] = (now[:, None] // powers % 10 + ord("0")).astype(np.uint8)
-        whole = memoryview(self._buffer.tobytes())
-        for start, end, frames in self._spans:
-            yield bytes(whole[start:end]), frames
+        whole: bytes = self._buffer.tobytes()
+        return whole
 
 
 _Ids = list[tuple[Any, Any, Any, Any]]  # per width of id: places of digits, powers of ten, values, steps
 
 
-def _buffer(reel: Reel, messages: list[Message]) -> tuple[Any, list[tuple[int, int, int]], _Ids, int]:
+def _spans(starts: list[int]) -> list[tuple[int, int, int]]:
+    """Pieces to write: where each begins and ends, and how many frames it holds."""
+    spans: list[tuple[int, int, int]] = []
+    first = 0
+    for n, end in enumerate(starts):
+        if end - starts[first] >= WRITE_BYTES or (n == len(starts) - 1 and n > first):
+            spans.append((starts[first], end, n - first))
+            first = n
+    return spans
+
+
+def _buffer(reel: Reel, messages: list[Message]) -> tuple[Any, list[int], _Ids, int]:
     frames = [framed(one.text) for one in messages]
     places: dict[int, list[tuple[int, int, int]]] = {}  # width → (offset, value, step)
-    spans: list[tuple[int, int, int]] = []
-    at = start = count = 0
+    starts = [0]
     rounds = 1 << 62
     for one, frame in zip(messages, frames, strict=True):
-        head = len(frame) - len(one.text)
+        head, at = len(frame) - len(one.text), starts[-1]
         for offset, width, counter in one.ids:
             value, step = int(one.text[offset : offset + width]), reel.counters[counter].step
             places.setdefault(width, []).append((at + head + offset, value, step))
             rounds = min(rounds, (10**width - 1 - value) // max(step, 1) + 1)
-        at += len(frame)
-        count += 1
-        if at - start >= WRITE_BYTES:
-            spans.append((start, at, count))
-            start, count = at, 0
-    if count:
-        spans.append((start, at, count))
+        starts.append(at + len(frame))
     ids: _Ids = []
     for width, rows in places.items():
         offsets, values, steps = (np.array(column, dtype=np.int64) for column in zip(*rows, strict=True))
         powers = 10 ** np.arange(width - 1, -1, -1, dtype=np.int64)
         ids.append((offsets[:, None] + np.arange(width), powers, values, steps))
-    return np.frombuffer(b"".join(frames), dtype=np.uint8).copy(), spans, ids, rounds
+    return np.frombuffer(b"".join(frames), dtype=np.uint8).copy(), starts, ids, rounds
 
 
 def told_first(reel: Reel, stream: Stream, number: int) -> list[bytes]:

@@ -49,14 +49,24 @@ class Saboteur:
         self._teller = teller
         self._began = time.monotonic()
         self._fired: dict[Order, int] = {}
+        self._there: dict[Client, Sequence[str]] = {}
         self._tasks: dict[asyncio.Task[None], Client | None] = {}
 
     def begin(self) -> None:
         self._began = time.monotonic()
 
     def add(self, order: Order) -> None:
-        """One more; it concerns who comes from now on, and by the simulator's clock everybody."""
+        """One more, from now on: those who are there have come just now."""
         self.orders.append(order)
+        for client, products in self._there.items():
+            if self._concerns(order, client, products):
+                self._start(self._wait(order, client), client)
+
+    def clear(self) -> None:
+        """Nothing goes wrong any more; what lasts ends."""
+        self.orders.clear()
+        for task in [*self._tasks]:
+            task.cancel()
 
     async def close(self) -> None:
         for task in [*self._tasks]:
@@ -95,22 +105,20 @@ class Saboteur:
                 inject.before(peer)
         return True
 
-    def opened(self, client: Client, products: Sequence[str]) -> bool:
-        """A WebSocket is up. True: some fault has something to do with it."""
-        mine = [
-            order
-            for order in self.orders
-            if isinstance(order.fault.inject, Link) and self._left(order) and self._meets(order, client.place, products, client.target)
-        ]
-        for order in mine:
+    def opened(self, client: Client, products: Sequence[str]) -> None:
+        """A WebSocket is up."""
+        self._there[client] = products
+        for order in self.orders:
+            if not self._concerns(order, client, products):
+                continue
             if order.by_accept and order.first == 0 and order.every is None:
                 self._count(order)
                 self._start(self._act(order, client, order.lasts), client)
             else:
                 self._start(self._wait(order, client), client)
-        return bool(mine)
 
     def left(self, client: Client) -> None:
+        self._there.pop(client, None)
         for task, whose in [*self._tasks.items()]:
             if whose is client:
                 task.cancel()
@@ -180,6 +188,9 @@ class Saboteur:
         self._fired[order] = self._fired.get(order, 0) + 1
 
     # ------------------------------------------------------------------ who
+
+    def _concerns(self, order: Order, client: Client, products: Sequence[str]) -> bool:
+        return isinstance(order.fault.inject, Link) and self._left(order) and self._meets(order, client.place, products, client.target)
 
     def _meets(self, order: Order, place: int, products: Sequence[str] = (), target: str = "") -> bool:
         if order.conn is not None and order.conn != place:

@@ -3,7 +3,7 @@
 All products of a configuration are served on one port. A connection belongs to the products whose URL it came by, told apart further by
 the host it names, by what it asks for and by who lists the symbol. Redundant connections are fed from one market with a delay each, so
 that they carry the same updates at different times.
-Imports `books`, `client`, `desk`, `door`, `net`, `order`, `pump`, `replay`, `rest`, `saboteur`, `tls`, `venue`, `voice`.
+Imports `books`, `client`, `desk`, `door`, `net`, `order`, `pace`, `pump`, `replay`, `rest`, `saboteur`, `tls`, `venue`, `voice`.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from k4.sim.desk import Desk
 from k4.sim.door import Door
 from k4.sim.net import Answer, Peer, Request
 from k4.sim.order import Order
+from k4.sim.pace import Pace
 from k4.sim.pump import Pump
 from k4.sim.replay import Recording, routed
 from k4.sim.rest import Shelf, served
@@ -48,8 +49,8 @@ class Simulator:
 
     `rate`: market updates per second over all symbols of a product. With `replay` (per product its frames, and seconds since the first
     one for each) markets stand still, and the clients of a product get its frames from the moment the first of them connects.
-    With `load`, clients get frames rendered before as fast as they take them, or each `load` a second. `faults` go wrong as they say,
-    by lot from `seed`.
+    With `load`, clients get frames rendered before as fast as they take them, or `load` a second of each product.
+    `faults` go wrong as they say, by lot from `seed`.
     """
 
     def __init__(
@@ -75,7 +76,9 @@ class Simulator:
         self._replay = {desk: routed(desk, frames) for desk, frames in (replay or {}).items()}
         self._recorded = frozenset(self._replay)
         self._waiting = set(self._replay)  # recordings that nobody has come for yet
-        self._pump = None if load is None else Pump(self.desks, load, self.counts)
+        self._rendered = load is not None
+        self._pump = Pump(self.desks, self.counts) if load == 0 else None
+        self.paces = [Pace(desk, load, self.counts) for desk in self.desks] if load else []
         self._tasks: list[asyncio.Task[None]] = []
         self._door: Door | None = None
         self.saboteur = Saboteur(faults, seed=seed, teller=partial(_Teller, self))
@@ -89,7 +92,9 @@ class Simulator:
         bound = await self._door.open(host, port)
         self.saboteur.begin()
         self._start(self._watch())
-        if self._pump is None:
+        for pace in self.paces:
+            self._start(pace.run(lambda: self.clients))
+        if not self._rendered:
             for desk in set(self.desks) - set(self._replay):
                 self._start(self._live(desk))
         return bound
@@ -268,7 +273,8 @@ class Simulator:
             for stream in _books(desk, wanted):
                 self._unsubscribe(client, (desk, stream))
                 client.streams.add((desk, stream))
-                if desk in self._recorded or self._pump is not None:
+                client.asked += 1
+                if desk in self._recorded or self._rendered:
                     continue
                 if desk.is_book(stream):
                     cursor, told = desk.open_book(stream, now_ns, every=1 + client.number % 2)
@@ -279,6 +285,7 @@ class Simulator:
 
     def _unsubscribe(self, client: Client, told: Told) -> None:
         client.streams.discard(told)
+        client.asked += 1
         cursor = client.cursors.pop(told, None)
         if cursor is not None:
             told[0].close_book(told[1], cursor)
@@ -328,7 +335,7 @@ class Simulator:
     @property
     def moves(self) -> bool:
         """Is it markets that clients are told of?"""
-        return self._pump is None and not self._recorded
+        return not self._rendered and not self._recorded
 
     async def _play(self, desk: Desk) -> None:
         """Sends a product's recording to its clients, to each what its URL can carry; where there are several URLs, all may come first."""
