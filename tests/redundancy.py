@@ -22,7 +22,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -49,7 +49,6 @@ WIRE = {"bookTicker": ("bbo", "u"), "trade": ("trade", "t"), "aggTrade": ("aggtr
 LATE = 1 << 3
 SETTLE_S = 1.5  # for the last trouble to be over
 LOOSE_S = 0.3  # of the run's ends, where a reader or the venue may not have been there yet
-INSIDE = "K4_REDUNDANCY_INSIDE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +101,7 @@ class Venue:
             self.told.append((time.time_ns(), track, number, start, end))
             tell(track, number, start, end, now)
 
-        pace.Track.tell = noted  # type: ignore[method-assign]
+        pace.Track.tell = noted  # type: ignore[method-assign, assignment]
         say(port=await self.simulator.start("127.0.0.1", 0))
         loop = asyncio.get_running_loop()
         lines: asyncio.Queue[str] = asyncio.Queue()
@@ -118,7 +117,7 @@ class Venue:
         await asyncio.sleep(0.2)
         told = [*self.told]
         await self.simulator.close()
-        np.savez(out, **expected(told))
+        keep(out, expected(told))
 
     def do(self, line: str) -> dict[str, Any]:
         saboteur = self.simulator.saboteur
@@ -156,6 +155,10 @@ def expected(told: Sequence[tuple[int, pace.Track, int, int, int]]) -> dict[str,
     return {record: np.array(found, dtype=np.int64).reshape(-1, 3) for record, found in rows.items()}
 
 
+def keep(file: Path, tables: Mapping[str, npt.NDArray[Any]]) -> None:
+    np.savez(file, **tables)  # type: ignore[arg-type]  # numpy takes its own switch for one of the names
+
+
 def say(**values: Any) -> None:
     sys.stdout.write(json.dumps(values) + "\n")
     sys.stdout.flush()
@@ -170,7 +173,12 @@ def read(group: str, out: Path) -> None:
     names = {record: [symbol.symbol for symbol in reader.symbols] for record, reader in readers.items()}
     found: dict[str, list[npt.NDArray[Any]]] = {record: [] for record in IDS}
     ended = threading.Event()
-    threading.Thread(target=lambda: (sys.stdin.read(), ended.set()), daemon=True).start()
+
+    def listen() -> None:
+        sys.stdin.read()
+        ended.set()
+
+    threading.Thread(target=listen, daemon=True).start()
     say(ready=True)
     while True:
         last = ended.is_set()
@@ -190,7 +198,7 @@ def read(group: str, out: Path) -> None:
         table = np.concatenate(parts) if parts else np.empty((0, 5), dtype=np.int64)
         table[:, 0] = np.array([SYMBOLS.index(name) for name in names[record]])[table[:, 0]]
         whole[record] = table
-    np.savez(out, **whole)
+    keep(out, whole)
 
 
 # --------------------------------------------------------------------------- the run
