@@ -53,7 +53,7 @@ def test_defaults_are_those_of_the_documentation(exchanges: dict[str, ir.Exchang
 
 def test_every_example_configuration_is_good(built_in: dict[str, ir.Exchange]) -> None:
     files = sorted((ROOT / "config").glob("*.json"))
-    assert [file.stem for file in files] == ["binance", "binance_spot", "bitget", "bybit", "everything", "okx"]
+    assert [file.stem for file in files] == ["binance", "binance_spot", "binance_spot_sbe", "bitget", "bybit", "everything", "okx"]
     for file in files:
         made = config.load(file, built_in)
         assert [group.name for group in config.groups(made)] == [c.name for c in made.connections]

@@ -59,7 +59,10 @@ def test_an_order_says_who_and_when() -> None:
         ("xyzzy", '--fault xyzzy: there is no fault "xyzzy"; `k4 sim --faults` lists them'),
         ("cut@conn", '--fault cut@conn: "conn" is no KEY=VALUE; write cut@KEY=VALUE,KEY=VALUE'),
         ("cut@", '--fault cut@: "" is no KEY=VALUE; write cut@KEY=VALUE,KEY=VALUE'),
-        ("cut@con=1", '--fault cut@con=1: cut has no "con"; did you mean "conn"? allowed: conn share product path at after every for times'),
+        (
+            "cut@con=1",
+            '--fault cut@con=1: cut has no "con"; did you mean "conn"? allowed: conn share product path at after every for times',
+        ),
         ("cut@conn=1,conn=2", "--fault cut@conn=1,conn=2: conn is given twice"),
         ("cut@conn=-1", "--fault cut@conn=-1: conn=-1 is wrong; allowed: a whole number of at least 0"),
         ("cut@times=0", "--fault cut@times=0: times=0 is wrong; allowed: a whole number of at least 1"),
@@ -68,7 +71,10 @@ def test_an_order_says_who_and_when() -> None:
         ("cut@at=x", "--fault cut@at=x: at=x is wrong; allowed: a number of at least 0"),
         ("cut@at=1,after=1", "--fault cut@at=1,after=1: at and after are of two clocks; give one"),
         ("slow@rate=much", "--fault slow@rate=much: rate=much is wrong; allowed: a number of at least 0"),
-        ("dns", "--fault dns: dns is not for the simulator to inject: names cannot be resolved; it is shown by tests/test_connection.py::test_a_name_that_cannot_be_resolved"),
+        (
+            "dns",
+            "--fault dns: dns is not for the simulator to inject: names cannot be resolved; it is shown by tests/test_connection.py::test_a_name_that_cannot_be_resolved",
+        ),
     ],
 )
 def test_a_wrong_order_is_told_what_is_allowed(text: str, said: str) -> None:
@@ -103,6 +109,12 @@ def test_a_product_that_is_not_served() -> None:
 def test_the_command_line() -> None:
     shown = CliRunner().invoke(app, ["sim", "--faults"])
     assert (shown.exit_code, shown.stdout) == (0, listing())
-    refused = subprocess.run([sys.executable, "-m", "k4", "sim", "config/binance_spot.json", "--fault", "cutt"], cwd=ROOT, capture_output=True, text=True, check=False)
+    refused = subprocess.run(
+        [sys.executable, "-m", "k4", "sim", "config/binance_spot.json", "--fault", "cutt"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert (refused.returncode, refused.stdout) == (2, "")
     assert refused.stderr == 'k4: error: --fault cutt: there is no fault "cutt"; did you mean "cut"? `k4 sim --faults` lists them\n'

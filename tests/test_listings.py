@@ -130,7 +130,11 @@ def test_okx(captures: Path, specs: dict[str, ir.Exchange], name: str, count: in
     seen = 0
     for body, value in bodies(captures, f"okx/{name}"):
         rows = value["data"] if "code" in value else []
-        product = {"SPOT": "spot", "SWAP": "swap", "FUTURES": "futures"}.get(rows[0].get("instType", "")) if rows and "tickSz" in rows[0] else None
+        product = (
+            {"SPOT": "spot", "SWAP": "swap", "FUTURES": "futures"}.get(rows[0].get("instType", ""))
+            if rows and "tickSz" in rows[0]
+            else None
+        )
         if product is not None:
             seen += 1
             same(fetched(specs["okx"], product, body), [row for one in rows if (row := okx(one)) is not None])

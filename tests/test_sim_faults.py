@@ -28,7 +28,9 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
 
 
-def play(scene: Callable[[Simulator, Callable[..., Awaitable[ClientConnection]]], Awaitable[None]], *orders: str, **options: object) -> None:
+def play(
+    scene: Callable[[Simulator, Callable[..., Awaitable[ClientConnection]]], Awaitable[None]], *orders: str, **options: object
+) -> None:
     found = exchange.load(ROOT / "schema/exchange/binance.toml", fbs.load(ROOT / "schema/records.fbs"))
     desk = Desk(found, found.products[0], ("FOOBAR",), 1)
     simulator = Simulator([desk], faults=[parse(text) for text in orders], rate=500.0, **options)  # type: ignore[arg-type]

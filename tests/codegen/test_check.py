@@ -81,7 +81,8 @@ def test_an_answer_is_not_taken_by_market_data(tmp_path: Path) -> None:
     wide = (match, 'match   = { topic = ["$channel", ""], mkt = ["$market", ""] }')
     told = f'is also taken by message "trade" (line 30) and is reported as empty; {EXCLUDE}'
     assert [line for line in broken(tmp_path, wide) if "reported" in line] == [
-        f'nova.toml:{line}: message "{record}", example 1 {told}' for line, record in ((76, "ack"), (81, "error"), (85, "pong"), (90, "ping"))
+        f'nova.toml:{line}: message "{record}", example 1 {told}'
+        for line, record in ((76, "ack"), (81, "error"), (85, "pong"), (90, "ping"))
     ]
 
 
