@@ -135,6 +135,9 @@ def _product(spec: Spec, table: Table, name: str, common: Table | None, defaults
     encoding = encoding_at.text("encoding") if encoding_at else None
     if encoding_at and encoding is not None and encoding not in ("gzip", "deflate"):
         spec.find(encoding_at.at("encoding"), encoding_at.who, f'encoding = "{encoding}" is not known; write one of gzip deflate')
+    elif encoding_at and encoding is not None and "sbe" in table.values:
+        what = f'encoding = "{encoding}" of product "{name}", whose binary frames are SBE; take one of them out'
+        spec.find(encoding_at.at("encoding"), encoding_at.who, what)
     session = ir.Session(
         subscribe=_request(side("subscribe"), "subscribe"),
         unsubscribe=_request(side("unsubscribe"), "unsubscribe"),

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Context, Decimal
 
-from . import ir, refsbe, sbebind
+from . import ir, refsbe, refunpack, sbebind
 from .fields import OTHER_RECORDS, book_of
 from .refbook import UNCHANGED, Book
 from .reffields import FieldReader, Fields, Gone, Level, Sides, text_of
@@ -92,7 +92,7 @@ class Interpreter:
     """Decodes the frames of one product on one connection, in sequence: it keeps the books.
 
     `others`: messages of the exchange's other products, for `other_product`. `symbol`: the one stream's symbol (`$symbol`). `schema`: what
-    binary frames are read by, where the product has one.
+    binary frames are read by, where the product has one; `encoding`: else how they are packed.
     """
 
     def __init__(
@@ -102,10 +102,12 @@ class Interpreter:
         others: tuple[tuple[ir.Message, ...], ...] = (),
         symbol: str | None = None,
         schema: ir.SbeSchema | None = None,
+        encoding: str | None = None,
     ) -> None:
         self.records = records
         self.messages = messages
         self.schema = schema
+        self.encoding = encoding
         self.bound = sbebind.bind_all(messages, schema, records)
         self.others = others
         self.known: dict[str, Place] = {} if symbol is None else {"symbol": Place(symbol, 0)}
@@ -115,10 +117,12 @@ class Interpreter:
     # ----------------------------------------------------------------------- frames
 
     def decode(self, frame: bytes, binary: bool = False) -> Outcome:
-        """What `frame` gives; a `binary` one is SBE where the product has a schema. Never raises on any bytes."""
+        """What `frame` gives; a `binary` one is SBE where the product has a schema, or compressed. Never raises on any bytes."""
         if binary and self.schema is not None:
             return self._decode_sbe(frame, self.schema)
         try:
+            if binary and self.encoding is not None:
+                frame = refunpack.unpack(frame, self.encoding)
             taken = self._classify(frame)
         except FrameError as error:
             return Outcome((Refusal(error.code, None, error.offset),), None, None)

@@ -67,6 +67,7 @@ def render_exchange(exchange: ir.Exchange, records: ir.Records) -> str:
         products=products,
         fetched=fetched,
         parsers=parsers,
+        encodings={product.name: product.session.encoding for product in exchange.products},
         binary=[product.name for product in exchange.products if product.sbe is not None],
         books={message.book: message for parser in parsers for message in parser.messages if message.book},
         quote=quote,

@@ -38,7 +38,7 @@ void k4_decoder_close(k4_decoder *decoder);
 /* Decodes one frame (copied to a place with slack). Returns the number of items (all of them, however many), or
  * -1: the tier asked for declined, -2: out of memory. */
 int k4_decoder_push(k4_decoder *decoder, const uint8_t *text, size_t len);
-/* The same for the payload of a binary frame: SBE where the product has a schema, else text like any. */
+/* The same for the payload of a binary frame: SBE where the product has a schema, compressed where its `encoding` says so, else text like any. */
 int k4_decoder_push_binary(k4_decoder *decoder, const uint8_t *bytes, size_t len);
 void k4_decoder_item(const k4_decoder *decoder, int i, k4_decoded *out);
 /* The same for a body that was fetched for a message of the product and a symbol. */

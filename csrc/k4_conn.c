@@ -280,6 +280,31 @@ static void take_message(k4_conn *conn, const uint8_t *text, size_t len)
         take_tolerant(conn, text, len);
 }
 
+/* The payload of a binary frame of a product that compresses them. One that is too large for the connection ends it. */
+static void take_packed(k4_conn *conn, const uint8_t *bytes, size_t len)
+{
+    const struct k4_item broken = {.refusal = K4_REFUSED_MALFORMED, .message = K4_NO_MESSAGE};
+    const uint8_t *text;
+    size_t text_len;
+    switch (k4_unpack_text(&conn->unpack, conn->product->encoding, bytes, len, &text, &text_len)) {
+    case K4_INFLATED:
+        take_message(conn, text, text_len);
+        break;
+    case K4_INFLATE_BROKEN:
+        conn->text = bytes;
+        conn->text_len = len;
+        conn->stats.tolerant++;
+        push_refusal(conn, &broken);
+        break;
+    case K4_INFLATE_LONG:
+        k4_ws_fail(&conn->ws, K4_WS_TOO_BIG);
+        break;
+    case K4_INFLATE_NO_MEMORY:
+        k4_ws_fail(&conn->ws, K4_WS_NO_MEMORY);
+        break;
+    }
+}
+
 /* ---------------------------------------------------------------- life */
 
 k4_conn *k4_conn_open(k4_feed *feed, const k4_product *product, const char *name, const char *transport, const char *symbol,
@@ -317,6 +342,7 @@ k4_conn *k4_conn_open(k4_feed *feed, const k4_product *product, const char *name
         }
         return NULL;
     }
+    k4_unpack_init(&conn->unpack, message_cap);
     conn->feed = feed;
     conn->product = product;
     snprintf(conn->name, sizeof conn->name, "%s", name);
@@ -359,6 +385,7 @@ void k4_conn_close(k4_conn *conn)
     *link = conn->next;
     k4_ws_fini(&conn->ws);
     k4_books_fini(&conn->books);
+    k4_unpack_fini(&conn->unpack);
     free(conn->body);
     free(conn->events);
     free(conn->refused);
@@ -422,6 +449,7 @@ static int end_read(k4_conn *conn)
 size_t k4_conn_buffer(k4_conn *conn, uint8_t **out)
 {
     clear_events(conn);
+    k4_unpack_clear(&conn->unpack);
     return k4_ws_buffer(&conn->ws, out);
 }
 
@@ -442,6 +470,10 @@ int k4_conn_recv(k4_conn *conn, size_t count, int64_t wall_ns, int64_t mono_ns)
         case K4_WS_BINARY:
             if (conn->product->sbe != NULL) {
                 take_sbe(conn, frame.data, frame.len);
+                break;
+            }
+            if (conn->product->encoding != K4_ENCODING_NONE) {
+                take_packed(conn, frame.data, frame.len);
                 break;
             }
             __attribute__((fallthrough));

@@ -10,6 +10,10 @@
 
 #include "k4_api.h"
 #include "k4_books.h"
+#include "k4_unpack.h"
+
+/* The most that a payload may hold. */
+enum { UNPACKED_MAX = 64 * 1024 * 1024 };
 
 void k4_decode(const struct k4_product *product, const uint8_t *text, size_t len, struct k4_scratch *scratch)
 {
@@ -36,6 +40,7 @@ struct k4_decoder {
     uint32_t symbol_len;
     uint8_t known[K4_SYMBOL_MAX + K4_SLACK]; /* what the last body was fetched for */
     struct k4_books books; /* of every symbol met */
+    struct k4_unpack unpack;
     struct k4_scratch scratch;
 };
 
@@ -75,6 +80,7 @@ k4_decoder *k4_decoder_open(const k4_product *product, const char *symbol, int t
         free(decoder);
         return NULL;
     }
+    k4_unpack_init(&decoder->unpack, UNPACKED_MAX);
     decoder->product = product;
     decoder->tier = tier;
     decoder->scratch.flush = keep;
@@ -102,6 +108,7 @@ void k4_decoder_close(k4_decoder *decoder)
     free(decoder->items);
     free(decoder->symbol);
     k4_books_fini(&decoder->books);
+    k4_unpack_fini(&decoder->unpack);
     free(decoder);
 }
 
@@ -174,8 +181,28 @@ int k4_decoder_fetched(k4_decoder *decoder, int message, const uint8_t *symbol, 
     return end(decoder);
 }
 
+/* What cannot be unpacked has no text that an offset could point into. */
+static int push_packed(k4_decoder *decoder, const uint8_t *bytes, size_t len)
+{
+    const uint8_t *text;
+    size_t text_len;
+    k4_unpack_clear(&decoder->unpack);
+    const enum k4_inflated status = k4_unpack_text(&decoder->unpack, decoder->product->encoding, bytes, len, &text, &text_len);
+    if (status == K4_INFLATED)
+        return k4_decoder_push(decoder, text, text_len);
+    if (status == K4_INFLATE_NO_MEMORY || begin(decoder, bytes, 0) == NULL)
+        return -2;
+    decoder->scratch.count = 1;
+    decoder->scratch.skip = K4_SKIP_NOT;
+    decoder->scratch.tier = K4_TIER_TOLERANT;
+    decoder->scratch.items[0] = (struct k4_item){.refusal = K4_REFUSED_MALFORMED, .message = K4_NO_MESSAGE};
+    return end(decoder);
+}
+
 int k4_decoder_push_binary(k4_decoder *decoder, const uint8_t *bytes, size_t len)
 {
+    if (decoder->product->encoding != K4_ENCODING_NONE)
+        return push_packed(decoder, bytes, len);
     if (decoder->product->sbe == NULL)
         return k4_decoder_push(decoder, bytes, len);
     const uint8_t *frame = begin(decoder, bytes, len);

@@ -58,6 +58,9 @@ enum k4_skip {
 
 enum k4_order { K4_ORDER_NONE = 0, K4_ORDER_INCREASING, K4_ORDER_WINDOW, K4_ORDER_CONTIGUOUS, K4_ORDER_LEADER };
 
+/* How the payload of binary frames is packed. */
+enum k4_encoding { K4_ENCODING_NONE = 0, K4_ENCODING_GZIP, K4_ENCODING_DEFLATE };
+
 enum k4_tier { K4_TIER_ANY = 0, K4_TIER_FAST, K4_TIER_TOLERANT, K4_TIER_SBE };
 
 /* One element's outcome. `record` 0: refused, then `refusal` and `offset` say why and where.
@@ -116,6 +119,7 @@ struct k4_product {
     void (*fetched)(uint16_t message, const uint8_t *text, size_t len, struct k4_scratch *scratch);
     /* Binary frames, where the product has an SBE schema, else NULL. Any bytes; answers and flushes like `tolerant`. */
     void (*sbe)(const uint8_t *text, size_t len, struct k4_scratch *scratch);
+    uint8_t encoding; /* enum k4_encoding: binary frames are text, packed so */
 };
 
 extern const struct k4_product *const k4_products[]; /* generated, NULL-terminated */

@@ -19,6 +19,7 @@
 #include "k4_memo.h"
 #include "k4_rules.h"
 #include "k4_segment.h"
+#include "k4_unpack.h"
 #include "k4_ws.h"
 
 /* How far the wall clock must move against the monotonic one to be called a step. */
@@ -61,7 +62,7 @@ struct k4_berth {
     int number;
 };
 
-/* About 340 KiB, and per lane 32 bytes for each instrument it has brought: the region of k4_ws, 64 items of scratch, events. Of the
+/* About 350 KiB, and per lane 32 bytes for each instrument it has brought: the region of k4_ws, 64 items of scratch, events. Of the
  * other scratches usually only the first item is ever touched. Books take what k4_book.h says, each. */
 struct k4_conn {
     struct k4_feed *feed;
@@ -87,6 +88,7 @@ struct k4_conn {
     struct k4_memo_cursor memo;
     uint32_t turn;     /* the scratch of the next frame, without its upper bits */
     struct k4_books books;
+    struct k4_unpack unpack;
     uint8_t *body;     /* the last one fetched, with slack: events point into it */
     struct k4_scratch scratch[K4_CONN_AHEAD]; /* the tolerant tier has the first, with nothing waiting in the others */
     uint8_t symbol[K4_SYMBOL_MAX + K4_SYMTAB_SLACK];

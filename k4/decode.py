@@ -117,7 +117,8 @@ class ReferenceDecoder:
         self.messages = bind.bind(exchange, product)
         others = tuple(bind.bind(exchange, other.name) for other in exchange.products if other.name != product)
         found = exchange.product(product)
-        self.interpreter = Interpreter(records, self.messages, others, symbol, exchange.schema(found) if found else None)
+        assert found is not None
+        self.interpreter = Interpreter(records, self.messages, others, symbol, exchange.schema(found), found.session.encoding)
 
     def lines(self, frame: bytes, binary: bool = False) -> list[Line]:
         from ._codegen.reference import Refusal

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import zlib
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -84,6 +85,28 @@ def test_levels_of_every_kind_agree_with_the_reference(built: Native, product: s
             assert decoder.lines(frame) == expected, frame
     told = {"depth5", "depth20", "unchanged", "stale_book", "missing", "type", "range", "duplicate", "unmapped"}
     assert told <= set(seen), seen
+
+
+def test_packed_frames_agree_with_the_reference(built: Native) -> None:
+    """Binary frames of a product that compresses them: the same as their text, or malformed where they cannot be unpacked."""
+    reference = ReferenceDecoder(built.records, built.exchanges["attic"], "perp", None)
+    plain = NativeDecoder(built, "attic", "perp", None)
+    decoder = NativeDecoder(built, "attic", "perp", None)
+    mutator, rng = Mutator(wires(built, "attic"), seed=7), random.Random(7)
+    broken = 0
+    for _ in range(1000):
+        frame = mutator.frame()
+        stream = zlib.compressobj(rng.choice((0, 1, 9)), zlib.DEFLATED, -15)
+        packed = stream.compress(frame) + stream.flush()
+        if rng.random() < 0.2:
+            packed = packed[: rng.randrange(len(packed))]
+            broken += 1
+            wanted: list[object] = [{"refused": "malformed", "kind": None, "offset": 0}]
+        else:
+            wanted = [*plain.lines(frame)]
+        assert decoder.lines(packed, True) == wanted, frame
+        assert reference.lines(packed, True) == wanted, frame
+    assert broken > 100
 
 
 def test_runs_of_book_updates_agree_with_the_reference(built: Native) -> None:

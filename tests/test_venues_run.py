@@ -38,6 +38,8 @@ OWN = {
     "depot perp": (["FOO-BAR-PERP"], ["bbo", "trade", "depth5"]),
     "nova spot": (["FOOBAR", "BARFOO"], ["bbo", "trade", "depth5"]),
     "nova perp": (["FOOBAR"], ["bbo", "trade"]),
+    "booth spot": (["FOOBAR", "BARFOO"], ["bbo", "depth5", "depth20"]),
+    "booth perp": (["FOOBAR"], ["bbo", "depth5", "depth20"]),
     "relay perp": (["FOOBAR", "BARFOO"], ["bbo", "aggtrade", "depth20"]),
 }
 
@@ -216,6 +218,8 @@ def same(record: str, line: dict[str, object], one: Said) -> bool:
     book = values.get(BOOK)
     if isinstance(book, dict):
         values |= {name: column for name, column in book.items() if isinstance(column, list)}
+    if record == "bbo":  # it may be cut from levels
+        values = {name: value[0] if isinstance(value, list) and value else value for name, value in values.items()}
     for name, got in line.items():
         if name in ("event_ns", "engine_ns"):
             # In the venue's unit; past trades are told later than they happened, a snapshot has the time of its telling.

@@ -25,6 +25,6 @@ static void hand_over(const uint8_t *text, size_t len, struct k4_scratch *scratc
     scratch->skip_message = 0;
 }
 
-static const struct k4_product echo = {"echo", "any", messages, 1, decline, hand_over};
+static const struct k4_product echo = {.exchange = "echo", .name = "any", .messages = messages, .message_count = 1, .fast = decline, .tolerant = hand_over};
 
 const struct k4_product *const k4_products[] = {&echo, NULL};

@@ -92,6 +92,6 @@ static bool fast(const uint8_t *text, size_t len, struct k4_scratch *scratch)
     return true;
 }
 
-static const struct k4_product product = {"nova", "spot", messages, 4, fast, parse, NULL, NULL};
+static const struct k4_product product = {.exchange = "nova", .name = "spot", .messages = messages, .message_count = 4, .fast = fast, .tolerant = parse};
 
 #endif

@@ -21,6 +21,7 @@ STRICT = ("-std=c11", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror")
 SOURCES = (
     "k4_json", "k4_text", "k4_number", "k4_xxh64", "k4_parse", "k4_decode", "k4_product",
     "k4_symtab", "k4_crc32", "k4_ladder", "k4_checksum", "k4_book", "k4_books", "k4_sbe", "k4_ws",
+    "k4_inflate", "k4_unpack",
 )  # fmt: skip
 _FORMATS = {"byte": "b", "ubyte": "B", "bool": "B", "short": "h", "ushort": "H", "int": "i", "uint": "I", "long": "q", "ulong": "Q"}
 _INT64_MIN = -(1 << 63)
@@ -133,8 +134,9 @@ class Reference:
     def __init__(self, exchange: ir.Exchange, product: str, symbol: str = "") -> None:
         others = tuple(bind.bind(exchange, other.name) for other in exchange.products if other.name != product)
         found = exchange.product(product)
-        schema = exchange.schema(found) if found is not None else None
-        self.interpreter = Interpreter(RECORDS, bind.bind(exchange, product), others, symbol or None, schema)
+        assert found is not None
+        encoding = found.session.encoding
+        self.interpreter = Interpreter(RECORDS, bind.bind(exchange, product), others, symbol or None, exchange.schema(found), encoding)
 
     def __call__(self, frame: bytes, binary: bool = False) -> Given:
         return given(self.interpreter.decode(frame, binary))
