@@ -11,7 +11,7 @@ _BITS = {"gzip": 31, "deflate": -15}
 
 
 def unpack(payload: bytes, encoding: str) -> bytes:
-    """The text of one whole stream. Raises FrameError `malformed` at 0: what cannot be unpacked has no text that an offset could point into."""
+    """The text of one whole stream. Raises FrameError `malformed` at 0: what is not unpacked has no text for an offset to point into."""
     stream = zlib.decompressobj(_BITS[encoding])
     try:
         text = stream.decompress(payload, MOST + 1)
