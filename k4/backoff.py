@@ -5,6 +5,7 @@ Pure: time is an argument (monotonic seconds), randomness is passed in. Imports 
 
 from __future__ import annotations
 
+import math
 import random
 from collections import deque
 from collections.abc import Sequence
@@ -33,9 +34,9 @@ class Backoff:
         """The longest wait that `next` may give now, seconds."""
         return min(self._last, self._first * 2.0 ** min(self.failures, 32))
 
-    def next(self) -> float:
-        """Seconds to wait before the next try; the try after it waits longer."""
-        wait = self._rng.uniform(0.0, self.ceiling)
+    def next(self, most: float = math.inf) -> float:
+        """Seconds to wait before the next try, `most` at most; the try after it waits longer."""
+        wait = self._rng.uniform(0.0, min(self.ceiling, most))
         self.failures += 1
         return wait
 
@@ -43,6 +44,21 @@ class Backoff:
         """A try has ended that gave good data for `good_for` seconds."""
         if good_for >= self._good:
             self.failures = 0
+
+
+class Turns:
+    """Whose turn it is to do what only one should do at a time: nobody's for `apart` seconds after somebody's."""
+
+    def __init__(self, apart: float) -> None:
+        self._apart = apart
+        self._next = 0.0
+
+    def take(self, now: float) -> bool:
+        """Takes the turn if it is free."""
+        if now < self._next:
+            return False
+        self._next = now + self._apart
+        return True
 
 
 class Budget:

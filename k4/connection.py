@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import time
 from typing import Any
 
@@ -27,13 +28,22 @@ MESSAGE_CAP = 1 << 20
 PROVEN_S = 5.0
 # After that both go on for so long: what the old one had under way comes yet, and an ack may come before the first update.
 OVERLAP_S = 0.5
+# Of what the venue allows, a link becomes so old at most, and so much less if all its siblings are older.
+AGE_SHARE = 0.95
+AGE_SPREAD = 0.45
+# From here on it is replaced, be dials scarce or siblings being replaced.
+AGE_LAST = 0.98
+# Without any healthy connection left, a group does not wait for longer: the dials that are counted keep it polite.
+LONELY_S = 5.0
 # While another process holds the file that counts dials.
 DIALS_BUSY_S = 0.005
 _SECOND_NS = 1_000_000_000
 
 
 class Connection:
-    """`index` of `of` redundant siblings. `plan.url` is dialled as it is: endpoints have been replaced in it before.
+    """`index` of `of` that are never to be replaced together: redundant siblings, and the parts of each.
+
+    `plan.url` is dialled as it is: endpoints have been replaced in it before.
 
     Raises K4Error when C refuses the connection (too many sources, a product it cannot arbitrate).
     """
@@ -59,8 +69,8 @@ class Connection:
         self._names: dict[str, str] = {}  # what was fetched before the newest connect
         self._stopped: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         limits = venue.product.session.limits
-        # Siblings are replaced at different ages, so that they never end together.
-        self._age_ns = None if limits.age_s is None else int(limits.age_s * (0.95 - 0.45 * index / of) * _SECOND_NS)
+        self._last_age_s = None if limits.age_s is None else limits.age_s * AGE_LAST
+        self._age_s = None if limits.age_s is None else limits.age_s * (AGE_SHARE - AGE_SPREAD * index / of)
         self._free.append(self._slot())  # what C refuses is known before anything is dialled
 
     # ------------------------------------------------------------------ for the worker
@@ -73,7 +83,7 @@ class Connection:
             if new is not None and (old is None or await self._handed_over(old, new)):
                 old = await self._live(new)
             if not self._stopped.done():
-                await self._pause(self._backoff.next())
+                await self._pause(self._backoff.next(LONELY_S if self._shared.dials.lonely() else math.inf))
             if old is not None and old.link.state is State.LOST:
                 self._retire(old)
                 old = None
@@ -110,9 +120,17 @@ class Connection:
         for life in [*self._lives]:
             if life.link.state is State.OPEN:
                 life.tick(now_ns)
-                if self._age_ns is not None and now_ns - life.link.opened_ns >= self._age_ns:
-                    life.ask_to_be_replaced(f"it is {self._age_ns / 1e9:g} s old")
+                self._look_at_age(life, now_ns)
         self._note_health(now_ns)
+
+    def _look_at_age(self, life: Life, now_ns: int) -> None:
+        """Has a link replaced in time; a little later where siblings are being replaced, or dials are scarce."""
+        if self._age_s is None or self._last_age_s is None or life.replace.done():
+            return
+        age_s, now = (now_ns - life.link.opened_ns) / 1e9, now_ns / 1e9
+        due = age_s >= self._age_s and self._shared.dials.spare(now) and self._shared.turns.take(now)
+        if due or age_s >= self._last_age_s:
+            life.ask_to_be_replaced(f"it is {age_s:.0f} s old")
 
     def stats(self) -> dict[str, int]:
         """The C counters of this connection, over all its links."""

@@ -47,7 +47,7 @@ class Dials:
 
     def __init__(self, windows: Windows, path: Path | None = None, *, lonely: Callable[[], bool] = lambda: False) -> None:
         self._windows = tuple(windows)
-        self._lonely = lonely
+        self.lonely = lonely
         self._own: list[int] = []
         self._refused_at: int | None = None  # the first time in a row that somebody else held the file
         self._file: int | None = None
@@ -63,7 +63,7 @@ class Dials:
         """Seconds from `now` (monotonic) until a dial may be made; it is counted already. None: ask again in some milliseconds."""
         if not self._windows:
             return 0.0
-        share = LONELY_SHARE if self._lonely() else SHARE
+        share = LONELY_SHARE if self.lonely() else SHARE
         limits = [(max(1, int(count * share)), int(seconds * _SECOND_NS)) for count, seconds in self._windows]
         now_ns = int(now * _SECOND_NS)
         with self._stamps(now_ns) as stamps:
@@ -72,6 +72,15 @@ class Dials:
             at = earliest(stamps, now_ns, limits)
             stamps.append(at)
             return (at - now_ns) / _SECOND_NS
+
+    def spare(self, now: float) -> bool:
+        """Whether dials are plenty: half of what is for everybody is free, so that one may go into what can wait. Nothing is counted."""
+        now_ns = int(now * _SECOND_NS)
+        with self._stamps(now_ns) as stamps:
+            if stamps is None:
+                return False
+            used = [sum(stamp > now_ns - int(seconds * _SECOND_NS) for stamp in stamps) for _, seconds in self._windows]
+        return all(count < max(1, int(most * SHARE)) / 2 for count, (most, _) in zip(used, self._windows, strict=True))
 
     @contextlib.contextmanager
     def _stamps(self, now: int) -> Iterator[list[int] | None]:

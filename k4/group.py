@@ -1,8 +1,8 @@
 """One group at work: its segments, symbols and connections, opened together and closed together.
 
 Runs on the event loop of a worker process; `k4.worker` owns the process, this module the feed. It loads no aiohttp and no
-cryptography, and nothing that is not needed to feed. Imports `clock`, `connection`, `dials`, `drift`, `errors`, `fetch`, `job`, `life`,
-`link`, `log`, `native`, `secrets`, `segments`, `session`, `venue`, `watch`, and, of the generator, `bind` and `ir`.
+cryptography, and nothing that is not needed to feed. Imports `backoff`, `clock`, `connection`, `dials`, `drift`, `errors`, `fetch`,
+`job`, `life`, `link`, `log`, `native`, `secrets`, `segments`, `session`, `venue`, `watch`, and, of the generator, `bind` and `ir`.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from websockets.exceptions import InvalidURI
 
 from . import dials, secrets, segments, session
 from ._codegen import bind, ir
+from .backoff import Turns
 from .clock import Clock
 from .connection import Connection
 from .dials import Dials
@@ -26,7 +27,7 @@ from .drift import Counts
 from .errors import K4Error
 from .fetch import Fetch
 from .job import Entry, Job
-from .life import Core, Shared
+from .life import TURN_S, Core, Shared
 from .link import Resolver, target
 from .log import Logger
 from .native import Native
@@ -53,6 +54,7 @@ class Feed:
         self._resolver = Resolver()
         self._clock = Clock()
         self._dials: dict[str, Dials] = {}
+        self._turns = Turns(TURN_S)
         self.connections: list[Connection] = []
         self._feed = native.lib.k4_feed_open()
         self.watch = Watch(native.lib, self._feed, log)
@@ -149,7 +151,8 @@ class Feed:
             for index in range(turn * count, (turn + 1) * count):
                 for part, plan in enumerate(plans):
                     name = f"{entry.name}#{index}" + (f".{part}" if len(plans) > 1 else "")
-                    self._connection(entry, core, over, plan, transport, carriers, name=name, index=index)
+                    place = index * len(plans) + part, count * len(entry.redundancy.transports) * len(plans)
+                    self._connection(entry, core, over, plan, transport, carriers, name=name, place=place)
         self._symbols(entry, product, carriers, venue.messages)
 
     def _connection(
@@ -162,7 +165,7 @@ class Feed:
         carriers: dict[tuple[str, str | None], list[Connection]],
         *,
         name: str,
-        index: int,
+        place: tuple[int, int],
     ) -> None:
         own = entry.endpoints.ws if transport == "json" else entry.endpoints.sbe
         base = f"wss://{self._sim}" if self._sim is not None else own
@@ -177,9 +180,9 @@ class Feed:
             self._fetcher(entry),
             base,
             headers,
+            self._turns,
         )
-        of = entry.redundancy.connections * len(entry.redundancy.transports)
-        connection = Connection(core, venue, placed, shared, name=name, index=index, of=of)
+        connection = Connection(core, venue, placed, shared, name=name, index=place[0], of=place[1])
         self.connections.append(connection)
         for stream in plan.streams:
             for record in stream.records:

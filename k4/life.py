@@ -12,11 +12,11 @@ import asyncio
 import ssl
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from . import session
-from .backoff import Budget
+from .backoff import Budget, Turns
 from .books import LIVE, NO_SNAPSHOT, REASONS, Books, Stale
 from .clock import Clock
 from .dials import Dials
@@ -35,6 +35,8 @@ PROBE_IDLE_NS = 400_000_000
 PROBE_DEAD_NS = 1_000_000_000
 # Kept free of requests, so that a pong and a probe always fit into what the venue allows.
 RESERVE = 2
+# Links are replaced so far apart at least, where that can wait.
+TURN_S = 60.0
 # So many snapshots are asked for at a time; the fetcher paces them besides.
 SNAPSHOTS_AT_ONCE = 4
 SNAPSHOT_BYTES = 8 << 20
@@ -56,7 +58,7 @@ class Core:
 class Shared:
     """What the connections of an entry have in common. `base`: `wss://HOST[:PORT]` to dial instead of what a fetched URL names.
 
-    `fetch`: None where the product fetches nothing. `headers`: of the upgrade request.
+    `fetch`: None where the product fetches nothing. `headers`: of the upgrade request. `turns`: whose link may be replaced without need.
     """
 
     tls: ssl.SSLContext
@@ -67,6 +69,7 @@ class Shared:
     fetch: Fetch | None = None
     base: str | None = None
     headers: tuple[tuple[str, Secret], ...] = ()
+    turns: Turns = field(default_factory=lambda: Turns(TURN_S))
 
 
 class Life:

@@ -183,3 +183,18 @@ def test_a_file_that_is_not_ours_is_refused(tmp_path: Path) -> None:
         Dials(WINDOWS, target)
     with pytest.raises(K4Error, match=r"cannot be opened: Is a directory"):
         Dials(WINDOWS, tmp_path)
+
+
+def test_dials_are_plenty_while_half_of_what_is_for_everybody_is_free(tmp_path: Path) -> None:
+    path = tmp_path / "dials"
+    one, other = Dials(((10, 60.0),), path), Dials(((10, 60.0),), path)
+    assert one.spare(100.0)
+    for now in (100.0, 101.0, 102.0):
+        assert other.reserve(now) == 0.0
+    assert one.spare(103.0), "three of seven"
+    assert other.reserve(103.0) == 0.0
+    assert not one.spare(104.0)
+    assert one.spare(160.5), "the first has gone out of the window"
+    assert Dials(()).spare(0.0)
+    one.close()
+    other.close()

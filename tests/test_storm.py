@@ -20,8 +20,8 @@ import pytest
 from k4 import session
 from k4.backoff import LAST_S
 from k4.clock import Clock
-from k4.connection import Connection
-from k4.dials import SHARE, Dials
+from k4.connection import LONELY_S, Connection
+from k4.dials import LONELY_SHARE, SHARE, Dials
 from k4.life import Core, Shared
 from k4.link import Link, LinkError, Resolver, State
 from k4.native import Native
@@ -171,6 +171,41 @@ def test_many_connections_stay_inside_the_hosts_limit(native: Native, tmp_path: 
     per_connection = [sum(owner == name for _, owner in made.dials) for name in {owner for _, owner in made.dials}]
     assert len(per_connection) == 40
     assert min(per_connection) > 20, "nobody is starved"
+
+
+@pytest.mark.parametrize(("count", "dialled", "most"), [(1, 1452, 135), (2, 2885, 255), (40, 12 * 255, 255)])
+def test_a_group_with_nothing_left_is_back_within_seconds(
+    count: int, dialled: int, most: int, native: Native, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An hour of accept-then-close for connections that are all a group has: never more than 85 % of the venue's dials in five minutes, and
+    as soon as links live, somebody dials. `dialled` in the hour; `most` in any five minutes."""
+    opened: list[float] = []
+
+    def closes_for_an_hour(loop: virtual.Loop) -> Callable[[Link], None]:
+        began = loop.time()
+
+        def serve(link: Link) -> None:
+            virtual.accept(link, frame(RECORD.format(int(loop.time())).encode()))
+            if loop.time() - began < HOUR:
+                loop.call_later(0.05, virtual.hang_up, link)
+            else:
+                opened.append(loop.time() - began - HOUR)
+                keep(link)
+
+        def keep(link: Link) -> None:
+            if link.state is State.OPEN:
+                virtual.give(link, frame(RECORD.format(int(loop.time())).encode()))
+                loop.call_later(0.3, keep, link)
+
+        return serve
+
+    dials = Dials(((DIALS, WINDOW_S),), lonely=lambda: not opened)
+    made, _ = storm(native, tmp_path, monkeypatch, closes_for_an_hour, count=count, dials=dials, seconds=HOUR + 60)
+    times = [at for at, _ in made.dials][: -len(opened)]
+    assert len(times) == dialled
+    assert max(n + 1 - bisect_left(times, at - WINDOW_S + 1e-6) for n, at in enumerate(times)) == most <= int(DIALS * LONELY_SHARE)
+    assert opened[0] < LONELY_S
+    assert len(opened) >= min(count, 30), "the others follow"
 
 
 @pytest.mark.parametrize(("good_s", "forgets"), [(50.0, False), (70.0, True)])
