@@ -130,7 +130,7 @@ class Connection:
         age_s, now = (now_ns - life.link.opened_ns) / 1e9, now_ns / 1e9
         due = age_s >= self._age_s and self._shared.dials.spare(now) and self._shared.turns.take(now)
         if due or age_s >= self._last_age_s:
-            life.ask_to_be_replaced(f"it is {age_s:.0f} s old")
+            life.ask_to_be_replaced(f"it is {min(age_s, self._age_s):g} s old")
 
     def stats(self) -> dict[str, int]:
         """The C counters of this connection, over all its links."""
