@@ -1,6 +1,6 @@
 """From spec folders to a compiled extension in the user's cache; see `cache` for where that is.
 
-Imports `cache`, `cdef`, `compiler`, `digest`, `errors`, `exchange`, `fbs`, `generate`, `ir`, `places`, `unbuilt`.
+Imports `cache`, `cdef`, `compiler`, `digest`, `errors`, `exchange`, `fbs`, `generate`, `ir`, `places`, `sizes`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from . import digest, exchange, fbs, generate, ir, places, unbuilt
+from . import digest, exchange, fbs, generate, ir, places, sizes
 from .cache import CONTENT, EXTENSION, check_folders, folder_for
 from .cdef import write_bridge
 from .compiler import NO_COMPILER, BuildError, find_compiler, flags
@@ -30,8 +30,8 @@ STANDARD = ("-std=c11", "-fPIC", "-fvisibility=hidden", "-Wall", "-Wextra", "-Wc
 NEVER = ("-Werror=int-conversion", "-Werror=incompatible-pointer-types", "-Werror=implicit-function-declaration")
 
 
-def load(specs: Sequence[Path] = ()) -> tuple[ir.Records, tuple[ir.Exchange, ...], tuple[Finding, ...]]:
-    """Records and exchanges of the built-in specs and the folders `specs`, and notes about what cannot be compiled yet.
+def load(specs: Sequence[Path] = ()) -> tuple[ir.Records, tuple[ir.Exchange, ...]]:
+    """Records and exchanges of the built-in specs and the folders `specs`.
 
     Raises FindingsError with everything that is wrong in any file, BuildError for a folder that is none.
     """
@@ -49,10 +49,10 @@ def load(specs: Sequence[Path] = ()) -> tuple[ir.Records, tuple[ir.Exchange, ...
         if first is not found:
             twice = f'exchange "{found.name}" is also in {first.file}; give it another name, and the file with it'
             findings.append(Finding(str(file), 1, twice))
+        findings += sizes.check(found)
     if findings:
         raise FindingsError(findings)
-    notes = [note for found in exchanges.values() for note in unbuilt.unbuilt(found)]
-    return records, tuple(exchanges.values()), tuple(notes)
+    return records, tuple(exchanges.values())
 
 
 @contextlib.contextmanager
@@ -66,7 +66,7 @@ def _locked(folder: Path) -> Iterator[None]:
 def build(specs: Sequence[Path] = ()) -> Path:
     """The folder of the compiled extension for the built-in specs and the folders `specs`; compiles only what is not there yet.
 
-    Raises FindingsError for what is wrong in specs (`not built yet` included), BuildError for all else.
+    Raises FindingsError for what is wrong in specs, BuildError for all else.
     """
     check_folders(specs)
     content = digest.content(specs)
@@ -107,9 +107,7 @@ def compile_into(folder: Path, specs: Sequence[Path]) -> Path:
     """Generates and compiles into `folder`: the extension, the IR's literal and the generated text. Returns `folder`."""
     compiler = find_compiler()
     content = digest.content(specs)
-    records, exchanges, notes = load(specs)
-    if notes:
-        raise FindingsError(notes)
+    records, exchanges = load(specs)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / CONTENT).write_text(content, encoding="ascii")
     objects = folder / "objects"

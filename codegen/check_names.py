@@ -27,6 +27,8 @@ def check(about: About) -> None:
         _fields(about, known)
     _captures(about)
     _excluded(about)
+    if not about.fetched:
+        _fetched(about)
 
 
 def known_names(about: About, product: ir.Product) -> list[str]:
@@ -85,6 +87,21 @@ def _excluded(about: About) -> None:
             if names:
                 about.find(match.line, f'match "{match.path.source}": ${names[0]} is not known, and `not` captures nothing; write "*"')
                 break
+
+
+def _fetched(about: About) -> None:
+    """What is fetched before a connect serves what K4 says and fetches. Parsers are made before, and know none of it."""
+    message, told = about.message, "is fetched: known to url, send and arg alone"
+    names = {name for product in about.products for name in bind.fetched_names(about.exchange, product.name)}
+    for name in names & set(bind.names_in(message.channel) if message.channel is not None else ()):
+        about.find(about.line("channel"), f"channel: ${name} {told}; put it into the arg of subscribe")
+    for match in message.match:
+        for name in sorted(names & {name for pattern in match.patterns for name in bind.names_in(pattern)}):
+            about.find(match.line, f'match "{match.path.source}": ${name} {told}; write "*" in its place, or another name for a capture')
+    for field in message.fields:
+        for source in _names(field.source):
+            if source.name in names:
+                about.find(field.line, f"{field.name}: ${source.name} {told}", field.name)
 
 
 def _useless(about: About, name: str, fields: set[str]) -> str:

@@ -1,7 +1,7 @@
 """The tolerant parser of an exchange as C: for each product one validating walk, `match` on its marks, then the fields of what holds.
 
 This module decides what is marked, in which order fields are read and what each is read with; templates/parser*.j2 spell it, and
-csrc/k4_parse.h is what it is spelled with. May import `ir`, `bind`, `fields`, `parsermodel`, `render`, `tree`, `unbuilt`, and from the
+csrc/k4_parse.h is what it is spelled with. May import `ir`, `bind`, `fields`, `parsermodel`, `render`, `sizes`, `tree`, and from the
 reference interpreter what tells the types of the examples' values (`refjson`, `refpath`, `refvalue`).
 """
 
@@ -33,8 +33,8 @@ from .parsermodel import (
 )
 from .refvalue import Place
 from .render import book_function, render
+from .sizes import names_of
 from .tree import MAX_DEPTH, Forest, Hop, Node, Spot, Tree
-from .unbuilt import names_of
 
 _ROOT = ir.Path(False, (), False, ".")
 _SHIFT = re.compile(r"e(-?[0-9]+)")
@@ -47,7 +47,7 @@ _HALVES = (("side", "side"), ("price", "price"), ("qty", "qty"))
 
 
 def render_exchange(exchange: ir.Exchange, records: ir.Records) -> str:
-    """The text of `k4_<exchange>.c`. The exchange must be valid and free of what `unbuilt` finds."""
+    """The text of `k4_<exchange>.c`. The exchange must be valid."""
     products = _products(exchange, records)
     fetched = [_Builder(exchange, product, records, fetched=True).build() for product in exchange.products]
     fetched = share([product for product in fetched if product.messages], exchange)

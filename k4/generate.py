@@ -60,9 +60,7 @@ def headers(copy: Path | None) -> int:
 def _check(spec: Sequence[Path]) -> int:
     from ._codegen import build
 
-    records, exchanges, notes = build.load(spec)
-    for note in notes:
-        print(f"note: {note}", file=sys.stderr)
+    records, exchanges = build.load(spec)
     words = " ".join(record.word for record in records.records)
     print(f"exchanges: {' '.join(e.name for e in exchanges)}; records: {words}; no findings")
     return 0

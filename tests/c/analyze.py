@@ -33,7 +33,7 @@ def main(names: list[str]) -> int:
     if shutil.which("gcc") is None:
         print("analyze: gcc is needed; apt-get install gcc", file=sys.stderr)
         return 1
-    records, exchanges, _ = build.load()
+    records, exchanges = build.load()
     with tempfile.TemporaryDirectory(prefix="k4-analyze-") as made, concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         folder = Path(made)
         for name, text in generate.generate(records, exchanges).items():

@@ -136,7 +136,7 @@ def wrapped(folder: Path, flags: str) -> dict[str, str]:
 def collect(data: Path) -> dict[str, Covered]:
     """Every source of the core and every generated one → what was reached, by name."""
     own = {file.name for file in places.csrc().glob("*.[ch]")}
-    records, exchanges, _ = build.load()
+    records, exchanges = build.load()
     own |= {name for name in generate.generate(records, exchanges) if name.endswith(".c")}
     found: dict[str, Covered] = {}
     with tempfile.TemporaryDirectory(prefix="k4-gcov-") as out, concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 1) as pool:
@@ -191,7 +191,7 @@ def _percent(part: int, whole: int) -> str:
 def source_lines(name: str) -> list[str]:
     if (places.csrc() / name).is_file():
         return (places.csrc() / name).read_text(encoding="utf-8").splitlines()
-    records, exchanges, _ = build.load()
+    records, exchanges = build.load()
     return generate.generate(records, exchanges)[name].splitlines()
 
 

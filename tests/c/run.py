@@ -80,9 +80,7 @@ def main(arguments: list[str]) -> int:
         tests = [test for test in tests if test.stem.removeprefix("test_") in names]
     if not tests:
         raise SystemExit("no test of that name")
-    records, exchanges, notes = build.load()
-    for note in notes:
-        print(f"note: {note}", file=sys.stderr)
+    records, exchanges = build.load()
     with tempfile.TemporaryDirectory(prefix="k4-ctest-") as made, concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         folder = Path(made)
         for name, text in generate.generate(records, exchanges).items():

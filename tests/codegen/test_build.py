@@ -288,7 +288,7 @@ def test_the_extension_is_what_was_asked_for(native: native.Native) -> None:
 
 
 def test_the_literal_is_the_ir(native: native.Native) -> None:
-    records, exchanges, _ = build.load()
+    records, exchanges = build.load()
     assert [r.name for r in native.records.records] == [r.name for r in records.records]
     assert native.records.records == records.records
     assert native.records.enums == records.enums

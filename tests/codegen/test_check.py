@@ -106,6 +106,22 @@ def test_levels(old: str, new: str, expected: str, tmp_path: Path) -> None:
     assert re.fullmatch(rf"attic\.toml:{line + ('price and qty' in expected)}: message \"\w+\": {re.escape(expected)}.*", found[0]), found
 
 
+def test_what_is_fetched_before_a_connect_is_no_part_of_frames(tmp_path: Path) -> None:
+    """Parsers are made long before: such a name in a pattern would be a capture that fits anything."""
+    fetched = (
+        '\n[[message]]\nrecord = "vars"\nurl = "https://api.nova.example/token"\nfields = { token = "t" }\n'
+        "[[message.example]]\nwire = '{\"t\":\"x\"}'\nexpect = [{ token = \"x\" }]\n"
+    )
+    text = NOVA.read_text().replace('channel = "top.$', 'channel = "$token.top.$').replace('match   = { ok = false,', 'match   = { ok = false, key = "$token",')
+    text = text.replace('fields  = { id = "id?", text', 'fields  = { code = "$token", id = "id?", text')
+    assert [line for line in findings(text + fetched, tmp_path) if "fetched" in line] == [
+        'nova.toml:15: message "bbo": channel: $token is fetched: known to url, send and arg alone; put it into the arg of subscribe',
+        'nova.toml:79: message "error": match "key": $token is fetched: known to url, send and arg alone; '
+        'write "*" in its place, or another name for a capture',
+        'nova.toml:80: message "error": code: $token is fetched: known to url, send and arg alone',
+    ]
+
+
 def test_all_at_once_in_file_order(tmp_path: Path) -> None:
     found = broken(
         tmp_path,

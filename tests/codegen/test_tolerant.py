@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
@@ -14,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from k4._codegen import exchange, generate, ir, places, tolerant, unbuilt
+from k4._codegen import exchange, generate, ir, places, sizes, tolerant
 from tests.codegen import compiled
 from tests.codegen.compiled import Given, Reference, Tolerant
 
@@ -191,7 +192,6 @@ class Pair:
 def probe(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], Pair]:
     folder = tmp_path_factory.mktemp("probe")
     spec = load(folder, PROBE, "probe")
-    assert unbuilt.unbuilt(spec) == ()
     library = compiled.build(folder, spec)
     return lambda product, symbol: Pair(Tolerant(library, spec, product, symbol), Reference(spec, product, symbol))
 
@@ -500,39 +500,24 @@ def test_the_same_input_gives_the_same_text(tmp_path: Path) -> None:
     assert tolerant.render_exchange(spec, compiled.RECORDS) == tolerant.render_exchange(spec, compiled.RECORDS)
 
 
-def test_unbuilt_parts_are_named_with_their_line(tmp_path: Path) -> None:
-    text = (
-        PROBE
-        + """
+def test_limits_of_the_tables_are_told_with_their_line(tmp_path: Path) -> None:
+    names = ", ".join(f'"x.k{i}" = "a$n{i}"' for i in range(40))
+    places_ = ", ".join(f'"y.p{i}" = "*"' for i in range(300))
+    text = PROBE + f"""
 [[message]]
-record = "instrument"
-url = "https://api.example/v1"
-each = "rows[*]"
-fields = { symbol = "@.s" }
+record = "control"
+match = {{ {names} }}
 [[message]]
-record = "vars"
-url = "https://api.example/v1/token"
-fields = { token = "t" }
-[[message]]
-record = "trade"
-match = { kind = "$token" }
-order = "window"
-fields = { symbol = "s", price = "p", qty = "q", buyer_is_maker = "m" }
-[[message]]
-record = "depth5"
-url = "https://api.example/v1/book?s=$symbol"
-fields = { snapshot = "=true", symbol = "$symbol", bid_price = "b[*][0]", bid_qty = "b[*][1]", ask_price = "a[*][0]", ask_qty = "a[*][1]" }
+record = "control"
+match = {{ {places_} }}
 """
-    )
-    found = unbuilt.unbuilt(load(tmp_path, text, "probe"))
     first = PROBE.count("\n") + 2
-    assert [(one.line - first, one.message) for one in found] == [
-        (9, 'message "trade": channels, patterns and fields with the fetched $token are not built yet'),
+    found = sizes.check(load(tmp_path, text, "probe"))
+    assert [(one.line, re.sub("[0-9]+ places of", "N places of", one.message)) for one in found] == [
+        (3, 'product "spot": its messages read N places of a frame; a product may have 255, write it as several'),
+        (6, 'product "perp": its messages read N places of a frame; a product may have 255, write it as several'),
+        (first, 'message "control": 41 names; a message may have 32, write it as several'),
     ]
-
-
-def test_what_binance_spot_needs_is_built() -> None:
-    assert unbuilt.unbuilt(exchange.load(places.schema() / "exchange/binance.toml", compiled.RECORDS)) == ()
 
 
 # --------------------------------------------------------------------------- hand-written parts, under the sanitizers
