@@ -33,6 +33,8 @@ WRITE_LIMIT = 64 * 1024
 HANDSHAKE_LIMIT = 32 * 1024
 DIAL_S = 10.0
 RESOLVE_S = 5.0
+# Where an address is known already, a new one is waited for no longer; it serves the next dial.
+KNOWN_S = 0.5
 CLOSE_S = 1.0
 _CLOSE_CODES = (1000, 1001, 1002, 1003, *range(1007, 1015))
 
@@ -300,23 +302,42 @@ def _refused(wire: ClientProtocol, head: bytes) -> str:
 
 
 class Resolver:
-    """Looks hosts up off the loop and remembers the last good answer, for the time when the name server is dead."""
+    """Looks hosts up off the loop and remembers the last good answer, for the time when the name server is dead.
+
+    A host is looked up once at a time, however many want it: a name server that does not answer blocks a thread for long.
+    """
 
     def __init__(self) -> None:
         self._known: dict[tuple[str, int], list[str]] = {}
+        self._asking: dict[tuple[str, int], asyncio.Task[list[str]]] = {}
 
     async def addresses(self, host: str, port: int) -> list[str]:
-        """The addresses of `host`, at least one. Raises LinkError."""
-        loop = asyncio.get_running_loop()
+        """The addresses of `host`, at least one; where no new answer comes soon, the last good one. Raises LinkError."""
+        key = host, port
+        known = self._known.get(key)
+        asking = self._asking.get(key)
+        if asking is None:
+            asking = self._asking[key] = asyncio.create_task(self._ask(host, port))
+            asking.add_done_callback(lambda done: self._asked(key, done))
+        patience = RESOLVE_S if known is None else KNOWN_S
+        await asyncio.wait([asking], timeout=patience)
         try:
-            async with asyncio.timeout(RESOLVE_S):
-                infos = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except (OSError, TimeoutError) as error:
-            known = self._known.get((host, port))
-            if known is None:
-                text = f"no answer within {RESOLVE_S:g} s" if isinstance(error, TimeoutError) else error.strerror
-                raise LinkError(f"{host}: the name cannot be resolved: {text}") from error
-            return known
+            if asking.done():
+                return asking.result()
+            why = f"no answer within {patience:g} s"
+        except OSError as error:
+            why = error.strerror or str(error)
+        if known is None:
+            raise LinkError(f"{host}: the name cannot be resolved: {why}")
+        return known
+
+    def _asked(self, key: tuple[str, int], done: asyncio.Task[list[str]]) -> None:
+        del self._asking[key]
+        if not done.cancelled():
+            done.exception()  # whoever waited was told; perhaps nobody does any more
+
+    async def _ask(self, host: str, port: int) -> list[str]:
+        infos = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
         found = list(dict.fromkeys(str(info[4][0]) for info in infos))
         self._known[host, port] = found
         return found

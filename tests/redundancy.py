@@ -89,7 +89,9 @@ class Venue:
         self.simulator = Simulator(served, load=1.0)
         (self.pace,) = self.simulator.paces
         messages = self.pace.desk.venue.messages
-        asked = [one for one in self.pace.reel.messages if messages[one.stream.message].record in IDS and messages[one.stream.message].order]
+        asked = [
+            one for one in self.pace.reel.messages if messages[one.stream.message].record in IDS and messages[one.stream.message].order
+        ]
         self.pace._rate = rate * len(self.pace.reel.messages) / len(asked)
         self.told: list[tuple[int, pace.Track, int, int, int]] = []
         self.turn = 0
@@ -400,7 +402,9 @@ def table(figures: Sequence[Figure]) -> str:
     for one in figures:
         missed = ", ".join(str(one.missed[record]) for record in IDS)
         pair, alone = f"{one.pair_p50:.2f}, {one.pair_p99:.2f}", f"{one.alone_p50:.2f}, {one.alone_p99:.2f}"
-        lines.append(f"| {one.name} | {one.times} | {one.said:,} | {missed} | {one.twice} | {one.disordered} | {one.late} | {pair} | {alone} |")
+        lines.append(
+            f"| {one.name} | {one.times} | {one.said:,} | {missed} | {one.twice} | {one.disordered} | {one.late} | {pair} | {alone} |"
+        )
     return "\n".join(lines) + "\n"
 
 

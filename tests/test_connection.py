@@ -344,6 +344,68 @@ def test_a_name_that_cannot_be_resolved(bench: Bench) -> None:
     run(main())
 
 
+def test_a_name_server_that_blocks_costs_no_link_and_no_time(
+    bench: Bench, tls: Authority, lines: Lines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every look-up takes six seconds from the second one on: the last good address is dialled after half a second, the loop goes on, and
+    no more than one look-up runs at a time. A host that is not known gets an error after five seconds."""
+    looked: list[str] = []
+    running_now = most = 0
+    real = socket.getaddrinfo
+
+    def blocking(host: str, *args: Any, **kwargs: Any) -> Any:
+        nonlocal running_now, most
+        looked.append(host)
+        if len(looked) > 1:
+            running_now += 1
+            most = max(most, running_now)
+            time.sleep(6.0)
+            running_now -= 1
+            raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+        return real(host, *args, **kwargs)
+
+    async def quotes(peer: Peer) -> None:
+        await peer.handshake()
+        peer.send(BBO.format(time.monotonic_ns()))
+        await peer.listen()
+
+    async def main() -> None:
+        worst = 0.0
+
+        async def feel() -> None:
+            nonlocal worst
+            while True:
+                began = time.monotonic()
+                await asyncio.sleep(0.01)
+                worst = max(worst, time.monotonic() - began)
+
+        feeling = asyncio.create_task(feel())
+        async with serve(tls.server(), quotes) as server:
+            connection = bench.connection(server.port)
+            connection.plan = replace(connection.plan, url=connection.plan.url.replace("127.0.0.1", "localhost"))
+            async with running(connection):
+                for links in (1, 2, 3):
+                    began = time.monotonic()
+                    await until(lambda: connection.links == links)  # noqa: B023
+                    assert time.monotonic() - began < 1.0 + BUSY_S
+                    await until(lambda: connection.stats()["records"] == links)  # noqa: B023
+                    if links < 3:
+                        server.peers[-1].writer.close()
+            assert looked == ["localhost"] * 2
+            began = time.monotonic()
+            with pytest.raises(LinkError, match=r"other\.invalid: the name cannot be resolved: no answer within 5 s"):
+                await connection._shared.resolver.addresses("other.invalid", 1)
+            assert 4.9 < time.monotonic() - began < 5.5 + BUSY_S
+        feeling.cancel()
+        assert worst < 0.3 + BUSY_S, "the loop was never held"
+        assert most == 2, "one for each host"
+
+    monkeypatch.setattr(socket, "getaddrinfo", blocking)
+    with asyncio.Runner() as runner:  # asyncio's own loop: it asks through the module, in a thread
+        runner.run(asyncio.wait_for(main(), 30))
+    assert [line["event"] for line in lines if line["level"] == "error"] == []
+
+
 # --------------------------------------------------------------------------- a peer that misbehaves
 
 BROKEN = [

@@ -53,7 +53,11 @@ def expected(encoding: int, room: int, payload: bytes) -> str:
 
 def packed(text: bytes, encoding: int, rng: random.Random) -> bytes:
     """The text in one of the many ways there are."""
-    level, strategy, memory = rng.choice((0, 1, 1, 6, 9)), rng.choice((0, 0, zlib.Z_FILTERED, zlib.Z_HUFFMAN_ONLY, zlib.Z_RLE, zlib.Z_FIXED)), rng.choice((1, 8, 9))
+    level, strategy, memory = (
+        rng.choice((0, 1, 1, 6, 9)),
+        rng.choice((0, 0, zlib.Z_FILTERED, zlib.Z_HUFFMAN_ONLY, zlib.Z_RLE, zlib.Z_FIXED)),
+        rng.choice((1, 8, 9)),
+    )
     stream = zlib.compressobj(level, zlib.DEFLATED, BITS[encoding], memory, strategy)
     out = b""
     for at in range(0, len(text), 900):
@@ -71,7 +75,9 @@ def text_of(rng: random.Random) -> bytes:
         return bytes([rng.randrange(256)]) * rng.randrange(70_000)
     if kind == 2:
         return bytes(rng.choices(b"ab", k=rng.randrange(2000)))
-    words = [f'{{"p":"{rng.randrange(10**6)}","q":"{rng.random():.3f}","s":"{rng.choice("AB")}"}}' for _ in range(rng.choice((1, 20, 1500)))]
+    words = [
+        f'{{"p":"{rng.randrange(10**6)}","q":"{rng.random():.3f}","s":"{rng.choice("AB")}"}}' for _ in range(rng.choice((1, 20, 1500)))
+    ]
     return ("[" + ",".join(words) + "]").encode()
 
 
@@ -126,7 +132,17 @@ def test_headers_of_gzip(driver: Path, tmp_path: Path) -> None:
 
     whole = [member(flags) for flags in range(32)]
     cases = [(GZIP, 10, one) for one in whole] + [(GZIP, 10, member(31)[:n]) for n in range(len(member(31)))]
-    cases += [(GZIP, 10, one) for one in (whole[0] * 2, whole[0] + b"\0", member(32), member(128), b"\x1f\x8b\x07" + whole[0][3:], whole[2][:10] + b"\0\0" + body + trailer)]
+    cases += [
+        (GZIP, 10, one)
+        for one in (
+            whole[0] * 2,
+            whole[0] + b"\0",
+            member(32),
+            member(128),
+            b"\x1f\x8b\x07" + whole[0][3:],
+            whole[2][:10] + b"\0\0" + body + trailer,
+        )
+    ]
     found = unpacked(driver, tmp_path, cases)
     good = f"inflated 10 {zlib.crc32(b'to and fro')}"
     assert found == [good] * 32 + ["broken 0 0"] * (len(cases) - 32)
