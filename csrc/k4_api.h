@@ -72,6 +72,8 @@ int k4_feed_instrument(k4_feed *feed, const k4_product *product, int record, con
                        const char *contract_size);
 /* States as in the symbol table: 0 LIVE 1 STALE 2 RESYNC 3 REMOVED. */
 int k4_feed_symbol_state(k4_feed *feed, int record, int instrument, int state, int64_t now_ns);
+/* From now on nothing of the instrument is published, and it is REMOVED; k4_feed_instrument brings it back. K4_BAD_ARGUMENT: no such. */
+int k4_feed_remove(k4_feed *feed, int record, int instrument, int64_t now_ns);
 /* Last receive time of (record, instrument), INT64_MIN = none yet: for the watchdog. */
 int64_t k4_feed_last_recv_ns(const k4_feed *feed, int record, int instrument);
 void k4_feed_heartbeat(k4_feed *feed, int64_t wall_ns, int64_t mono_ns);

@@ -376,13 +376,12 @@ void k4_conn_close(k4_conn *conn)
 {
     if (conn == NULL)
         return;
-    for (int record = 1; record <= K4_RECORD_COUNT; record++)
-        if (conn->berths[record].product >= 0)
-            k4_arbiter_leave(&conn->feed->lanes[record].arbiter, conn->berths[record].number);
     k4_conn **link = &conn->feed->conns;
     while (*link != conn)
         link = &(*link)->next;
     *link = conn->next;
+    for (int record = 1; record <= K4_RECORD_COUNT; record++)
+        k4_feed_leave(conn->feed, conn, record);
     k4_ws_fini(&conn->ws);
     k4_books_fini(&conn->books);
     k4_unpack_fini(&conn->unpack);

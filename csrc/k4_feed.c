@@ -199,6 +199,15 @@ int k4_feed_symbol_state(k4_feed *feed, int record, int instrument, int state, i
     return K4_OK;
 }
 
+int k4_feed_remove(k4_feed *feed, int record, int instrument, int64_t now_ns)
+{
+    int status = k4_feed_symbol_state(feed, record, instrument, K4_STATE_REMOVED, now_ns);
+    if (status != K4_OK)
+        return status;
+    k4_arbiter_instrument_at(&feed->lanes[record].arbiter, (uint32_t)instrument)->rule = K4_RULE_UNSET;
+    return K4_OK;
+}
+
 int64_t k4_feed_last_recv_ns(const k4_feed *feed, int record, int instrument)
 {
     if (record < 1 || record > K4_RECORD_COUNT || !feed->lanes[record].open || !known(&feed->lanes[record], instrument))
@@ -236,6 +245,19 @@ int k4_feed_berth(struct k4_feed *feed, k4_conn *conn, int record, char *error, 
     }
     *berth = (struct k4_berth){number, source, place};
     return K4_OK;
+}
+
+void k4_feed_leave(struct k4_feed *feed, const k4_conn *conn, int record)
+{
+    struct k4_lane *lane = lane_of(feed, record);
+    const struct k4_berth *berth = &conn->berths[record];
+    if (lane == NULL || berth->product < 0)
+        return;
+    k4_arbiter_leave(&lane->arbiter, berth->number);
+    for (const k4_conn *other = feed->conns; other != NULL; other = other->next)
+        if (other->berths[record].product >= 0 && other->berths[record].source == berth->source)
+            return;
+    k4_segment_release_source(&lane->segment, berth->source);
 }
 
 /* ---------------------------------------------------------------- per read */

@@ -103,6 +103,8 @@ enum k4_rule k4_feed_rule(const struct k4_product *product, int record, int *lin
 
 /* Gives a connection its place in a lane that is open. 0, or a k4_status with a sentence in `error`. */
 int k4_feed_berth(struct k4_feed *feed, k4_conn *conn, int record, char *error, size_t error_size);
+/* Takes it back from a connection that is none of the feed's any more; the source goes with the last of those that share it. */
+void k4_feed_leave(struct k4_feed *feed, const k4_conn *conn, int record);
 
 /* Looks at the clocks of a read. */
 void k4_feed_clock(struct k4_feed *feed, int64_t wall_ns, int64_t mono_ns);

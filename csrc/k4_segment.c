@@ -460,6 +460,7 @@ int k4_segment_instrument(struct k4_segment *segment, uint32_t product, const ui
     memcpy(entry->product, segment->products[product].name, strlen(segment->products[product].name));
     entry->last_recv_ns = K4_ABSENT;
     entry->state_since_ns = K4_ABSENT;
+    entry->state = K4_STATE_STALE; /* nothing has come yet */
     put_unit(entry, qty_unit, contract_size);
     /* Release: pairs with the acquire in k4_reader_symbol_count. */
     __atomic_store_n(&segment->header->symbol_count, i + 1, __ATOMIC_RELEASE);
@@ -475,6 +476,22 @@ void k4_segment_state(struct k4_segment *segment, uint32_t instrument, uint32_t 
     __atomic_store_n(&entry->state, state, __ATOMIC_RELEASE);
 }
 
+_Static_assert(K4_SOURCES == 64, "a bit of `claimed` each");
+
+/* Another source in the place of one that is over, word by word: a reader that looks meanwhile may see some of both. */
+static void give_away(struct k4_shm_source *source, const char *name, const char *transport)
+{
+    struct k4_shm_source fresh;
+    uint64_t word;
+    memset(&fresh, 0, sizeof fresh);
+    put_text(fresh.name, sizeof fresh.name - 1, name);
+    put_text(fresh.transport, sizeof fresh.transport - 1, transport);
+    for (size_t i = 0; i < sizeof fresh; i += sizeof word) {
+        memcpy(&word, (const char *)&fresh + i, sizeof word);
+        __atomic_store_n((k4_word *)(void *)((char *)source + i), word, __ATOMIC_RELAXED);
+    }
+}
+
 int k4_segment_source(struct k4_segment *segment, const char *name, const char *transport)
 {
     uint32_t count = segment->header->source_count;
@@ -482,18 +499,32 @@ int k4_segment_source(struct k4_segment *segment, const char *name, const char *
     for (uint32_t i = 0; i < count; i++) {
         const struct k4_shm_source *source = &segment->sources[i];
         if (strncmp(source->name, name, len) == 0 && source->name[len] == 0
-            && strncmp(source->transport, transport, sizeof source->transport - 1) == 0)
+            && strncmp(source->transport, transport, sizeof source->transport - 1) == 0) {
+            segment->claimed |= UINT64_C(1) << i;
             return (int)i;
+        }
     }
-    if (count == K4_SOURCES)
-        return -K4_SOURCES_FULL;
+    if (count == K4_SOURCES) {
+        if (segment->claimed == UINT64_MAX)
+            return -K4_SOURCES_FULL;
+        int free_one = __builtin_ctzll(~segment->claimed);
+        give_away(&segment->sources[free_one], name, transport);
+        segment->claimed |= UINT64_C(1) << free_one;
+        return free_one;
+    }
     struct k4_shm_source *source = &segment->sources[count];
+    segment->claimed |= UINT64_C(1) << count;
     memset(source, 0, sizeof *source);
     memcpy(source->name, name, len);
     put_text(source->transport, sizeof source->transport - 1, transport);
     /* Release: pairs with the acquire of source_count in readers. */
     __atomic_store_n(&segment->header->source_count, count + 1, __ATOMIC_RELEASE);
     return (int)count;
+}
+
+void k4_segment_release_source(struct k4_segment *segment, int source)
+{
+    segment->claimed &= ~(UINT64_C(1) << source);
 }
 
 void k4_segment_heartbeat(struct k4_segment *segment, int64_t wall_ns, int64_t mono_ns)

@@ -45,6 +45,7 @@ struct k4_segment {
     bool lock_memory;
     int lock_fd;
     uint32_t mode;
+    uint64_t claimed; /* sources that this writer has given out, as bits */
     uint32_t product_count;
     struct {
         char exchange[32];
@@ -74,8 +75,11 @@ int k4_segment_instrument(struct k4_segment *segment, uint32_t product, const ui
                           const char *contract_size);
 /* One of K4_STATE_*; `now_ns` is kept when the state changes. */
 void k4_segment_state(struct k4_segment *segment, uint32_t instrument, uint32_t state, int64_t now_ns);
-/* The source's index for records: the one that already has this name (its counters go on), or a new one; or -K4_SOURCES_FULL. */
+/* The source's index for records: the one that already has this name (its counters go on), or a new one; or -K4_SOURCES_FULL. When the
+ * table is full, the place of a source that this writer has no use for is given away: one of an earlier writer, or one that was released. */
 int k4_segment_source(struct k4_segment *segment, const char *name, const char *transport);
+/* Nobody publishes as this source any more; its entry stays until its place is needed. */
+void k4_segment_release_source(struct k4_segment *segment, int source);
 void k4_segment_heartbeat(struct k4_segment *segment, int64_t wall_ns, int64_t mono_ns);
 
 /* What was published before: first the latest records of instruments that the ring no longer holds, then the ring from its oldest

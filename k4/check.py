@@ -21,7 +21,7 @@ def check(path: Path, *, spec: Sequence[Path] = ()) -> int:
     config = configuration.load_reported(path, built.exchanges)
     asked = {entry.name: lookup.asking(entry, built, None, None) for entry in config.connections}
     kept = {name: None if one is None else listing.cached(one.source) for name, one in asked.items()}
-    config = lookup.resolve(path, config, lambda entry: kept[entry.name])
+    config = lookup.resolve(path, config, built.exchanges, lambda entry: kept[entry.name])
     for group in configuration.groups(config):
         for entry in group.connections:
             what = f"{entry.exchange} {entry.product}, {len(entry.symbols)} symbol(s), {', '.join(entry.records)}"

@@ -2,8 +2,8 @@
 
 Each command imports its module when it runs, so that `k4 --help` stays fast; typer, `errors` and `version` are all that is loaded
 before. Every command's work is a function that returns an exit code: 0 done, 1 failed or refused, 2 wrong usage.
-Imports `check`, `config`, `decode`, `errors`, `generate`, `instruments`, `runner`, `shm`, `specs`, `k4.sim.command`, `k4.sim.faults`,
-`tail`, `version`.
+Imports `check`, `config`, `decode`, `errors`, `generate`, `instruments`, `reload`, `runner`, `shm`, `specs`, `k4.sim.command`,
+`k4.sim.faults`, `tail`, `version`.
 """
 
 from __future__ import annotations
@@ -115,6 +115,14 @@ def run(
 
     level = None if log_level is None else log_level.value
     _exit(runner.run(config, level=level, seconds=seconds, sim=sim, spec=spec or []))
+
+
+@app.command()
+def reload(config: ConfigFile) -> None:
+    """Tell the run of a configuration to read it anew, and say what that changed."""
+    from . import reload as work
+
+    _exit(work.run(config))
 
 
 @app.command()

@@ -249,16 +249,15 @@ class Connection:
         return True
 
     def _slot(self) -> Any:
-        """A `k4_conn *` that no link uses. The second one exists only while a link is being replaced, under a name of its own."""
+        """A `k4_conn *` that no link uses. The second one exists only while a link is being replaced; both are the same source."""
         lib, ffi = self._core.lib, self._core.ffi
         if self._free:
             return self._free.pop(0)
         error = ffi.new("char[256]")
-        name = self.name + ("" if not self._slots else "b")
-        told = (text.encode() for text in (name, self._venue.transport, self.plan.symbol))
+        told = (text.encode() for text in (self.name, self._venue.transport, self.plan.symbol))
         conn = lib.k4_conn_open(self._core.feed, self._core.product, *told, MESSAGE_CAP, error, 256)
         if conn == ffi.NULL:
-            raise K4Error(f"connection {name}: {ffi.string(error).decode()}")
+            raise K4Error(f"connection {self.name}: {ffi.string(error).decode()}")
         self._slots.append(conn)
         return conn
 

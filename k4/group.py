@@ -2,7 +2,7 @@
 
 Runs on the event loop of a worker process; `k4.worker` owns the process, this module the feed. It loads no aiohttp and no
 cryptography, and nothing that is not needed to feed. Imports `backoff`, `clock`, `connection`, `dials`, `drift`, `errors`, `fetch`,
-`job`, `life`, `link`, `log`, `native`, `secrets`, `segments`, `session`, `venue`, `watch`, and, of the generator, `bind` and `ir`.
+`fleet`, `job`, `life`, `link`, `log`, `native`, `secrets`, `segments`, `session`, `venue`, `watch`, and, of the generator, `bind` and `ir`.
 """
 
 from __future__ import annotations
@@ -12,8 +12,10 @@ import ssl
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from websockets.exceptions import InvalidURI
 
@@ -26,6 +28,7 @@ from .dials import Dials
 from .drift import Counts
 from .errors import K4Error
 from .fetch import Fetch
+from .fleet import Fleet, Plans, Rank
 from .job import Entry, Job
 from .life import TURN_S, Core, Shared
 from .link import Resolver, target
@@ -39,6 +42,16 @@ COUNTERS_S = 60.0
 WINDOW_IDS = 4096
 FILE_MODE = 0o600
 
+Place = tuple[int, int]  # record number and instrument
+
+
+class Wanted(NamedTuple):
+    """What an entry asks for."""
+
+    entry: str
+    record: str
+    symbol: str
+
 
 class Feed:
     """Opens everything a group needs; raises K4Error that says what could not be had, with nothing left open or newly made."""
@@ -49,13 +62,18 @@ class Feed:
         self._sim = job.sim
         self._sim_ca = job.sim_ca
         self._fetch = None if job.fetch is None else Path(job.fetch)
-        self._units = job.units
         self._drift: dict[str, dict[str, Counts]] = {}  # as last logged
         self._resolver = Resolver()
         self._clock = Clock()
         self._dials: dict[str, Dials] = {}
         self._turns = Turns(TURN_S)
         self.connections: list[Connection] = []
+        self._leaving: list[Connection] = []  # they carry nothing any more, and are being closed
+        self._tasks: dict[Connection, asyncio.Task[None]] = {}
+        self._broken: asyncio.Future[None] | None = None  # while it runs
+        self._fleets: dict[tuple[str, str], Fleet] = {}  # by entry and transport
+        self._messages: dict[str, Sequence[ir.Message]] = {}  # of an entry's product
+        self._watched: dict[Place, list[Wanted]] = {}
         self._feed = native.lib.k4_feed_open()
         self.watch = Watch(native.lib, self._feed, log)
         try:
@@ -63,6 +81,8 @@ class Feed:
                 self._segment(record, segment, job.connections[0])
             for entry in job.connections:
                 self._entry(entry)
+            self._carry(job, self._planned(job))
+            self._end_others()
         except BaseException:
             self._discard()
             raise
@@ -72,26 +92,40 @@ class Feed:
 
         A connection that ends by an error ends the group: the supervisor starts it anew.
         """
-        tasks = [asyncio.create_task(connection.run(), name=connection.name) for connection in self.connections]
+        broken = self._broken = asyncio.get_running_loop().create_future()
+        for connection in self.connections:
+            self._start(connection)
         ticker = asyncio.create_task(self._tick())
         stopper = asyncio.create_task(stop.wait())
         try:
-            done, _ = await asyncio.wait([*tasks, ticker, stopper], return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait([broken, ticker, stopper], return_when=asyncio.FIRST_COMPLETED)
             self.watch.end(self._clock.read()[1])
+            self._broken = None
             for connection in self.connections:
                 connection.stop()
-            for task in done:
-                task.result()
-            await asyncio.gather(*tasks)
+            for ended in done:
+                ended.result()
+            await asyncio.gather(*self._tasks.values())
         finally:
-            for task in (*tasks, ticker, stopper):
+            tasks = [*self._tasks.values(), ticker, stopper]
+            for task in tasks:
                 task.cancel()
-            await asyncio.gather(*tasks, ticker, stopper, return_exceptions=True)
+            await asyncio.gather(*tasks, return_exceptions=True)
             self.log_counters("stopped")
+
+    async def change(self, job: Job) -> None:
+        """Works on `job` from now on, which differs from the last one in its symbols and their units alone: streams are subscribed and
+        unsubscribed, connections come and go with what they carry; what is carried before and after is not touched.
+
+        Raises K4Error where that cannot be had; nothing has changed then.
+        """
+        planned = await asyncio.to_thread(self._planned, job)  # some thousand symbols take a while
+        if self._broken is not None:
+            self._carry(job, planned)
 
     def close(self) -> None:
         """Closes connections, then segments, which readers then see as closed."""
-        for connection in self.connections:
+        for connection in (*self.connections, *self._leaving):
             connection.close()
         if self._feed is not None:
             self._native.lib.k4_feed_close(self._feed)
@@ -138,43 +172,25 @@ class Feed:
     def _entry(self, entry: Entry) -> None:
         exchange = self._native.exchanges[entry.exchange]
         venue = Venue(exchange, entry.product, self._native.records)
-        product = self._native.lib.k4_product_find(entry.exchange.encode(), entry.product.encode())
-        if product == self._native.ffi.NULL:
-            raise K4Error(f"{entry.exchange} {entry.product} is not in the compiled extension", hint="type: k4 codegen")
-        core = Core(self._native.lib, self._native.ffi, self._feed, product)
-        carriers: dict[tuple[str, str | None], list[Connection]] = {}
-        count = entry.redundancy.connections
+        self._messages[entry.name] = venue.messages
+        core = Core(self._native.lib, self._native.ffi, self._feed, self._product(entry))
         for turn, transport in enumerate(entry.redundancy.transports):
             over = venue.over(transport)
-            asked = session.streams(over.product, venue.messages, entry.records, entry.symbols, transport)
-            plans = session.plans(over.product, asked)
-            for index in range(turn * count, (turn + 1) * count):
-                for part, plan in enumerate(plans):
-                    name = f"{entry.name}#{index}" + (f".{part}" if len(plans) > 1 else "")
-                    place = index * len(plans) + part, count * len(entry.redundancy.transports) * len(plans)
-                    self._connection(entry, core, over, plan, transport, carriers, name=name, place=place)
-        self._symbols(entry, product, carriers, venue.messages)
+            own = entry.endpoints.ws if transport == "json" else entry.endpoints.sbe
+            base = f"wss://{self._sim}" if self._sim is not None else own
+            first = turn * entry.redundancy.connections
+            opens = partial(self._connection, entry, core, over, transport, base)
+            place = partial(_placed, base=base)
+            self._fleets[entry.name, transport] = Fleet(entry, over, transport, first=first, place=place, opens=opens)
 
     def _connection(
-        self,
-        entry: Entry,
-        core: Core,
-        venue: Venue,
-        plan: session.Plan,
-        transport: str,
-        carriers: dict[tuple[str, str | None], list[Connection]],
-        *,
-        name: str,
-        place: tuple[int, int],
-    ) -> None:
-        own = entry.endpoints.ws if transport == "json" else entry.endpoints.sbe
-        base = f"wss://{self._sim}" if self._sim is not None else own
-        placed = plan if base is None else replace(plan, url=session.replace_host(plan.url, base))
+        self, entry: Entry, core: Core, venue: Venue, transport: str, base: str | None, plan: session.Plan, name: str, rank: Rank
+    ) -> Connection:
         headers = () if transport == "json" or venue.product.sbe is None else _headers(venue.product.sbe, venue.product, entry)
         shared = Shared(
             self._tls(entry),
             self._resolver,
-            self._counted(placed.url, venue),
+            self._counted(plan.url, venue),
             self._log,
             self._clock,
             self._fetcher(entry),
@@ -182,33 +198,102 @@ class Feed:
             headers,
             self._turns,
         )
-        connection = Connection(core, venue, placed, shared, name=name, index=place[0], of=place[1])
-        self.connections.append(connection)
-        for stream in plan.streams:
-            for record in stream.records:
-                carriers.setdefault((record, stream.symbol), []).append(connection)
+        return Connection(core, venue, plan, shared, name=name, index=rank.number, of=rank.of)
 
-    def _symbols(
-        self,
-        entry: Entry,
-        product: Any,
-        carriers: Mapping[tuple[str, str | None], list[Connection]],
-        messages: Sequence[ir.Message],
-    ) -> None:
-        """Puts every symbol of the entry into the table of each of its segments, and under watch."""
+    # ------------------------------------------------------------------ what is carried
+
+    def _planned(self, job: Job) -> dict[tuple[str, str], Plans]:
+        symbols = {entry.name: entry.symbols for entry in job.connections}
+        return {key: fleet.planned(symbols[key[0]]) for key, fleet in self._fleets.items()}
+
+    def _carry(self, job: Job, planned: Mapping[tuple[str, str], Plans]) -> None:
+        """Symbols first, so that nobody brings what has no place. Raises K4Error, with nothing changed."""
+        opened: list[Connection] = []
+        places: dict[Place, list[Wanted]] = {}
+        try:
+            for entry in job.connections:
+                self._places(entry, job.units.get(entry.name, {}), places)
+            for key, fleet in self._fleets.items():
+                opened += fleet.open(planned[key])
+        except BaseException:
+            for connection in opened:
+                connection.close()
+            self.watch.remove(places.keys() - self._watched.keys(), time.time_ns())
+            raise
+        for key, fleet in self._fleets.items():
+            self._leaving += fleet.settle(planned[key])
+        self.connections = [one for one in (*self.connections, *opened) if one not in self._leaving]
+        self._observe(places)
+        for connection in opened:
+            self._start(connection)
+        for connection in self._leaving:
+            self.watch.forget(connection)
+            connection.stop()
+
+    def _places(self, entry: Entry, units: Mapping[str, tuple[str, str]], places: dict[Place, list[Wanted]]) -> None:
+        """Puts every symbol of the entry into the table of each of its segments."""
+        product = self._product(entry)
         for record in entry.records:
-            number, silence_s = self._number(record), session.silence_s(messages, record)
+            number = self._number(record)
             for symbol in entry.symbols:
                 raw = symbol.encode()
-                unit, size = self._units.get(entry.name, {}).get(symbol, ("", ""))
+                unit, size = units.get(symbol, ("", ""))
                 instrument = self._native.lib.k4_feed_instrument(self._feed, product, number, raw, len(raw), unit.encode(), size.encode())
                 if instrument < 0:
                     reason = self._native.ffi.string(self._native.lib.k4_status_text(-instrument)).decode()
                     raise K4Error(f"segment {entry.segments()[record]}: symbol {symbol}: {reason}")
-                # A record without a stream of its own comes along with any other.
-                own = carriers.get((record, symbol))
-                by = own or carriers.get((record, None)) or [c for group in carriers.values() for c in group]
-                self.watch.add(number, instrument, (record, symbol), by, time.time_ns(), silence_s if own else None)
+                places.setdefault((number, instrument), []).append(Wanted(entry.name, record, symbol))
+
+    def _observe(self, places: dict[Place, list[Wanted]]) -> None:
+        """Watches these, each on all connections that bring it, and no others."""
+        carriers: dict[str, dict[tuple[str, str | None], list[Connection]]] = {}
+        for (entry, _), fleet in self._fleets.items():
+            of_entry = carriers.setdefault(entry, {})
+            for key, connections in fleet.carriers().items():
+                of_entry.setdefault(key, []).extend(connections)
+        # A record without a stream of its own comes along with any other.
+        everything = {entry: list(dict.fromkeys(chain.from_iterable(by.values()))) for entry, by in carriers.items()}
+        now = time.time_ns()
+        self.watch.remove(self._watched.keys() - places.keys(), now)
+        for (number, instrument), wanted in places.items():
+            by: list[Connection] = []
+            silence_s: float | None = None
+            for entry, record, symbol in wanted:
+                own = carriers[entry].get((record, symbol))
+                by += own or carriers[entry].get((record, None)) or everything[entry]
+                silence_s = session.silence_s(self._messages[entry], record) if own else None
+            self.watch.add(number, instrument, wanted[0][1:], by, now, silence_s)
+        self._watched = places
+
+    def _end_others(self) -> None:
+        """Symbols that an earlier run left in the segments and this one has not: nobody feeds them any more."""
+        remove, now = self._native.lib.k4_feed_remove, time.time_ns()
+        for number in {number for number, _ in self._watched}:
+            instrument = 0
+            while (number, instrument) in self._watched or not remove(self._feed, number, instrument, now):
+                instrument += 1
+
+    def _start(self, connection: Connection) -> None:
+        if self._broken is not None:
+            task = self._tasks[connection] = asyncio.create_task(connection.run(), name=connection.name)
+            task.add_done_callback(partial(self._ended, connection))
+
+    def _ended(self, connection: Connection, task: asyncio.Task[None]) -> None:
+        """Its links are closed, or it has failed."""
+        del self._tasks[connection]
+        if not task.cancelled() and (error := task.exception()) is not None and self._broken is not None and not self._broken.done():
+            self._broken.set_exception(error)
+        if connection in self._leaving:
+            self._leaving.remove(connection)
+            connection.close()
+
+    # ------------------------------------------------------------------ what connections share
+
+    def _product(self, entry: Entry) -> Any:
+        product = self._native.lib.k4_product_find(entry.exchange.encode(), entry.product.encode())
+        if product == self._native.ffi.NULL:
+            raise K4Error(f"{entry.exchange} {entry.product} is not in the compiled extension", hint="type: k4 codegen")
+        return product
 
     def _counted(self, url: str, venue: Venue) -> Dials:
         """What counts the dials to the host of `url`: with other processes, unless a simulator stands for it."""
@@ -267,6 +352,11 @@ class Feed:
             # After a stall ticks are dropped, not made up for.
             due = max(due + TICK_S, loop.time())
             await asyncio.sleep(due - loop.time())
+
+
+def _placed(plan: session.Plan, *, base: str | None) -> session.Plan:
+    """The plan with the endpoint that is to stand for the spec's."""
+    return plan if base is None else replace(plan, url=session.replace_host(plan.url, base))
 
 
 def _headers(endpoint: ir.Sbe, product: ir.Product, entry: Entry) -> tuple[tuple[str, secrets.Secret], ...]:

@@ -38,7 +38,8 @@ class Keeper:
     def __init__(self, job: Job | FetcherJob, log: Logger, start: Start, backoff_s: tuple[float, float] = (0.25, 30.0)) -> None:
         self.job = job
         self.begun = asyncio.Event()  # said anything for the first time, or ended before it could
-        self.failed = False  # was refused at its first start, or did not end as it should
+        self.refused = False  # it cannot run, as it said at its first start
+        self.unclean = False  # it did not end as it should
         self.says: Mapping[str, Any] = {}  # with its last beat
         self._log = log
         self._start = start
@@ -57,8 +58,9 @@ class Keeper:
             began = time.monotonic()
             code = await self._once()
             up_s = time.monotonic() - began
-            if code == REFUSED and first:
-                self.failed = True  # it has said why
+            self.refused = code == REFUSED and first  # it has said why
+            self.begun.set()
+            if self.refused:
                 return
             if self._stop.is_set():
                 return
@@ -137,7 +139,7 @@ class Keeper:
         return await ended
 
     async def _hear(self, stdout: asyncio.StreamReader) -> None:
-        """Whatever a process says first, or its end, means that it has begun."""
+        """Whatever a process says first means that it has begun."""
         while line := await stdout.readline():
             self._missed = 0
             self._beating = True
@@ -145,7 +147,6 @@ class Keeper:
             with contextlib.suppress(ValueError):
                 self._heard(json.loads(line))
         self._process = None
-        self.begun.set()
         if self._answer is not None and not self._answer.done():
             self._answer.set_result({})  # its successor has the job
 
@@ -164,12 +165,12 @@ class Keeper:
         await asyncio.wait([ended], timeout=DRAIN_S)
         if not ended.done():
             self._log.error("worker does not stop; killing it", group=self.job.group, after_s=DRAIN_S)
-            self.failed = True
+            self.unclean = True
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
         elif ended.result() not in (0, -signal.SIGTERM):  # by the signal itself: it had not begun to work yet
             self._log.error("worker ended", group=self.job.group, how=_how(ended.result()))
-            self.failed = True
+            self.unclean = True
 
 
 def _how(code: int) -> str:

@@ -132,20 +132,40 @@ def _shown(value: object, *, free: bool = False) -> str:
     return value if plain else repr(value)
 
 
+class _Output:
+    """Where the lines of a logger and of all that are bound from it go, and which."""
+
+    __slots__ = ("least", "repeats", "sinks")
+
+    def __init__(self, sinks: Sequence[Sink], least: int, repeats: Repeats | None) -> None:
+        self.sinks = sinks
+        self.least = least
+        self.repeats = repeats
+
+
 class Logger:
     """Tells `sinks` what happens, from `level` on; what is bound stands in every line."""
 
-    __slots__ = ("_bound", "_least", "_repeats", "_sinks")
+    __slots__ = ("_bound", "_output")
 
     def __init__(self, sinks: Sequence[Sink], *, level: str = "debug", repeats: Repeats | None = None, **bound: Any) -> None:
-        self._sinks = sinks
-        self._least = LEVELS.index(level)
-        self._repeats = repeats
+        self._output = _Output(sinks, LEVELS.index(level), repeats)
         self._bound = bound
 
     def bind(self, **bound: Any) -> Logger:
         """A logger that also says these."""
-        return Logger(self._sinks, level=LEVELS[self._least], repeats=self._repeats, **{**self._bound, **bound})
+        other = Logger((), **{**self._bound, **bound})
+        other._output = self._output
+        return other
+
+    def change(self, level: str, file: DailyFile | None) -> None:
+        """From now on this level, and this file in the place of the last one; for all that are bound from the same logger."""
+        for sink in self._output.sinks:
+            if isinstance(sink, DailyFile) and sink is not file:
+                sink.close()
+        others = [sink for sink in self._output.sinks if not isinstance(sink, DailyFile)]
+        self._output.sinks = [*([] if file is None else [file]), *others]
+        self._output.least = LEVELS.index(level)
 
     def debug(self, event: str, **values: Any) -> None:
         self._say("debug", event, values)
@@ -164,13 +184,14 @@ class Logger:
         self._say("error", event, {**values, "exception": trace(sys.exc_info()[1])})
 
     def _say(self, level: str, event: str, values: Event) -> None:
-        if LEVELS.index(level) < self._least:
+        output = self._output
+        if LEVELS.index(level) < output.least:
             return
         line = {**self._bound, **values, "event": event, "level": level}
-        if self._repeats is not None and not self._repeats.passes(line):
+        if output.repeats is not None and not output.repeats.passes(line):
             return
         line["timestamp"] = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-        for sink in self._sinks:
+        for sink in output.sinks:
             sink(line)
 
 
@@ -186,6 +207,11 @@ def setup(*, level: str = "info", folder: Path | None = None, retain_days: int =
     """
     sinks: list[Sink] = [] if folder is None else [DailyFile(folder, retain_days)]
     return Logger([*sinks, Console(sys.stderr)], level=level, repeats=Repeats(), **bound)
+
+
+def change(logger: Logger, *, level: str, folder: str | None, retain_days: int) -> None:
+    """What `setup` was told, told anew. Raises K4Error when the folder cannot be written; nothing has changed then."""
+    logger.change(level, None if folder is None else DailyFile(Path(folder), retain_days))
 
 
 def default_dir() -> Path:

@@ -1,26 +1,30 @@
 """The symbols of a configuration, looked up in the venues' lists before anything runs: what they mean, and what their quantities count.
 
-Imports `config`, `configcheck`, `fetch`, `fetcher`, `instrument`, `keypath`, `listing`, `native`, `symbols` and,
-of the generator, `errors`.
+Imports `config`, `fetch`, `fetcher`, `instrument`, `keypath`, `listing`, `native`, `session`, `symbols` and, of the generator, `bind`,
+`errors`, `ir`.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from . import configcheck, keypath, listing, symbols
+from . import keypath, listing, session, symbols
+from ._codegen import bind, ir
 from ._codegen.errors import Finding
-from .config import Config, Connection, findings_error, shape
+from .config import Config, Connection, findings_error, groups
 from .fetch import BODY_BYTES, Asked
 from .instrument import Instrument, Listing
 from .listing import Source, Warns
 
 if TYPE_CHECKING:
     from .native import Native
+
+# Connections that one segment can name as sources (K4_SOURCES in csrc/k4_shm.h).
+SOURCES = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +66,11 @@ async def lists(wanted: Sequence[Asking], log: Warns, *, anew: bool = False) -> 
     return dict(found)
 
 
-def resolve(file: Path, config: Config, list_of: Callable[[Connection], Listing | None]) -> Config:
+def resolve(file: Path, config: Config, exchanges: Mapping[str, ir.Exchange], list_of: Callable[[Connection], Listing | None]) -> Config:
     """The configuration with the venue's own symbols in place of what it says. Raises K4Error with every finding.
 
-    A list that is not fresh may lack what is new: what is not in it is then taken for the venue's own.
+    A list that is not fresh may lack what is new: what is not in it is then taken for the venue's own. That a pattern finds more symbols
+    than `symbol_capacity` is no finding: venues list new ones at any time, and the segment then grows.
     """
     places = keypath.places(file.read_text(encoding="utf-8"))
     entries: list[Connection] = []
@@ -78,11 +83,46 @@ def resolve(file: Path, config: Config, list_of: Callable[[Connection], Listing 
             keys = ("connections", index, "symbols", place)
             findings.append(Finding(str(file), places.line(keys), f"{keypath.show(keys)}: {message}"))
         entries.append(entry.model_copy(update={"symbols": list(meant.symbols)}))
-    shapes = [(i, one) for i, entry in enumerate(entries) if (one := shape(entry.model_dump())) is not None]
-    findings += [Finding(str(file), places.line(item.keys), item.message) for item in configcheck.capacity(shapes)]
+    resolved = config.model_copy(update={"connections": entries})
+    if not findings:
+        findings = [Finding(str(file), places.line(("connections", index)), message) for index, message in _crowded(resolved, exchanges)]
     if findings:
         raise findings_error(file, findings)
-    return config.model_copy(update={"connections": entries})
+    return resolved
+
+
+def _crowded(config: Config, exchanges: Mapping[str, ir.Exchange]) -> Iterator[tuple[int, str]]:
+    """Groups of more connections than a segment has sources: the entry that takes most of them, and what to do."""
+    indices = {entry.name: index for index, entry in enumerate(config.connections)}
+    for group in groups(config):
+        needs = {entry.name: parts(entry, exchanges) * entry.redundancy.connections for entry in group.connections}
+        total = sum(needs.values())
+        if total > SOURCES:
+            most = max(group.connections, key=lambda entry: needs[entry.name])
+            yield indices[most.name], f"connections[{indices[most.name]}]: {_crowd(most, needs[most.name], total, exchanges)}"
+
+
+def _crowd(entry: Connection, needs: int, total: int, exchanges: Mapping[str, ir.Exchange]) -> str:
+    product = exchanges[entry.exchange].product(entry.product)
+    limit = None if product is None else product.session.limits.streams
+    why = "" if limit is None else f", with {limit} streams at most on each"
+    of = f"{entry.redundancy.connections} times {needs // entry.redundancy.connections}"
+    return (
+        f"{total} connections would write to each segment of the group, and a segment names {SOURCES}; this entry makes {of}{why}. "
+        f"Lower redundancy.connections, name fewer symbols or records, or divide them among entries with segments of their own (shm)"
+    )
+
+
+def parts(entry: Connection, exchanges: Mapping[str, ir.Exchange]) -> int:
+    """On how many connections the streams of an entry are spread, each of which is then made as often as redundancy says."""
+    product = exchanges[entry.exchange].product(entry.product)
+    assert product is not None
+    messages = bind.bind(exchanges[entry.exchange], entry.product)
+    count = 0
+    for transport in entry.redundancy.transports:
+        over = product if transport == "json" or product.sbe is None else replace(product, url=product.sbe.url)
+        count += len(session.plans(over, session.streams(over, messages, entry.records, entry.symbols, transport)))
+    return count
 
 
 def units(entry: Connection, found: Listing | None) -> dict[str, tuple[str, str]]:

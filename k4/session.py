@@ -7,6 +7,7 @@ Where the pieces come from: a stream is a (channel, symbol); the product's `url`
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -126,27 +127,72 @@ def of_one_stream(product: ir.Product) -> bool:
 
 def plans(product: ir.Product, wanted: Sequence[Stream]) -> tuple[Plan, ...]:
     """Spreads `wanted` over connections: streams whose URLs render alike share one, as far as `limits.streams` allows."""
-    by_url: dict[tuple[str, str], list[Stream]] = {}
-    single = of_one_stream(product)
-    listed = "args" in bind.names_in(product.url)
+    return tuple(spread(product, wanted, {}).values())
+
+
+def spread(product: ir.Product, wanted: Sequence[Stream], kept: Mapping[int, Plan]) -> dict[int, Plan]:
+    """The same where connections are there already, by number: a stream stays on the one that carries it, a new one goes where there is
+    room, else onto a connection with the lowest number that is free. Those that carry nothing any more are left out."""
+    sharing = _Sharing(product)
+    at = {stream: number for number, plan in kept.items() for stream in plan.streams}
+    members: dict[int, list[Stream]] = {}
+    new: list[Stream] = []
     for stream in wanted:
-        key = (_url(product, stream, "\0"), f"{stream.channel}\0{stream.symbol}" if single else "")
-        by_url.setdefault(key, []).append(stream)
-    most = 1 if single else product.session.limits.streams or len(wanted)
-    result: list[Plan] = []
-    for members in by_url.values():
-        rest = members
-        while rest:
-            share = rest[:most]
-            by_itself = single or product.session.subscribe is None
-            named = _fitting(product, share) if listed else len(share) if by_itself else 0
-            if by_itself:
-                share = share[:named]  # nothing but the URL can subscribe here
-            rest = rest[len(share) :]
-            url = _url(product, share[0], _args_of_url(product, share[:named]))
-            symbol = (share[0].symbol or "") if single else ""
-            result.append(Plan(url=url, by_url=tuple(share[:named]), by_message=tuple(share[named:]), symbol=symbol))
-    return tuple(result)
+        if stream in at:
+            members.setdefault(at[stream], []).append(stream)
+        else:
+            new.append(stream)
+    open_: dict[str, list[int]] = {}  # connections with room, by what their streams have in common
+    for number in sorted(members):
+        open_.setdefault(sharing.key(members[number][0]), []).append(number)
+    numbers = itertools.count()
+    for stream in new:
+        there = open_.setdefault(sharing.key(stream), [])
+        while there and not sharing.fits(members[there[0]], stream):
+            there.pop(0)
+        if not there:
+            number = next(n for n in numbers if n not in members)
+            members[number] = []
+            there.append(number)
+        members[there[0]].append(stream)
+    result: dict[int, Plan] = {}
+    for number, streams_ in sorted(members.items()):
+        old = kept.get(number)
+        same = old is not None and set(old.streams) == set(streams_)
+        result[number] = old if old is not None and same else sharing.plan(streams_)
+    return result
+
+
+class _Sharing:
+    """Which streams of a product go onto one connection, and its plan."""
+
+    def __init__(self, product: ir.Product) -> None:
+        self._product = product
+        self._single = of_one_stream(product)
+        self._listed = "args" in bind.names_in(product.url)
+        self._by_itself = self._single or product.session.subscribe is None  # nothing but the URL can subscribe here
+        self._most = 1 if self._single else product.session.limits.streams
+        self._keys: dict[tuple[tuple[str, str], ...], str] = {}
+
+    def key(self, stream: Stream) -> str:
+        """What all streams of a connection have in common: the URL without what it lists."""
+        if self._single:
+            return f"{_url(self._product, stream, '')}\0{stream.channel}\0{stream.symbol}"
+        if stream.vars not in self._keys:
+            self._keys[stream.vars] = _url(self._product, stream, "")
+        return self._keys[stream.vars]
+
+    def fits(self, members: list[Stream], stream: Stream) -> bool:
+        if self._most is not None and len(members) >= self._most:
+            return False
+        bounded = self._by_itself and self._listed
+        return not bounded or _fitting(self._product, [*members, stream]) > len(members)
+
+    def plan(self, members: Sequence[Stream]) -> Plan:
+        named = _fitting(self._product, members) if self._listed else len(members) if self._by_itself else 0
+        url = _url(self._product, members[0], _args_of_url(self._product, members[:named]))
+        symbol = (members[0].symbol or "") if self._single else ""
+        return Plan(url=url, by_url=tuple(members[:named]), by_message=tuple(members[named:]), symbol=symbol)
 
 
 def step(product: ir.Product, old: Plan, new: Plan) -> Step | None:

@@ -2,7 +2,7 @@
 
 A worker that is refused at the start of the run (a segment that another writer holds, a CA file that cannot be read) ends the run, since
 only the user can help. A service manager is told when all have begun, and that all are alive while all are.
-Imports `job`, `keeper`, `log`, `notify`.
+Imports `changes`, `job`, `keeper`, `log`, `notify`.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 
+from .changes import Change, Difference, between
 from .job import FetcherJob, Job
 from .keeper import LOOK_S, Keeper, Process
 from .log import Logger
@@ -59,25 +60,28 @@ class Supervisor:
         self._stop = asyncio.Event()
         self._failed = False
         self._waiting = waiting
-        self._keepers = {job.group: Keeper(job, log, partial(self._start, job), backoff_s) for job in jobs}
+        self._backoff_s = backoff_s
+        self._keepers = {job.group: self._keeper(job) for job in jobs}
+        self._keeping: dict[Keeper, asyncio.Task[None]] = {}
 
     async def run(self, seconds: float | None = None) -> int:
         """Runs until SIGTERM, SIGINT or for `seconds`. Returns the exit code: 0 stopped as asked, 1 a group could not run."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._asked, number)
-        keeping = [asyncio.create_task(self._keep(keeper)) for keeper in self._keepers.values()]
+        for keeper in self._keepers.values():
+            self._keeping[keeper] = asyncio.create_task(self._keep(keeper))
         beside = [asyncio.create_task(self._look()), asyncio.create_task(self._begin())]
         if seconds is not None:
             beside.append(asyncio.create_task(self._end_after(seconds)))
         try:
             await self._stop.wait()
             self._notifier.stopping()
-            for keeper in self._keepers.values():
+            for keeper in self._keeping:
                 keeper.stop()
-            await asyncio.gather(*keeping)
+            await asyncio.gather(*self._keeping.values())
         finally:
-            for task in (*keeping, *beside):
+            for task in (*self._keeping.values(), *beside):
                 task.cancel()
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.remove_signal_handler(number)
@@ -91,11 +95,15 @@ class Supervisor:
         self._log.info("stopping", reason=signal.Signals(number).name)
         self._stop.set()
 
-    async def _keep(self, keeper: Keeper) -> None:
+    def _keeper(self, job: Job | FetcherJob) -> Keeper:
+        return Keeper(job, self._log, partial(self._start, job), self._backoff_s)
+
+    async def _keep(self, keeper: Keeper, *, vital: bool = True) -> None:
         await keeper.run()
-        if keeper.failed:
+        if keeper.refused and vital:
             self._failed = True
             self._stop.set()
+        self._failed |= keeper.unclean
 
     async def _start(self, job: Job | FetcherJob) -> Process:
         if isinstance(job, FetcherJob):
@@ -104,6 +112,44 @@ class Supervisor:
             process, self._waiting = self._waiting, None
             return process
         return await start(self._command)
+
+    # ------------------------------------------------------------------ other jobs
+
+    async def apply(self, jobs: Sequence[Job | FetcherJob]) -> list[Change]:
+        """Works on these jobs from now on, and says what that changed. A group that differs in symbols alone is told so while it works.
+        What is to end has ended before anything begins, which may need its segments. A group that cannot run is left out."""
+        wanted = {job.group: job for job in jobs}
+        different = {group: between(keeper.job, wanted[group]) for group, keeper in self._keepers.items() if group in wanted}
+        gone = [group for group in self._keepers if group not in wanted]
+        await self._end([*gone, *(group for group, difference in different.items() if difference.restart)])
+        done = await asyncio.gather(*(self._change(job, different.get(group)) for group, job in wanted.items()))
+        return [*done, *(Change(group, "ended") for group in gone)]
+
+    async def _change(self, job: Job | FetcherJob, difference: Difference | None) -> Change:
+        """Starts a group that is not there, tells one that is."""
+        keeper = self._keepers.get(job.group)
+        if keeper is not None and difference is not None:
+            reason = await keeper.change(job) if job != keeper.job else None
+            if reason is not None:
+                return Change(job.group, "refused", reason=reason)
+            return Change(job.group, "changed", difference.added, difference.removed)
+        if self._stop.is_set():
+            return Change(job.group, "refused", reason="the run is being stopped")
+        keeper = self._keepers[job.group] = self._keeper(job)
+        self._keeping[keeper] = asyncio.create_task(self._keep(keeper, vital=False))
+        await keeper.begun.wait()
+        if keeper.refused:
+            await self._end([job.group])
+            return Change(job.group, "refused", reason="its worker cannot run, and has said why in the log")
+        if difference is None:
+            return Change(job.group, "started")
+        return Change(job.group, "restarted", difference.added, difference.removed, "other " + ", ".join(difference.restart))
+
+    async def _end(self, groups: Sequence[str]) -> None:
+        keepers = [self._keepers.pop(group) for group in groups]
+        for keeper in keepers:
+            keeper.stop()
+        await asyncio.gather(*(self._keeping.pop(keeper) for keeper in keepers))
 
     # ------------------------------------------------------------------ beside
 

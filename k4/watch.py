@@ -8,7 +8,7 @@ from books is RESYNC while no connection that is up has a good one. Time is an a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -66,6 +66,7 @@ class Watch:
         self._feed = feed
         self._log = log
         self._streams: list[_Stream] = []
+        self._by_instrument: dict[tuple[int, int], _Stream] = {}
         self._next = 0
         self._carriers: dict[int, Carrier] = {}  # by id()
         self._health: dict[int, tuple[object, ...]] = {}  # of each carrier, as last seen
@@ -82,16 +83,32 @@ class Watch:
         wall_ns: int,
         silence_s: float | None = None,
     ) -> None:
-        """Watches (record number, instrument), which starts as STALE. `key`: the record's word and the symbol.
+        """Watches (record number, instrument), which starts as STALE; of one that is watched already, changes the carriers.
 
-        `silence_s`: the venue pushes it at least so often; None: as it likes.
+        `key`: the record's word and the symbol. `silence_s`: the venue pushes it at least so often; None: as it likes.
         """
+        self._carriers.update((id(carrier), carrier) for carrier in carriers)
+        if (known := self._by_instrument.get((record, instrument))) is not None:
+            known.carriers = tuple(carriers)
+            return
         self._lib.k4_feed_symbol_state(self._feed, record, instrument, STALE, wall_ns)
         # What a former writer left is no sign of life.
         recv_ns = self._lib.k4_feed_last_recv_ns(self._feed, record, instrument)
         silence_ns = None if silence_s is None else int(silence_s * 1e9)
-        self._streams.append(_Stream(record, instrument, key, tuple(carriers), recv_ns, silence_ns))
-        self._carriers.update((id(carrier), carrier) for carrier in carriers)
+        stream = self._by_instrument[record, instrument] = _Stream(record, instrument, key, tuple(carriers), recv_ns, silence_ns)
+        self._streams.append(stream)
+
+    def remove(self, gone: Collection[tuple[int, int]], wall_ns: int) -> None:
+        """Nobody asks for these (record number, instrument) any more: REMOVED, and nothing of them is published."""
+        for record, instrument in gone:
+            self._lib.k4_feed_remove(self._feed, record, instrument, wall_ns)
+            self._by_instrument.pop((record, instrument), None)
+        self._streams = list(self._by_instrument.values())
+
+    def forget(self, carrier: Carrier) -> None:
+        """It carries nothing any more."""
+        self._carriers.pop(id(carrier), None)
+        self._health.pop(id(carrier), None)
 
     def tick(self, now_ns: int, wall_ns: int) -> None:
         """Looks at the next slice; at every stream of a connection that came up or went down, at once."""

@@ -31,7 +31,15 @@ async def _feed(job: Job, pipe: Pipe, logger: log.Logger) -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
-        pipe.listen(lambda _: None, stop.set)
+        changing: set[asyncio.Task[None]] = set()
+
+        def told(line: str) -> None:
+            task = asyncio.create_task(_change(feed, Job.from_json(line), pipe, logger))
+            changing.add(task)
+            # What it raises is a fault of ours, and leaves something half-done: the successor begins anew.
+            task.add_done_callback(lambda done: stop.set() if done.exception() is not None else changing.discard(done))
+
+        pipe.listen(told, stop.set)
         loop.set_exception_handler(lambda _, context: _unexpected(logger, context))
         pipe.say("begun")
         logger.info("started", segments=", ".join(job.segments.values()), connections=len(feed.connections), pid=os.getpid())
@@ -41,8 +49,20 @@ async def _feed(job: Job, pipe: Pipe, logger: log.Logger) -> None:
         beating = asyncio.create_task(pipe.beat(lambda: _state(feed)))
         await feed.run(stop)
         beating.cancel()
+        await asyncio.gather(*changing)
     finally:
         feed.close()
+
+
+async def _change(feed: Feed, job: Job, pipe: Pipe, logger: log.Logger) -> None:
+    """Works on another job, and answers whether it can."""
+    try:
+        await feed.change(job)
+        log.change(logger, level=job.level, folder=job.log_dir, retain_days=job.retain_days)
+    except K4Error as error:
+        pipe.say("refused", reason=str(error)[:1000])
+        return
+    pipe.say("changed")
 
 
 def _state(feed: Feed) -> dict[str, int]:

@@ -17,6 +17,7 @@ COMMANDS = [
     "codegen",
     "headers",
     "run",
+    "reload",
     "sim",
     "decode",
     "tail",

@@ -43,7 +43,7 @@ class Stage:
     tls: Authority
     env: dict[str, str]
 
-    def config(self, port: int, **changes: Any) -> Path:
+    def config(self, port: int, to: str = "config.json", **changes: Any) -> Path:
         entry = {
             "name": "one",
             "exchange": "binance",
@@ -56,7 +56,7 @@ class Stage:
             "tls": {"ca_file": str(self.tls.ca_file)},
             **changes,
         }
-        file = self.folder / "config.json"
+        file = self.folder / to
         file.write_text(json.dumps({"connections": [entry], "log": {"dir": "log", "level": "debug"}}))
         return file
 
@@ -287,7 +287,7 @@ def test_a_second_writer_is_refused(stage: Stage) -> None:
     async def main() -> None:
         async with market(stage) as (server, _), stage.running("run", stage.config(server.port)) as first:
             view = await reading(stage)
-            async with stage.running("run", stage.config(server.port)) as second:
+            async with stage.running("run", stage.config(server.port, "other.json")) as second:
                 assert await asyncio.wait_for(second.wait(), 15) == 1
             assert first.returncode is None
             stage.ids(view)
@@ -308,7 +308,7 @@ def test_a_group_that_cannot_run_leaves_nothing_behind(stage: Stage) -> None:
             view = await reading(stage)
             before = files(stage)
             trades = {"bbo": "fresh", "trade": "binance_spot_bbo"}
-            async with stage.running("run", stage.config(server.port, records=["bbo", "trade"], shm=trades)) as second:
+            async with stage.running("run", stage.config(server.port, "other.json", records=["bbo", "trade"], shm=trades)) as second:
                 assert await asyncio.wait_for(second.wait(), 15) == 1
             assert files(stage) == before
             stage.native.lib.k4_view_close(view)

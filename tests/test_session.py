@@ -252,3 +252,55 @@ def test_a_book_that_waits_for_its_snapshot_is_what_is_fetched_for(binance: ir.E
         (["depth5"], ["json", "sbe"], True),
     ):
         assert session.fetches(messages, records, transports) is fetched, (records, transports)
+
+
+def spread(product: ir.Product, wanted: tuple[Stream, ...], kept: dict[int, session.Plan]) -> dict[int, list[str | None]]:
+    return {number: [s.symbol for s in plan.streams] for number, plan in session.spread(product, wanted, kept).items()}
+
+
+def test_streams_stay_on_their_connections_and_new_ones_fill_gaps(binance: ir.Exchange) -> None:
+    product = product_of(binance, "spot", streams=3)
+
+    def wanted(*numbers: int) -> tuple[Stream, ...]:
+        return streams_of(binance, "spot", ["bbo"], [f"S{n}" for n in numbers])
+
+    kept = session.spread(product, wanted(*range(8)), {})
+    assert {n: [s.symbol for s in plan.streams] for n, plan in kept.items()} == {0: ["S0", "S1", "S2"], 1: ["S3", "S4", "S5"], 2: ["S6", "S7"]}
+    assert session.spread(product, wanted(*reversed(range(8))), kept) == kept, "in whatever order they are named"
+    assert all(session.spread(product, wanted(*range(8)), kept)[n] is kept[n] for n in kept), "what is the same is not touched"
+    gone = spread(product, wanted(0, 3, 4, 5, 6, 7, 8, 9, 10, 11), kept)
+    assert gone == {0: ["S0", "S8", "S9"], 1: ["S3", "S4", "S5"], 2: ["S6", "S7", "S10"], 3: ["S11"]}
+    fewer = session.spread(product, wanted(0, 7), kept)
+    assert sorted(fewer) == [0, 2], "a connection without streams is none; the others keep their numbers"
+    assert spread(product, wanted(0, 7, 20, 21, 22, 23, 24), fewer) == {0: ["S0", "S20", "S21"], 1: ["S24"], 2: ["S7", "S22", "S23"]}
+
+
+def test_connections_of_different_urls_keep_to_their_streams(nova: ir.Exchange) -> None:
+    product = product_of(nova, "spot", streams=2)
+    kept = session.spread(product, streams_of(nova, "spot", ["bbo", "depth5"], ["A", "B", "C"]), {})
+    assert {n: [s.channel for s in plan.streams] for n, plan in kept.items()} == {
+        0: ["top.a", "top.b"],
+        1: ["top.c"],
+        2: ["book.a", "book.b"],
+        3: ["book.c"],
+    }
+    more = session.spread(product, streams_of(nova, "spot", ["bbo", "depth5"], ["D", "B", "C", "A"]), kept)
+    assert {n: [s.channel for s in plan.streams] for n, plan in more.items()} == {
+        0: ["top.a", "top.b"],
+        1: ["top.c", "top.d"],
+        2: ["book.a", "book.b"],
+        3: ["book.c", "book.d"],
+    }
+
+
+@pytest.mark.parametrize("url", ["wss://h/$path/$channel", "wss://h/$args"])
+def test_connections_whose_url_alone_subscribes_are_spread_alike(nova: ir.Exchange, url: str) -> None:
+    product = product_of(nova, "spot", url=url)
+    product = replace(product, session=replace(product.session, subscribe=None))
+    long = ["A" * 44 + f"{n:03}" for n in range(200)]
+    kept = session.spread(product, streams_of(nova, "spot", ["bbo"], long), {})
+    assert len(kept) == (200 if "channel" in url else 2)
+    more = session.spread(product, streams_of(nova, "spot", ["bbo"], ["Z", *long[:5], *long[6:]]), kept)
+    (changed,) = [n for n in more if n not in kept or more[n] is not kept[n]]
+    assert [s.symbol for s in more[changed].streams][-1] == "Z", "in the place of the one that went"
+    assert all(not plan.by_message and len(plan.url) <= session.URL_BYTES for plan in more.values())

@@ -110,7 +110,7 @@ def test_a_refusal_counts_though_the_run_ends(tmp_path: Path) -> None:
     async def main() -> bool:
         both = Both(Job("g", (), "info", None, 14), logs.logger(), supervisor.start)
         await asyncio.wait_for(both.run(), 20)
-        return both.failed
+        return both.refused
 
     assert asyncio.run(main())
 

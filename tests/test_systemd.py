@@ -47,6 +47,7 @@ def test_systemd_takes_the_unit(tmp_path: Path) -> None:
 def test_the_unit_waits_as_long_as_the_code_may_take() -> None:
     found = keys()
     assert found["Service.Type"] == "notify"
+    assert found["Service.ExecReload"] == "/bin/kill -HUP $MAINPID"
     assert found["Service.NotifyAccess"] == "main", "the supervisor alone speaks for the run"
     hung_s = keeper.HUNG * keeper.LOOK_S
     assert float(found["Service.WatchdogSec"]) > 2 * hung_s, "the run replaces a worker that hangs before systemd replaces the run"

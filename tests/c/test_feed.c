@@ -114,6 +114,37 @@ static void records_arrive(void)
     k4_feed_close(feed);
 }
 
+/* A removed instrument is not published, whoever brings it; added again it goes on where it was. */
+static void removed_instruments_are_silent(void)
+{
+    k4_feed *feed = open_feed();
+    k4_conn *conn = open_conn(feed, "a");
+    message(conn, "b BTC 5;b ETH 7;t BTC 1");
+    const struct k4_segment *quotes = &feed->lanes[K4_RECORD_BBO].segment, *trades = &feed->lanes[K4_RECORD_TRADE].segment;
+    EQUAL(quotes->head, 2);
+    EQUAL(k4_feed_remove(feed, K4_RECORD_BBO, 0, wall), K4_OK);
+    EQUAL(k4_feed_remove(feed, K4_RECORD_TRADE, 0, wall), K4_OK);
+    EQUAL(k4_feed_remove(feed, K4_RECORD_BBO, 99, wall), K4_BAD_ARGUMENT);
+    EQUAL(k4_feed_remove(feed, K4_RECORD_DEPTH20, 0, wall), K4_BAD_ARGUMENT);
+    EQUAL(quotes->symbols[0].state, K4_STATE_REMOVED);
+    EQUAL(quotes->symbols[0].state_since_ns, wall);
+    mono += 1000000;
+    message(conn, "b BTC 6;b ETH 8;t BTC 2");
+    EQUAL(quotes->head, 3);
+    EQUAL(trades->head, 1);
+    EQUAL(quotes->symbols[0].last_recv_ns, wall + mono - 1000000);
+    k4_conn_stats s;
+    k4_conn_stats_get(conn, &s);
+    EQUAL(s.unknown_symbol, 2);
+    EQUAL(k4_feed_instrument(feed, &product, K4_RECORD_BBO, (const uint8_t *)"BTC", 3, "base", ""), 0);
+    EQUAL(k4_feed_symbol_state(feed, K4_RECORD_BBO, 0, K4_STATE_STALE, wall), K4_OK);
+    message(conn, "b BTC 6;b BTC 6;b BTC 9");
+    EQUAL(quotes->head, 5);
+    EQUAL(published(feed, K4_RECORD_BBO, 3)->update_id, 6);
+    EQUAL(published(feed, K4_RECORD_BBO, 4)->update_id, 9);
+    k4_feed_close(feed);
+}
+
 static void everything_else_is_an_event(void)
 {
     k4_feed *feed = open_feed();
@@ -397,6 +428,13 @@ static void connections_are_counted(void)
     }
     EQUAL(opened, 64);
     CHECK(strstr(error, "64") != NULL);
+    k4_conn *last = feed->conns, *twin = k4_conn_open(feed, &product, "c63", "json", "", 1000, error, sizeof error);
+    CHECK(twin != NULL); /* a link in the place of another has the same source */
+    k4_conn_close(last);
+    CHECK(k4_conn_open(feed, &product, "new", "json", "", 1000, error, sizeof error) == NULL);
+    k4_conn_close(twin);
+    CHECK(k4_conn_open(feed, &product, "new", "json", "", 1000, error, sizeof error) != NULL);
+    CHECK(strcmp(feed->lanes[K4_RECORD_BBO].segment.sources[63].name, "new") == 0);
     k4_feed_close(feed);
     segment_dir_remove();
     segment_dir_make();
@@ -666,6 +704,7 @@ int main(void)
         connections_are_counted,
         orders_become_rules,
         records_arrive,
+        removed_instruments_are_silent,
         everything_else_is_an_event,
         a_flood_of_answers_is_bounded,
         failures_are_final_and_counted,

@@ -556,6 +556,29 @@ static void test_sources_full(void)
     EQUAL(k4_segment_source(&segment, "one more", "ws"), -K4_SOURCES_FULL);
     EQUAL(k4_segment_source(&segment, "s17", "ws"), 17);
     EQUAL(k4_segment_source(&segment, "s1", "ws"), 1);
+    k4_segment_count(&segment.sources[9].wins, 5);
+    k4_segment_sample(segment.sources[9].lag, 100000);
+    k4_segment_release_source(&segment, 9);
+    EQUAL(k4_segment_source(&segment, "s9", "ws"), 9); /* it is back before its place was needed */
+    EQUAL(segment.sources[9].wins, 5);
+    k4_segment_release_source(&segment, 9);
+    k4_segment_release_source(&segment, 63);
+    EQUAL(k4_segment_source(&segment, "another", "sbe"), 9);
+    EQUAL(segment.sources[9].wins, 0);
+    EQUAL(segment.sources[9].lag[k4_histogram_bucket(100000)], 0);
+    CHECK(strcmp(segment.sources[9].name, "another") == 0 && strcmp(segment.sources[9].transport, "sbe") == 0);
+    EQUAL(k4_segment_source(&segment, "one more", "ws"), 63);
+    EQUAL(k4_segment_source(&segment, "too many", "ws"), -K4_SOURCES_FULL);
+    k4_segment_close(&segment);
+    segment = writer_open("sources", &small); /* what an earlier writer called its sources holds no place */
+    EQUAL(segment.header->source_count, K4_SOURCES);
+    EQUAL(k4_segment_source(&segment, "s5", "ws"), 5);
+    for (int i = 1; i < K4_SOURCES; i++) {
+        (void)snprintf(name, sizeof name, "t%d", i);
+        int source = k4_segment_source(&segment, name, "ws");
+        CHECK(source >= 0 && source != 5);
+    }
+    EQUAL(k4_segment_source(&segment, "t64", "ws"), -K4_SOURCES_FULL);
     k4_segment_close(&segment);
 }
 

@@ -1,0 +1,291 @@
+"""`k4 reload` and SIGHUP as a user meets them: what is added and removed while the rest goes on, and what is refused."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import k4
+from k4 import control
+from k4.native import Native
+from k4.reader import Reader
+from tests.theatre import Stage, Theatre, wait_for
+
+SEGMENT = "binance_spot_trade"
+
+
+@pytest.fixture
+def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, native: Native) -> Stage:
+    del native  # compiled by then
+    for name in ("shm", "cache"):
+        (tmp_path / name).mkdir()
+    monkeypatch.setenv("K4_SHM_DIR", str(tmp_path / "shm"))
+    return Stage(tmp_path)
+
+
+def entry(name: str = "one", **changes: Any) -> dict[str, Any]:
+    return {"name": name, "exchange": "binance", "product": "spot", "symbols": ["AAAUSDT"], "records": ["trade"], "ring_slots": 8192, **changes}
+
+
+def write(stage: Stage, *entries: dict[str, Any], file: str = "config.json", **log: Any) -> Path:
+    path = stage.folder / file
+    path.write_text(json.dumps({"connections": list(entries), "log": {"dir": str(stage.folder / "log"), **log}}))
+    return path
+
+
+def names(first: int, last: int) -> list[str]:
+    """Invented symbols, by number."""
+    return [f"X{number:03}USDT" for number in range(first, last)]
+
+
+def states(segment: str = SEGMENT) -> dict[str, str]:
+    with k4.open(segment) as reader:
+        return {symbol.symbol: symbol.state for symbol in reader.symbols}
+
+
+def log_lines(stage: Stage, event: str) -> list[dict[str, Any]]:
+    lines = [json.loads(line) for file in sorted((stage.folder / "log").glob("*.log")) for line in file.read_text().splitlines()]
+    return [line for line in lines if line["event"] == event]
+
+
+def reload(stage: Stage, config: Path) -> tuple[int, list[str]]:
+    done = stage.k4("reload", config)
+    return done.returncode, (done.stdout + done.stderr).splitlines()
+
+
+def live(segment: str = SEGMENT) -> bool:
+    try:
+        return bool(states(segment)) and set(states(segment).values()) <= {"LIVE", "REMOVED"}
+    except k4.K4Error:
+        return False
+
+
+def test_a_reload_that_adds_a_hundred_symbols_loses_nothing(stage: Stage) -> None:
+    """Trades of this venue are numbered without a hole: a reader that stays attached sees each number of the symbols that stay, once."""
+    everything = write(stage, entry(symbols=names(0, 130)), file="all.json")
+    config = write(stage, entry(symbols=names(0, 30), redundancy={"connections": 2}))
+    with Theatre(everything, rate=600, delays_s=(0.0, 0.005)) as theatre, stage.running("run", config, "--sim", theatre.address):
+        wait_for(live, "every symbol to be live", 60)
+        before = theatre.numbers()
+        assert len(before) == 2
+        with k4.open(SEGMENT) as reader:
+            write(stage, entry(symbols=[*names(0, 10), *names(20, 130)], redundancy={"connections": 2}))
+            code, told = reload(stage, config)
+            assert code == 0, told
+            assert told == [
+                f"one: 100 symbols added: {' '.join(names(30, 50))} and 80 more; 10 symbols removed: {' '.join(names(10, 20))}",
+            ]
+            wait_for(live, "the new ones to be live", 60)
+            assert states() == dict.fromkeys(names(0, 10) + names(20, 130), "LIVE") | dict.fromkeys(names(10, 20), "REMOVED")
+            newest = {symbol: found.sequence if (found := reader.latest(symbol)) else None for symbol in names(10, 20)}
+            time.sleep(0.5)
+            for symbol, sequence in newest.items():
+                assert not newer(reader, symbol, sequence), "nobody asks for it any more"
+            write(stage, entry(symbols=names(0, 40), redundancy={"connections": 2}))
+            told = [f"one: 10 symbols added: {' '.join(names(10, 20))}; 90 symbols removed: {' '.join(names(40, 60))} and 70 more"]
+            assert reload(stage, config) == (0, told)
+            wait_for(lambda: live() and states()["X010USDT"] == "LIVE", "those that come back", 60)
+            for symbol, sequence in newest.items():
+                wait_for(lambda symbol=symbol, sequence=sequence: newer(reader, symbol, sequence), f"records of {symbol} again")  # type: ignore[misc]
+            assert theatre.numbers() == before, "no connection was made anew"
+            ids = read_ids(reader)
+    for symbol in names(0, 10) + names(20, 30):
+        assert ids[symbol] == list(range(ids[symbol][0], ids[symbol][-1] + 1)), symbol
+    assert sum(len(ids[symbol]) for symbol in names(0, 10) + names(20, 30)) > 100
+    assert not log_lines(stage, "link lost")
+
+
+def newer(reader: Reader, symbol: str, sequence: int | None) -> bool:
+    found = reader.latest(symbol)
+    return found is not None and (sequence is None or found.sequence > sequence)
+
+
+def read_ids(reader: Reader) -> dict[str, list[int]]:
+    """Trade ids by symbol of everything that came since the reader was attached; none is lost to it."""
+    found: dict[str, list[int]] = {}
+    while (item := reader.read()) is not None:
+        assert not isinstance(item, k4.Lost), item
+        found.setdefault(item.symbol, []).append(int(str(item.trade_id)))
+    return {symbol: sorted(ids) for symbol, ids in found.items()}
+
+
+def worker(stage: Stage, group: str) -> int:
+    """The pid of the newest worker of a group."""
+    return int([line for line in log_lines(stage, "started") if line["group"] == group][-1]["pid"])
+
+
+def test_groups_start_end_and_are_restarted_by_themselves(stage: Stage) -> None:
+    def group(name: str, **changes: Any) -> dict[str, Any]:
+        return entry(name, shm={"trade": name}, **changes)
+
+    config = write(stage, group("stays"), group("goes"), group("differs"))
+    with Theatre(config, rate=200) as theatre, stage.running("run", config, "--sim", theatre.address):
+        wait_for(lambda: all(live(name) for name in ("stays", "goes", "differs")), "three groups", 60)
+        pids = {name: worker(stage, name) for name in ("stays", "differs")}
+        with k4.open("stays") as staying, k4.open("goes") as going, k4.open("differs") as differing:
+            write(stage, group("differs", ring_slots=1024, cpu=max(os.sched_getaffinity(0))), group("stays"), group("comes"))
+            code, told = reload(stage, config)
+            assert (code, sorted(told)) == (0, ["comes: started", "differs: restarted: other differs.ring_slots, differs.cpu", "goes: ended"])
+            assert going.info.writer == "closed"
+            assert differing.info.writer == "replaced"
+            assert staying.info.epoch == 1
+        assert worker(stage, "stays") == pids["stays"]
+        assert worker(stage, "differs") != pids["differs"]
+        assert not Path(f"/proc/{pids['differs']}").exists()
+        wait_for(lambda: all(live(name) for name in ("stays", "comes", "differs")), "the new ones", 60)
+        with k4.open("differs") as reader:
+            assert (reader.info.ring_slots, reader.info.epoch) == (1024, 2)
+        assert reload(stage, config) == (0, ["nothing has changed"])
+    assert not log_lines(stage, "worker ended")
+
+
+def test_a_group_that_cannot_run_is_told_and_the_others_go_on(stage: Stage) -> None:
+    """Another run holds the segment; once it is free, the next reload has it."""
+    everything = write(stage, entry(symbols=["AAAUSDT", "BBBUSDT"]), file="all.json")
+    one, other = write(stage, entry("one"), file="one.json"), write(stage, entry("other", shm={"trade": "taken"}), file="other.json")
+    with Theatre(everything, rate=200) as theatre, stage.running("run", one, "--sim", theatre.address):
+        wait_for(live, "the first group", 60)
+        write(stage, entry("one", symbols=["AAAUSDT", "BBBUSDT"]), entry("more", shm={"trade": "taken"}), file="one.json")
+        holder = subprocess.Popen(
+            [sys.executable, "-m", "k4", "run", other, "--sim", theatre.address], env=stage.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        wait_for(lambda: live("taken"), "the other run", 60)
+        refused = "more: refused: its worker cannot run, and has said why in the log"
+        assert reload(stage, one) == (1, ["one: 1 symbol added: BBBUSDT", refused])
+        holder.send_signal(signal.SIGTERM)
+        assert holder.wait(20) == 0
+        assert reload(stage, one) == (0, ["more: started"])
+        assert set(states()) == {"AAAUSDT", "BBBUSDT"}
+
+
+def test_a_wrong_configuration_changes_nothing(stage: Stage) -> None:
+    config = write(stage, entry(symbols=["AAAUSDT", "BBBUSDT"]))
+    with Theatre(config, rate=200) as theatre, stage.running("run", config, "--sim", theatre.address):
+        wait_for(live, "both symbols", 60)
+        pid = worker(stage, "one")
+        config.write_text("{")
+        assert reload(stage, config) == (1, [f"k4: error: {config}: 1 finding", f"{config}:1: not JSON at column 2: Expecting property name enclosed in double quotes"])
+        write(stage, entry(symbols=["AAAUSDT", "NONSENSE"], ring_slots=1000))
+        code, told = reload(stage, config)
+        assert (code, told[1:]) == (1, [f"{config}:1: connections[0].ring_slots: 1000 is wrong; allowed: a power of two; the next one is 1024"])
+        write(stage, entry(symbols=["AAAUSDT", "NONSENSE"]))
+        code, told = reload(stage, config)
+        assert (code, told[1:]) == (1, [f'{config}:1: connections[0].symbols[1]: "NONSENSE" is no instrument of binance spot; `k4 instruments binance spot` lists them'])
+        assert states() == {"AAAUSDT": "LIVE", "BBBUSDT": "LIVE"}
+        assert worker(stage, "one") == pid
+    assert len(log_lines(stage, "reload refused; nothing has changed")) == 3
+
+
+def test_a_signal_reloads_too(stage: Stage) -> None:
+    """New listings are picked up by a pattern, what is listed no longer goes; the log's level follows; the service manager is told."""
+    first, later = names(0, 3), names(1, 12)
+    everything = write(stage, entry(symbols=names(0, 12)), file="all.json")
+    config = write(stage, entry(symbols=["*USDT"], symbol_capacity=4))
+    manager = Manager(stage)
+    with Theatre(everything, rate=300) as theatre:
+        (desk,) = theatre.said
+        desk.symbols = tuple(first)
+        process = subprocess.Popen([sys.executable, "-m", "k4", "run", config, "--sim", theatre.address], env=stage.env, stderr=subprocess.DEVNULL)
+        try:
+            wait_for(lambda: live() and len(states()) == 3, "the first three", 60)
+            with k4.open(SEGMENT) as reader:
+                desk.symbols = tuple(later)
+                manager.told()
+                write(stage, entry(symbols=["*USDT"], symbol_capacity=4), level="error")
+                process.send_signal(signal.SIGHUP)
+                wait_for(lambda: live() and len(states()) == 12, "twelve symbols", 60)
+                assert reader.info.writer == "replaced", "its table was full"
+            with k4.open(SEGMENT) as reader:
+                assert reader.info.symbol_capacity == 16
+            assert states() == {"X000USDT": "REMOVED"} | dict.fromkeys(later, "LIVE")
+            wait_for(lambda: "READY=1" in manager.heard(), "the end of the reload")
+            assert [line.split("\n")[0] for line in manager.heard() if not line.startswith("STATUS")] == ["RELOADING=1", "READY=1"]
+            assert reload(stage, config) == (0, ["nothing has changed"])
+        finally:
+            process.terminate()
+            assert process.wait(20) == 0
+    assert {line["level"] for line in log_lines(stage, "connected")} == {"info"}
+    assert not log_lines(stage, "reloaded"), "that is said at level info"
+    assert not log_lines(stage, "stopped"), "by the worker too"
+    manager.close()
+
+
+class Manager:
+    """Stands for the service manager of what `stage` starts."""
+
+    def __init__(self, stage: Stage) -> None:
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.bind("\0k4-reload")
+        self._socket.setblocking(False)
+        self._heard: list[str] = []
+        stage.env["NOTIFY_SOCKET"] = "@k4-reload"
+
+    def heard(self) -> list[str]:
+        """Since `told` was called."""
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                self._heard.append(self._socket.recv(4096).decode())
+        return self._heard
+
+    def told(self) -> None:
+        self.heard().clear()
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+def test_a_run_is_found_by_its_file_and_is_the_only_one(stage: Stage) -> None:
+    config = write(stage, entry())
+    code, told = reload(stage, config)
+    assert (code, told) == (
+        1,
+        [
+            f"k4: error: no run of {str(config)!r} is there",
+            "  it must be run by the same user, with the same $K4_SHM_DIR, and named by the same file",
+        ],
+    )
+    with Theatre(config, rate=100) as theatre, stage.running("run", config, "--sim", theatre.address):
+        wait_for(live, "the run", 60)
+        link = stage.folder / "link.json"
+        link.symlink_to(config)
+        assert reload(stage, link) == (0, ["nothing has changed"])
+        second = stage.k4("run", link, "--sim", theatre.address)
+        assert second.returncode == 1
+        first, hint = second.stderr.splitlines()
+        assert first.startswith(f"k4: error: {str(link)!r} is run already by process ")
+        assert Path(f"/proc/{first.split()[-1]}/exe").resolve() == Path(sys.executable).resolve()
+        assert hint == "  stop that first, or: k4 reload CONFIG"
+    assert reload(stage, config)[0] == 1, "it is not there any more"
+
+
+def test_what_is_asked_of_a_run_is_read_with_care(stage: Stage) -> None:
+    config = write(stage, entry())
+
+    def said(request: bytes) -> bytes:
+        with socket.socket(socket.AF_UNIX) as made:
+            made.settimeout(20)
+            made.connect(control.address(config))
+            made.sendall(request)
+            made.shutdown(socket.SHUT_WR)
+            with made.makefile("rb") as stream:
+                return stream.read()
+
+    with Theatre(config, rate=100) as theatre, stage.running("run", config, "--sim", theatre.address):
+        wait_for(live, "the run", 60)
+        assert said(b"") == b""
+        assert said(b"\xff\xfe\n") == b""
+        with pytest.raises(OSError):  # it hangs up
+            said(b"x" * (2 << 20))
+        assert json.loads(said(b"[1]\n")) == {"error": "what is to be done?"}
+        assert json.loads(said(b'{"do": "dance"}\n')) == {"error": "'dance' is nothing that a run does"}
+        assert json.loads(said(b'{"do": "reload"}\n')) == {"lines": ["nothing has changed"], "code": 0}
