@@ -14,7 +14,8 @@ demo: $(READY)
 
 test: $(READY) lint ctest instructions
 	$(BIN)/k4 codegen
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n logical --dist worksteal -m "not alone"
+	$(BIN)/python -m pytest -m alone
 	$(BIN)/python -m tests.fuzz.fuzz run --seconds 30
 
 # Looks for inputs that break framing or decoding, SECONDS in all; what it finds is kept in fuzz-found.

@@ -48,31 +48,19 @@ class Verdict:
         return bool(self.flags & flag)
 
 
-def compile_library(folder: Path, headers: Path) -> ctypes.CDLL:
-    library = folder / "arbiter_driver.so"
-    subprocess.run(
-        [
-            "gcc",
-            "-std=c11",
-            "-O2",
-            "-Wall",
-            "-Wextra",
-            "-Wconversion",
-            "-Wshadow",
-            "-Werror",
-            "-shared",
-            "-fPIC",
-            f"-I{headers}",
-            f"-I{ROOT / 'csrc'}",
-            str(ROOT / "tests/c/arbiter_driver.c"),
-            *(str(ROOT / "csrc" / name) for name in ("k4_arbiter.c", "k4_rules.c")),
-            str(ROOT / "csrc/k4_idset.c"),
-            "-o",
-            str(library),
-        ],
-        check=True,
-    )
-    lib = ctypes.CDLL(str(library))
+LIBRARY = "arbiter_driver.so"
+
+
+def compile_library(folder: Path, headers: Path) -> None:
+    strict = ("-std=c11", "-O2", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror")
+    sources = (ROOT / "tests/c/arbiter_driver.c", *(ROOT / "csrc" / name for name in ("k4_arbiter.c", "k4_rules.c", "k4_idset.c")))
+    include = (f"-I{headers}", f"-I{ROOT / 'csrc'}")
+    command = ["gcc", *strict, "-shared", "-fPIC", *include, *map(str, sources), "-o", str(folder / LIBRARY)]
+    subprocess.run(command, check=True)
+
+
+def load_library(folder: Path) -> ctypes.CDLL:
+    lib = ctypes.CDLL(str(folder / LIBRARY))
     pointer, u32, i64, integer = ctypes.c_void_p, ctypes.c_uint32, ctypes.c_int64, ctypes.c_int
     for name, result, arguments in (
         ("driver_open", pointer, [u32, u32, integer]),

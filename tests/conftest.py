@@ -1,10 +1,15 @@
-"""What tests share: where captures are, the compiled extension, and one line for each thing that is not there to test with."""
+"""What tests share: where captures are, what is compiled once for all of them, and one line for each thing that is not there to test with.
+
+Tests run side by side in worker processes: what a test touches (shared memory, caches, ports) is its own, and what is compiled for
+several files goes through `once`.
+"""
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +27,7 @@ if not os.environ.get("CI"):
     settings.register_profile("here", deadline=None)
     settings.load_profile("here")
 
+Once = Callable[[str, Callable[[Path], object]], Path]
 CAPTURES = Path(os.environ.get("K4_CAPTURES") or ROOT.parent / "shared" / "captures")
 
 
@@ -41,6 +47,27 @@ def pytest_report_header() -> list[str]:
 
 
 @pytest.fixture(scope="session")
+def once(tmp_path_factory: pytest.TempPathFactory) -> Once:
+    """`once(name, make)`: a folder that `make` filled, for all workers of a run; the first one fills it, the others wait."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+    def made(name: str, make: Callable[[Path], object]) -> Path:
+        folder = shared / f"once-{name}"
+        with (shared / f"once-{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not folder.is_dir():
+                begun = shared / f"once-{name}.begun"
+                shutil.rmtree(begun, ignore_errors=True)
+                begun.mkdir()
+                make(begun)
+                begun.rename(folder)
+        return folder
+
+    return made
+
+
+@pytest.fixture(scope="session")
 def captures() -> Path:
     """The folder of captured frames."""
     if not CAPTURES.is_dir():
@@ -49,23 +76,27 @@ def captures() -> Path:
 
 
 @pytest.fixture(scope="session")
-def headers(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def headers(once: Once) -> Path:
     """A folder with the generated headers k4_records.h and k4.h, for tests that compile C."""
-    from k4._codegen import fbs, generate, places
+    from .segments import write_headers
 
-    folder = tmp_path_factory.mktemp("headers")
-    records = fbs.load(places.schema() / "records.fbs")
-    (folder / generate.RECORDS_HEADER).write_text(generate.records_header(records), encoding="utf-8")
-    (folder / generate.READER_HEADER).write_text(generate.reader_header(records), encoding="utf-8")
-    return folder
+    return once("headers", write_headers)
 
 
 @pytest.fixture(scope="session")
-def examples(tmp_path_factory: pytest.TempPathFactory, headers: Path) -> dict[str, Path]:
+def examples(once: Once, headers: Path) -> dict[str, Path]:
     """The example readers as each compiler that is there makes them."""
-    from .segments import compile_examples
+    from .segments import compile_examples, example_programs
 
-    return compile_examples(tmp_path_factory.mktemp("examples"), headers)
+    return example_programs(once("examples", lambda folder: compile_examples(folder, headers)))
+
+
+@pytest.fixture(scope="session")
+def built_in(once: Once) -> Path:
+    """The parsers of the built-in specs and the core, without the extension around them: tests.codegen.compiled names what is there."""
+    from .codegen.compiled import build_built_in
+
+    return once("built-in", build_built_in)
 
 
 @pytest.fixture(scope="session")
@@ -79,11 +110,11 @@ def native() -> Native:
 
 
 @pytest.fixture(scope="session")
-def program(tmp_path_factory: pytest.TempPathFactory, headers: Path) -> Path:
+def program(once: Once, headers: Path) -> Path:
     """The writer of segments that is driven line by line, compiled."""
-    from .segments import compile_writer
+    from .segments import WRITER, compile_writer
 
-    return compile_writer(tmp_path_factory.mktemp("writer"), headers)
+    return once("writer", lambda folder: compile_writer(folder, headers)) / WRITER
 
 
 @pytest.fixture

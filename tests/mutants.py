@@ -38,6 +38,7 @@ WS = "csrc/k4_ws.c"
 USUAL = "csrc/k4_ws.h"
 FRAMING = "tests/test_framing.py::"
 FAST = "tests/codegen/test_fast.py::"
+SBE = "tests/codegen/test_sbe_decode.py::"
 FAULT = "tests/test_faults.py::test_fault"
 PROPERTIES = "tests/test_arbiter_properties.py::"
 WEAK = "tests/test_weak_memory.py::test_every_execution_is_right"
@@ -88,6 +89,8 @@ MUTANTS = (
     Mutant("a backlog without bounds", "k4/inbox.py", "BACKLOG_MESSAGES = 2048\nBACKLOG_BYTES = 256 * 1024", "BACKLOG_MESSAGES = 1 << 40\nBACKLOG_BYTES = 1 << 40", FAULT + "[answer-flood]"),
     Mutant("a success ends the backoff", "k4/backoff.py", "if good_for >= self._good:", "if good_for >= 0:", "tests/test_storm.py::test_one_connection_is_patient_and_never_in_step"),
     Mutant("backoff without jitter", "k4/backoff.py", "wait = self._rng.uniform(0.0, self.ceiling)", "wait = self.ceiling", "tests/test_storm.py::test_one_connection_is_patient_and_never_in_step"),
+    Mutant("dials without their lock", "k4/dials.py", "        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)\n", "        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)\n",
+           "tests/test_dials.py::test_a_lock_that_is_held_is_waited_for_but_not_for_ever"),
     Mutant("dials not counted", "k4/dials.py", "            stamps.append(at)\n", "", "tests/test_storm.py::test_many_connections_stay_inside_the_hosts_limit"),
     # The ring: fences (a weak memory shows what x86 hides), the exact sequence, repair.
     Mutant("ring: no release fence behind the odd sequence", "csrc/k4_segment.h", "    __atomic_store_n(sequence, 2 * n + 1, __ATOMIC_RELAXED);\n    k4_fence_release();\n",
@@ -108,6 +111,18 @@ MUTANTS = (
     # Copies that are not decoded.
     Mutant("as long is taken for equal", "csrc/k4_memo.h", " && memcmp(entry + 1, text, len) == 0", " && text != NULL", "ctest feed", r"test_feed\.c:\d+: "),
     Mutant("what was overwritten is compared", "csrc/k4_memo.h", "memo->head - at > K4_MEMO_BYTES", "memo->head - at > 4 * K4_MEMO_BYTES", "ctest feed", r"test_feed\.c:\d+: |ERROR: AddressSanitizer|runtime error"),
+    # Books: what a change must go on from, and what the venue's checksum is for.
+    Mutant("book: a previous id that is another's", "csrc/k4_book.c", "        return book->fresh && spans ? K4_SKIP_NOT : K4_SKIP_STALE_BOOK;\n", "        return K4_SKIP_NOT;\n",
+           "ctest book", r"test_book\.c:\d+: "),
+    Mutant("book: a first id behind a hole", "csrc/k4_book.c", "        return spans ? K4_SKIP_NOT : K4_SKIP_STALE_BOOK;\n", "        return K4_SKIP_NOT;\n",
+           "ctest book", r"test_book\.c:\d+: "),
+    Mutant("book: a step left out", "csrc/k4_book.c", "return new - 1 == old ? K4_SKIP_NOT : K4_SKIP_STALE_BOOK;", "return K4_SKIP_NOT;", "ctest book", r"test_book\.c:\d+: "),
+    Mutant("book: the checksum is not looked at", "csrc/k4_book.c", "crc) != update->checksum)\n", "crc) != update->checksum && book == NULL)\n", "ctest book", r"test_book\.c:\d+: "),
+    # SBE: every size comes from the frame.
+    Mutant("sbe: a block past the end", "csrc/k4_sbe.h", "if (__builtin_expect(count > sbe->len - sbe->at, 0))", "if (__builtin_expect(count > UINT32_MAX, 0))",
+           SBE + "test_cut_at_every_byte"),
+    Mutant("sbe: a group of more than there is", "csrc/k4_sbe.h", "(block > left || (block > 0 && count > left / block))", "block > left", SBE + "test_counts_that_promise_too_much"),
+    Mutant("sbe: blocks shorter than what is read", "csrc/k4_sbe.h", "(block < least || (flat && block == 0))", "(flat && block == 0)", SBE + "test_cut_at_every_byte"),
     Mutant("a sketch is published", "csrc/k4_feed.c", "        complete(conn, item);\n", "        (void)complete;\n", "ctest feed", r"test_feed\.c:\d+: "),
     # Arbitration: each update once.
     Mutant("increasing: an equal id is new", "csrc/k4_rules.c", "        if (a->id > in->id)\n            return publish_state", "        if (a->id >= in->id)\n            return publish_state",

@@ -95,13 +95,23 @@ class Writer:
         return self.process.stdin, self.process.stdout
 
 
-def compile_writer(folder: Path, headers: Path) -> Path:
-    program = folder / "segment_writer"
+WRITER = "segment_writer"
+
+
+def write_headers(folder: Path) -> None:
+    """The generated headers."""
+    from k4._codegen import fbs, generate, places
+
+    records = fbs.load(places.schema() / "records.fbs")
+    (folder / generate.RECORDS_HEADER).write_text(generate.records_header(records), encoding="utf-8")
+    (folder / generate.READER_HEADER).write_text(generate.reader_header(records), encoding="utf-8")
+
+
+def compile_writer(folder: Path, headers: Path) -> None:
     core = [str(ROOT / "csrc" / f"k4_{name}.c") for name in ("symtab", "shmfile", "takeover", "segment", "view")]
     include = [f"-I{headers}", f"-I{ROOT / 'csrc'}"]
     source = str(ROOT / "tests" / "c" / "segment_writer.c")
-    subprocess.run(["gcc", "-std=c11", "-O2", *STRICT, *include, source, *core, "-o", str(program)], check=True, timeout=60)
-    return program
+    subprocess.run(["gcc", "-std=c11", "-O2", *STRICT, *include, source, *core, "-o", str(folder / WRITER)], check=True, timeout=60)
 
 
 EXAMPLES = {
@@ -112,17 +122,17 @@ EXAMPLES = {
 }
 
 
-def compile_examples(folder: Path, headers: Path) -> dict[str, Path]:
-    """The readers of examples/, by the compiler that made them; compilers that are not there are left out."""
-    built: dict[str, Path] = {}
-    for name, (compiler, standard, source) in EXAMPLES.items():
-        if shutil.which(compiler) is None:
-            continue
-        built[name] = folder / f"reader-{name}"
-        strict = ("-O2", "-Wall", "-Wextra", "-Werror")
-        command = [compiler, standard, *strict, f"-I{headers}", str(ROOT / "examples" / source), "-o", str(built[name])]
+def example_programs(folder: Path) -> dict[str, Path]:
+    """The readers of examples/ in `folder`, by the compiler that made them; compilers that are not there are left out."""
+    return {name: folder / f"reader-{name}" for name, (compiler, _, _) in EXAMPLES.items() if shutil.which(compiler)}
+
+
+def compile_examples(folder: Path, headers: Path) -> None:
+    strict = ("-O2", "-Wall", "-Wextra", "-Werror")
+    for name, program in example_programs(folder).items():
+        compiler, standard, source = EXAMPLES[name]
+        command = [compiler, standard, *strict, f"-I{headers}", str(ROOT / "examples" / source), "-o", str(program)]
         subprocess.run(command, check=True, timeout=120)
-    return built
 
 
 def folder_of_segments() -> Iterator[Path]:

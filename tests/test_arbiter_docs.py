@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import ctypes
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from tests.arbiter_driver import ABSENT, FLAG_NAMES, LEADER, RESET, RULES, SECOND, Arbiter, Verdict, compile_library
+from tests.arbiter_driver import ABSENT, FLAG_NAMES, LEADER, RESET, RULES, SECOND, Arbiter, Verdict, compile_library, load_library
+from tests.conftest import Once
 
 TEXT = (Path(__file__).resolve().parent.parent / "docs" / "arbitration.md").read_text(encoding="utf-8")
 
@@ -32,8 +32,8 @@ def tables() -> list[tuple[str, list[Row]]]:
 
 
 @pytest.fixture(scope="module")
-def lib(headers: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ctypes.CDLL]:
-    return compile_library(tmp_path_factory.mktemp("arbiter"), headers)
+def lib(once: Once, headers: Path) -> ctypes.CDLL:
+    return load_library(once("arbiter", lambda folder: compile_library(folder, headers)))
 
 
 def spoken(verdict: Verdict) -> str:

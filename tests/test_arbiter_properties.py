@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import bisect
 import ctypes
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -32,15 +31,17 @@ from tests.arbiter_driver import (
     Arbiter,
     Verdict,
     compile_library,
+    load_library,
 )
+from tests.conftest import Once
 
 MS = 1_000_000
 EXAMPLES = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @pytest.fixture(scope="session")
-def lib(headers: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ctypes.CDLL]:
-    return compile_library(tmp_path_factory.mktemp("arbiter"), headers)
+def lib(once: Once, headers: Path) -> ctypes.CDLL:
+    return load_library(once("arbiter", lambda folder: compile_library(folder, headers)))
 
 
 @dataclass(slots=True)

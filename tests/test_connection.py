@@ -487,6 +487,7 @@ def test_only_the_newest_ping_is_answered_and_within_the_venues_limit(bench: Ben
 # --------------------------------------------------------------------------- liveness
 
 
+@pytest.mark.alone
 def test_a_link_that_falls_silent_is_replaced_within_two_seconds(bench: Bench, tls: Authority, lines: Lines) -> None:
     server: Any = None
 
@@ -690,6 +691,7 @@ def test_frames_that_mean_nothing_are_shown_once(bench: Bench, tls: Authority, l
     assert (refused["kind"], refused["code"], refused["offset"]) == ("bbo", "type", BBO.format(1).index('"25.35"'))
 
 
+@pytest.mark.alone
 def test_stopping_while_dialling_and_while_waiting_is_quick(bench: Bench) -> None:
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))

@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from k4._codegen import ir
 from k4.native import Native
 from k4.sim import frames
@@ -58,8 +56,7 @@ def _examples(native: Native) -> list[tuple[ir.Exchange, ir.Message, ir.RecordTy
     return found
 
 
-def test_examples_cut_at_every_byte(native: Native, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("K4_SHM_DIR", str(tmp_path))
+def test_examples_cut_at_every_byte(native: Native, shm: Path) -> None:
     native.lib.k4_shm_dir_set(b"")
     examples = _examples(native)
     assert examples

@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from k4.sim.frames import frame
+from tests.conftest import Once
 
 ROOT = Path(__file__).resolve().parent.parent
 CAP = 1 << 20
@@ -86,31 +87,16 @@ def entries(log: bytes) -> list[Entry]:
     return out
 
 
+def compile_driver(folder: Path, headers: Path) -> None:
+    strict = ("-std=c11", "-O2", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror")
+    include = (f"-I{headers}", f"-I{ROOT / 'csrc'}")
+    sources = (str(ROOT / "tests/c/ws_driver.c"), str(ROOT / "csrc/k4_ws.c"))
+    subprocess.run(["gcc", *strict, "-shared", "-fPIC", *include, *sources, "-o", str(folder / "ws_driver.so")], check=True)
+
+
 @pytest.fixture(scope="session")
-def driver(headers: Path, tmp_path_factory: pytest.TempPathFactory) -> Driver:
-    library = tmp_path_factory.mktemp("ws") / "ws_driver.so"
-    subprocess.run(
-        [
-            "gcc",
-            "-std=c11",
-            "-O2",
-            "-Wall",
-            "-Wextra",
-            "-Wconversion",
-            "-Wshadow",
-            "-Werror",
-            "-shared",
-            "-fPIC",
-            f"-I{headers}",
-            f"-I{ROOT / 'csrc'}",
-            str(ROOT / "tests/c/ws_driver.c"),
-            str(ROOT / "csrc/k4_ws.c"),
-            "-o",
-            str(library),
-        ],
-        check=True,
-    )
-    return Driver(library)
+def driver(once: Once, headers: Path) -> Driver:
+    return Driver(once("ws", lambda folder: compile_driver(folder, headers)) / "ws_driver.so")
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,11 @@ corpora are those of the targets there are, and its seeds and words say somethin
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from k4._codegen import ir
+from k4._codegen import ir, places
 from tests.codegen import compiled
 from tests.fuzz import differential, frames, fuzz
 from tests.test_framing import CAP, CLOSE_CODES, FAILED, Driver, driver  # noqa: F401 (a fixture)
@@ -24,13 +26,19 @@ def test_every_target_has_a_corpus_and_every_corpus_a_target() -> None:
         assert fuzz.dictionary(target).count("\n") > 5
 
 
+def library_of(target: fuzz.Target, built_in: Path) -> Path | None:
+    """Where the target's parsers are compiled already."""
+    assert target.spec is not None
+    return built_in / compiled.LIBRARY if target.spec.is_relative_to(places.schema()) else None
+
+
 @pytest.fixture(scope="module", params=TEXTS, ids=[target.name for target in TEXTS])
-def checked(request: pytest.FixtureRequest) -> tuple[fuzz.Target, differential.Compared]:
+def checked(request: pytest.FixtureRequest, built_in: Path) -> tuple[fuzz.Target, differential.Compared]:
     """The kept texts and the examples of one target, through everything."""
     target: fuzz.Target = request.param
     assert target.spec is not None
     inputs = [*fuzz.kept(target.name), *(wire.encode() for wire in fuzz.wires(target))]
-    return target, differential.compare(fuzz.load(target.spec), target.product, inputs)
+    return target, differential.compare(fuzz.load(target.spec), target.product, inputs, library_of(target, built_in))
 
 
 def test_kept_texts_agree_everywhere(checked: tuple[fuzz.Target, differential.Compared]) -> None:
@@ -59,10 +67,10 @@ def test_kept_texts_walk_the_main_roads(checked: tuple[fuzz.Target, differential
 
 
 @pytest.mark.parametrize("target", BINARIES, ids=[target.name for target in BINARIES])
-def test_kept_binary_frames_agree(target: fuzz.Target) -> None:
+def test_kept_binary_frames_agree(target: fuzz.Target, built_in: Path) -> None:
     assert target.spec is not None
     inputs = [*fuzz.kept(target.name), *fuzz.binaries(target)]
-    assert differential.compare_binary(fuzz.load(target.spec), target.product, inputs) == []
+    assert differential.compare_binary(fuzz.load(target.spec), target.product, inputs, library_of(target, built_in)) == []
 
 
 def test_kept_streams_are_the_same_for_any_reads(driver: Driver) -> None:  # noqa: F811

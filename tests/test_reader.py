@@ -246,6 +246,7 @@ def test_iteration_waits_and_ends_when_the_writer_closes(writer: s.Writer) -> No
     assert found == [0, 1, 2, 3, 4]
 
 
+@pytest.mark.alone
 def test_waiting_is_woken_and_never_long(writer: s.Writer) -> None:
     writer.open("t", "trade")
     writer.symbol("AAA")

@@ -81,6 +81,7 @@ async def written(file: Path, text: str, count: int = 1) -> None:
         await asyncio.sleep(0.01)
 
 
+@pytest.mark.alone
 def test_a_worker_per_group_ended_by_time(tmp_path: Path, lines: Lines) -> None:
     file = tmp_path / "notes"
     began = time.monotonic()

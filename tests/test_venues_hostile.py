@@ -5,6 +5,7 @@ parsers say the same: a record, a reason or a refusal.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 import pytest
 
@@ -19,17 +20,21 @@ HOSTILE = (
 )  # fmt: skip
 
 
-def spoiled(wire: str) -> list[bytes]:
-    """The example with one value replaced, in every way, and what is left of it when it is cut."""
+def spoiled(wire: str, bad: Sequence[str] = HOSTILE) -> list[bytes]:
+    """The example with one of its values replaced, in every way."""
     values = [match.span() for match in VALUE.finditer(wire)]
-    changed = [wire[:a] + bad + wire[b:] for a, b in values for bad in HOSTILE]
+    return [(wire[:a] + other + wire[b:]).encode() for a, b in values for other in bad]
+
+
+def cut(wire: str) -> list[bytes]:
+    """What is left of it when it is cut."""
     whole = wire.encode()
-    return [text.encode() for text in changed] + [whole[:n] for n in range(1, len(whole))]
+    return [whole[:n] for n in range(1, len(whole))]
 
 
 def frames(exchange: ir.Exchange, product: str) -> list[bytes]:
     examples = [e for m in exchange.messages if m.json and product in m.products for e in m.examples]
-    return [frame for example in examples for frame in (example.wire.encode(), *spoiled(example.wire))]
+    return [frame for example in examples for frame in (example.wire.encode(), *spoiled(example.wire), *cut(example.wire))]
 
 
 @pytest.mark.parametrize(("exchange", "product"), PRODUCTS)

@@ -67,6 +67,15 @@ def archive(setting: Setting, sources: list[Path], include: list[str], folder: P
     return library
 
 
+def check(setting: Setting, test: Path, library: Path, include: list[str]) -> str:
+    """Compiles one test and runs it: the line that says it was right."""
+    program = library.parent / test.stem
+    options = (*include, str(test), str(library), "-lm", "-pthread", *link_options(test), "-o", str(program))
+    run([setting.compiler, *STRICT, *setting.options, *options])
+    run([str(program)])
+    return f"ok: {test.name}, {setting.name}"
+
+
 def main(arguments: list[str]) -> int:
     settings: tuple[Setting, ...] = SETTINGS
     names = arguments
@@ -95,12 +104,8 @@ def main(arguments: list[str]) -> int:
             if not wanted:
                 continue
             library = archive(setting, sources, include, folder / setting.name.replace(" ", "-"), pool)
-            for test in wanted:
-                program = library.parent / test.stem
-                options = (*include, str(test), str(library), "-lm", "-pthread", *link_options(test), "-o", str(program))
-                run([setting.compiler, *STRICT, *setting.options, *options])
-                run([str(program)])
-                print(f"ok: {test.name}, {setting.name}", flush=True)
+            for job in [pool.submit(check, setting, test, library, include) for test in wanted]:
+                print(job.result(), flush=True)
     return 0
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import ctypes
+import os
 import struct
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
 from k4._codegen import bind, fbs, generate, ir, places, sbegen, tolerant
+from k4._codegen import build as builder
 from k4._codegen.reference import Interpreter, Outcome, Record, Refusal
 
 RECORDS = fbs.load(places.schema() / "records.fbs")
@@ -186,3 +189,26 @@ def build(folder: Path, exchange: ir.Exchange, compiler: str = "gcc") -> ctypes.
     library = folder / "parser.so"
     compile_all(folder, write_sources(folder, exchange), library, "-O1", "-shared", "-fPIC", compiler=compiler)
     return ctypes.CDLL(str(library))
+
+
+FUZZ = Path(__file__).resolve().parents[1] / "fuzz"
+LIBRARY, REPLAY = "parsers.so", "replay"
+
+
+def build_built_in(folder: Path) -> None:
+    """All built-in exchanges with everything that is generated for them, as a library and as the program of fuzz/replay.c."""
+    records, exchanges, _ = builder.load()
+    for name, text in generate.generate(records, exchanges).items():
+        (folder / name).write_text(text, encoding="utf-8")
+    sources = [FUZZ / "replay.c", *sorted(folder.glob("*.c")), *sorted(places.csrc().glob("*.c"))]
+    objects = [folder / f"{source.stem}.o" for source in sources]
+    # The fast tier's readers are functions here: it compiles in seconds.
+    flags = (*STRICT, "-O1", "-fPIC", "-DK4_FAST_INLINE=static __attribute__((unused))", f"-I{folder}", f"-I{places.csrc()}", f"-I{FUZZ}")
+
+    def compiled(source: Path, output: Path) -> None:
+        subprocess.run(["gcc", *flags, "-c", str(source), "-o", str(output)], check=True, timeout=300)
+
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        list(pool.map(compiled, sources, objects))
+    subprocess.run(["gcc", "-shared", *map(str, objects[1:]), "-lm", "-o", str(folder / LIBRARY)], check=True, timeout=60)
+    subprocess.run(["gcc", *map(str, objects), "-lm", "-o", str(folder / REPLAY)], check=True, timeout=60)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
 import random
+import shutil
 import struct
 import subprocess
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,6 +28,25 @@ SLACK = 64
 PARTS = ("json", "text", "number", "xxh64", "symtab", "crc32", "ladder", "checksum", "book", "books")
 
 
+def _gcc(*words: str) -> None:
+    checks = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-DK4_FAST_INLINE=static __attribute__((unused))")
+    command = ("gcc", *STRICT, "-O1", "-g", *checks, f"-I{places.csrc()}", *words)
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr[:4000]
+
+
+@functools.cache
+def _core(flags: tuple[str, ...]) -> tuple[str, ...]:
+    """What every tier is linked with, compiled once."""
+    folder = Path(tempfile.mkdtemp(prefix="k4-fast-"))
+    atexit.register(shutil.rmtree, folder)
+    (folder / "k4_records.h").write_text(generate.records_header(RECORDS))
+    sources = [Path(__file__).with_name("fast_runner.c"), *(places.csrc() / f"k4_{part}.c" for part in PARTS)]
+    for source in sources:
+        _gcc(*flags, f"-I{folder}", "-c", str(source), "-o", str(folder / f"{source.stem}.o"))
+    return tuple(str(folder / f"{source.stem}.o") for source in sources)
+
+
 class Fast:
     """The fast tier of one product, compiled with both sanitizers, run over batches of frames."""
 
@@ -41,14 +64,8 @@ class Fast:
         (folder / "fast.c").write_text(fast.render_exchange(alone, RECORDS))
         (folder / "products.c").write_text(_PRODUCTS.format(symbol=f"k4_fast_{alone.name}_{product}"))
         self.program = folder / "runner"
-        sources = [folder / "fast.c", folder / "products.c", Path(__file__).with_name("fast_runner.c")]
-        sources += [places.csrc() / f"k4_{part}.c" for part in PARTS]
-        checks = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-DK4_FAST_INLINE=static __attribute__((unused))"]
-        command = ["gcc", *STRICT, "-O1", "-g", *checks, f"-I{folder}", f"-I{places.csrc()}"]
-        result = subprocess.run(
-            [*command, *flags, *map(str, sources), "-o", str(self.program)], capture_output=True, text=True, check=False
-        )
-        assert result.returncode == 0, result.stderr[:4000]
+        sources = [folder / "fast.c", folder / "products.c"]
+        _gcc(*flags, f"-I{folder}", *map(str, sources), *_core(flags), "-o", str(self.program))
 
     def __call__(self, frames: list[bytes], behind: list[bytes] | None = None) -> list[tuple[Item, ...] | None]:
         """What each frame gave, None where it was declined: records, or one reason why there is none. `behind`: what stands in the slack after each text."""

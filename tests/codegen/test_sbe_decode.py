@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
+import functools
 import random
 import shutil
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +27,9 @@ COMPILERS = [name for name in ("gcc", "clang") if shutil.which(name)]
 class Pair:
     """The compiled decoder of a product and the reference, asked together."""
 
-    def __init__(self, folder: Path, file: Path, product: str, compiler: str) -> None:
+    def __init__(self, file: Path, product: str, library: ctypes.CDLL) -> None:
         self.exchange = exchange.load(file, RECORDS)
         self.messages = self.exchange.messages
-        library = compiled.build(folder, self.exchange, compiler)
         self.native = Tolerant(library, self.exchange, product)
         self.reference = Reference(self.exchange, product)
 
@@ -41,23 +42,28 @@ class Pair:
         return [message.frame(example) for message in self.messages if message.template for example in message.examples]
 
 
+@pytest.fixture(scope="module")
+def compile_yard(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], ctypes.CDLL]:
+    return functools.cache(lambda compiler: compiled.build(tmp_path_factory.mktemp("yard"), exchange.load(YARD, RECORDS), compiler))
+
+
 @pytest.fixture(scope="module", params=COMPILERS)
-def yard(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
-    pair = Pair(tmp_path_factory.mktemp("yard"), YARD, "spot", request.param)
+def yard(request: pytest.FixtureRequest, compile_yard: Callable[[str], ctypes.CDLL]) -> Iterator[Pair]:
+    pair = Pair(YARD, "spot", compile_yard(request.param))
     yield pair
     pair.native.close()
 
 
 @pytest.fixture(scope="module")
-def spot(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
-    pair = Pair(tmp_path_factory.mktemp("spot"), SPOT, "spot", "gcc")
+def spot(built_in: Path) -> Iterator[Pair]:
+    pair = Pair(SPOT, "spot", ctypes.CDLL(str(built_in / compiled.LIBRARY)))
     yield pair
     pair.native.close()
 
 
 @pytest.fixture(scope="module", params=[YARD, SPOT], ids=["yard", "spot"])
-def either(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
-    pair = Pair(tmp_path_factory.mktemp("either"), request.param, "spot", "gcc")
+def either(request: pytest.FixtureRequest, compile_yard: Callable[[str], ctypes.CDLL], built_in: Path) -> Iterator[Pair]:
+    pair = Pair(request.param, "spot", compile_yard("gcc") if request.param == YARD else ctypes.CDLL(str(built_in / compiled.LIBRARY)))
     yield pair
     pair.native.close()
 

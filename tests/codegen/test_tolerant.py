@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import random
 import re
 import shutil
+import struct
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -202,10 +204,9 @@ def spot(probe: Callable[[str, str], Pair]) -> Pair:
 
 
 @pytest.fixture(scope="module")
-def binance(tmp_path_factory: pytest.TempPathFactory) -> tuple[ir.Exchange, Pair]:
-    folder = tmp_path_factory.mktemp("binance")
+def binance(built_in: Path) -> tuple[ir.Exchange, Pair]:
     spec = exchange.load(places.schema() / "exchange/binance.toml", compiled.RECORDS)
-    library = compiled.build(folder, spec)
+    library = ctypes.CDLL(str(built_in / compiled.LIBRARY))
     return spec, Pair(Tolerant(library, spec, "spot"), Reference(spec, "spot"))
 
 
@@ -535,16 +536,19 @@ def test_core(tmp_path: Path, name: str) -> None:
 
 
 def test_parsers_under_the_sanitizers(tmp_path: Path) -> None:
-    """Spoiled frames in memory of exactly their size and slack, that the sanitizers watch."""
+    """Frames, their beginnings, and spoiled ones in memory of exactly their size and slack, that the sanitizers watch."""
     spec = load(tmp_path, PROBE, "probe")
     rng = random.Random(11)
-    frames = [spoil(rng.choice(FRAMES), rng) for _ in range(2000)] + [frame.encode() for frame in FRAMES]
+    whole = [frame.encode() for frame in FRAMES]
+    spoiled = [spoil(rng.choice(FRAMES), rng) for _ in range(2000)]
     blob = tmp_path / "frames"
-    blob.write_bytes(b"".join(len(frame).to_bytes(4, "little") + frame for frame in frames))
-    driver = Path(__file__).resolve().parents[1] / "c" / "drive_frames.c"
-    program = tmp_path / "drive"
-    sources = [driver, *compiled.write_sources(tmp_path, spec)]
-    compiled.compile_all(tmp_path, sources, program, "-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+    heads = [(frame, True) for frame in whole] + [(frame, False) for frame in spoiled]
+    blob.write_bytes(b"".join(struct.pack("<IHBB", len(frame), 0, 0, cut) + frame for frame, cut in heads))
+    fuzz = Path(__file__).resolve().parents[1] / "fuzz"
+    program = tmp_path / "replay"
+    sources = [fuzz / "replay.c", *compiled.write_sources(tmp_path, spec)]
+    flags = (f"-I{fuzz}", "-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+    compiled.compile_all(tmp_path, sources, program, *flags)
     result = subprocess.run([program, blob, "probe", "spot"], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout + result.stderr
-    assert result.stdout.startswith(f"{len(frames)} frames")
+    assert result.stdout == f"{len(heads)} frames, 0 by the fast tier, {sum(map(len, whole))} beginnings\n"

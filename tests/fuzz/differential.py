@@ -7,8 +7,11 @@ can hold, lone surrogates).
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import json
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,12 +63,21 @@ def is_json(frame: bytes) -> bool | None:
     return True
 
 
-def compare(exchange: ir.Exchange, product: str, frames: list[bytes], compiler: str = "gcc") -> Compared:
-    """Compiles the exchange's parsers and puts all frames through everything. `differences`: a line for each."""
+@contextlib.contextmanager
+def _library(exchange: ir.Exchange, file: Path | None) -> Iterator[ctypes.CDLL]:
+    if file is not None:
+        yield ctypes.CDLL(str(file))
+        return
+    with tempfile.TemporaryDirectory(prefix="k4-differential-") as made:
+        yield compiled.build(Path(made), exchange)
+
+
+def compare(exchange: ir.Exchange, product: str, frames: list[bytes], file: Path | None = None) -> Compared:
+    """Puts all frames through everything. `differences`: a line for each. `file`: a library that has the exchange's parsers; without it
+    they are compiled."""
     differences: list[str] = []
     given: list[compiled.Given] = []
-    with tempfile.TemporaryDirectory(prefix="k4-differential-") as made:
-        library = compiled.build(Path(made), exchange, compiler)
+    with _library(exchange, file) as library:
         for symbol in ("", "FOOBAR"):
             tolerant = compiled.Tolerant(library, exchange, product, symbol)
             reference = compiled.Reference(exchange, product, symbol)
@@ -83,10 +95,10 @@ def compare(exchange: ir.Exchange, product: str, frames: list[bytes], compiler: 
     return Compared(len(frames), len(given), differences, given)
 
 
-def compare_binary(exchange: ir.Exchange, product: str, frames: list[bytes], compiler: str = "gcc") -> list[str]:
+def compare_binary(exchange: ir.Exchange, product: str, frames: list[bytes], file: Path | None = None) -> list[str]:
     """The same for SBE frames, of which the reference is the only other reader."""
-    with tempfile.TemporaryDirectory(prefix="k4-differential-") as made:
-        native = compiled.Tolerant(compiled.build(Path(made), exchange, compiler), exchange, product)
+    with _library(exchange, file) as library:
+        native = compiled.Tolerant(library, exchange, product)
         reference = compiled.Reference(exchange, product)
         pairs = [(frame, native(frame, True), reference(frame, True)) for frame in frames]
         native.close()

@@ -1,8 +1,8 @@
-/* What the generated decoding targets have in common: one text through the tiers of one product, in memory that ends with the slack.
+/* What the decoding targets and replay.c have in common: one text through the tiers of one product, in memory that ends with the slack.
  *
  * Checked on every input:
  *   - no byte outside text and slack is read (AddressSanitizer; each text stands in a block of its own);
- *   - what stands in the slack changes nothing: the text is read with two different surroundings;
+ *   - what stands in the slack changes nothing: the text is read with different surroundings, a cut one with what was cut off;
  *   - what the fast tier takes, the tolerant tier gives too: the same items and reasons, records byte by byte;
  *   - a text that is refused as a whole gives one refusal and nothing else, with its offset inside the text;
  *   - with a given symbol the fast tier declines.
@@ -62,12 +62,18 @@ static void keep(void *context, struct k4_scratch *scratch)
     scratch->count = 0;
 }
 
-/* `text` in a block of exactly its size and the slack, which `fill` says: zeros, digits, or what a JSON text would go on with. */
+enum { ZEROS, DIGITS, PUNCTUATION, NO_UTF8, REST };
+
+/* What stands behind a text that is cut: used with REST. */
+static const uint8_t *rest;
+static size_t rest_len;
+
+/* `text` in a block of exactly its size and the slack, which `fill` says: zeros, digits, what a JSON text would go on with, or did. */
 static uint8_t *place(const uint8_t *text, size_t len, unsigned fill)
 {
-    static const char *const around[] = {"\0", "9", "\"}]},{\"", "\xff"};
-    const char *pattern = around[fill % 4];
-    size_t period = fill % 4 == 0 ? 1 : strlen(pattern);
+    static const char *const around[] = {[ZEROS] = "\0", [DIGITS] = "9", [PUNCTUATION] = "\"}]},{\"", [NO_UTF8] = "\xff", [REST] = "9"};
+    const char *pattern = around[fill];
+    size_t period = fill == ZEROS ? 1 : strlen(pattern);
     uint8_t *block = malloc(len + 2 * K4_SLACK);
     if (block == NULL)
         abort();
@@ -77,6 +83,8 @@ static uint8_t *place(const uint8_t *text, size_t len, unsigned fill)
     }
     if (len != 0)
         memcpy(block + K4_SLACK, text, len);
+    if (fill == REST)
+        memcpy(block + K4_SLACK + len, rest, rest_len < K4_SLACK ? rest_len : K4_SLACK);
     return block;
 }
 
@@ -173,9 +181,9 @@ static void run_sbe(struct outcome *outcome, const struct k4_product *product, c
 static __attribute__((unused)) void fuzz_binary(const struct k4_product *product, const uint8_t *bytes, size_t len)
 {
     static struct outcome first, again;
-    run_sbe(&first, product, bytes, len, 0);
+    run_sbe(&first, product, bytes, len, ZEROS);
     check_whole(product, &first, len);
-    for (unsigned fill = 1; fill < 4; fill++) {
+    for (unsigned fill = DIGITS; fill <= NO_UTF8; fill++) {
         run_sbe(&again, product, bytes, len, fill);
         same(&first, &again);
     }
@@ -186,9 +194,9 @@ static __attribute__((unused)) void fuzz_decode(const struct k4_product *product
     static struct outcome tolerant, again, fast;
     static const uint8_t symbol[2 * K4_SLACK] = "FOOBAR";
     clear(&tolerant, NULL, 0);
-    run_tolerant(&tolerant, product, text, len, 0);
+    run_tolerant(&tolerant, product, text, len, ZEROS);
     check_whole(product, &tolerant, len);
-    for (unsigned fill = 1; fill < 4; fill++) {
+    for (unsigned fill = DIGITS; fill <= NO_UTF8; fill++) {
         clear(&fast, NULL, 0);
         run_fast(&fast, product, text, len, fill);
         if (fast.taken) {
@@ -197,13 +205,13 @@ static __attribute__((unused)) void fuzz_decode(const struct k4_product *product
         }
     }
     clear(&again, NULL, 0);
-    run_tolerant(&again, product, text, len, 1 + (unsigned)(len % 3));
+    run_tolerant(&again, product, text, len, DIGITS + (unsigned)(len % 3));
     same(&tolerant, &again);
     clear(&again, symbol, 6);
-    run_tolerant(&again, product, text, len, 2);
+    run_tolerant(&again, product, text, len, PUNCTUATION);
     check_whole(product, &again, len);
     clear(&fast, symbol, 6);
-    run_fast(&fast, product, text, len, 2);
+    run_fast(&fast, product, text, len, PUNCTUATION);
     claim(!fast.taken, "with a given symbol the fast tier declines");
 }
 
