@@ -10,6 +10,7 @@ import random
 import re
 import struct
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -63,8 +64,9 @@ def spoken(exchange: str, product: str) -> list[Kept]:
     now = NOW_NS
     out: list[Kept] = []
 
-    def note(stream: Stream, frames: list[str]) -> None:
-        out.extend((TEXT, stream.message, frame.encode()) for frame in frames)
+    def note(stream: Stream, frames: Sequence[str | bytes]) -> None:
+        for frame in frames:
+            out.append((TEXT, stream.message, frame.encode()) if isinstance(frame, str) else (BINARY, stream.message, frame))
 
     streams = {Stream(i, symbol) for i, m in enumerate(desk.venue.messages) if m.channel is not None for symbol in desk.symbols[:2]}
     cursors = {desk.open_book(stream, now, every=1)[0]: stream for stream in streams if desk.is_book(stream)}
