@@ -65,8 +65,8 @@ def spoken(exchange: str, product: str) -> list[Kept]:
     out: list[Kept] = []
 
     def note(stream: Stream, frames: Sequence[str | bytes]) -> None:
-        for frame in frames:
-            out.append((TEXT, stream.message, frame.encode()) if isinstance(frame, str) else (BINARY, stream.message, frame))
+        kinds = ((TEXT, frame.encode()) if isinstance(frame, str) else (BINARY, frame) for frame in frames)
+        out.extend((kind, stream.message, frame) for kind, frame in kinds)
 
     streams = {Stream(i, symbol) for i, m in enumerate(desk.venue.messages) if m.channel is not None for symbol in desk.symbols[:2]}
     cursors = {desk.open_book(stream, now, every=1)[0]: stream for stream in streams if desk.is_book(stream)}
