@@ -158,10 +158,9 @@ def run(folder: Path, test: str) -> tuple[int, str]:
     environment = {
         **os.environ,
         "PYTHONPATH": str(folder),
-        "XDG_CACHE_HOME": str(folder / "cache"),
+        "XDG_CACHE_HOME": str(folder.parent / "cache"),  # one for all: builds are found by their content
         "HYPOTHESIS_STORAGE_DIRECTORY": str(folder / "examples.db"),
     }
-    (folder / "cache").mkdir(exist_ok=True)
     try:
         done = subprocess.run(
             command, cwd=folder, env=environment, capture_output=True, text=True, errors="replace", check=False, timeout=LIMIT_S
@@ -194,9 +193,10 @@ def main(words: list[str]) -> int:
         raise SystemExit("no mutant of that name")
     failures = 0
     with tempfile.TemporaryDirectory(prefix="k4-mutants-") as made, concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        (Path(made) / "cache").mkdir()
         whole = copy(Path(made) / "unchanged")
-        for test in dict.fromkeys(mutant.test for mutant in wanted):
-            code, said = run(whole, test)
+        tests = list(dict.fromkeys(mutant.test for mutant in wanted))
+        for test, (code, said) in zip(tests, pool.map(lambda test: run(whole, test), tests), strict=True):
             if code != 0:
                 raise SystemExit(f"{test} fails without any mutant:\n{said[-3000:]}")
         jobs = [pool.submit(judge, mutant, Path(made) / f"m{n}") for n, mutant in enumerate(wanted)]

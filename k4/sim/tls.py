@@ -6,11 +6,14 @@ trust nothing beyond servers that this user's own simulators run. Imports crypto
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
+import fcntl
 import ipaddress
 import os
 import ssl
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from cryptography import x509
@@ -31,9 +34,10 @@ def ca_file() -> Path:
     """The authority's certificate (PEM), made when it is not there yet or about to run out."""
     folder = ca_dir()
     certificate, key = folder / "ca.pem", folder / "ca.key"
-    if not (certificate.exists() and key.exists() and _still_valid(certificate)):
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        _make_authority(certificate, key)
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with _locked(folder):
+        if not (certificate.exists() and key.exists() and _still_valid(certificate)):
+            _make_authority(certificate, key)
     return certificate
 
 
@@ -42,11 +46,21 @@ def server_context(hosts: list[str]) -> ssl.SSLContext:
     certificate = ca_file()
     with tempfile.TemporaryDirectory(prefix="k4-sim-") as scratch:
         chain = Path(scratch) / "server.pem"
-        _write_private(chain, _issue(certificate, certificate.with_suffix(".key"), hosts))
+        with _locked(certificate.parent):
+            issued = _issue(certificate, certificate.with_suffix(".key"), hosts)
+        _write_private(chain, issued)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.load_cert_chain(chain)
     return context
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """For one simulator at a time, so that key and certificate belong together, however many start at once."""
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _still_valid(certificate: Path) -> bool:
