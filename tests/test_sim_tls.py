@@ -17,7 +17,8 @@ PUBLIC = (serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKe
 def test_two_that_start_at_once_have_one_authority(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The second comes when the first has written its key and not yet its certificate."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    write, halfway, written = tls._write_private, threading.Event(), []
+    write, halfway = tls._write_private, threading.Event()
+    written: list[str] = []
 
     def slowly(path: Path, data: bytes) -> None:
         if path.name == "ca.pem" and not halfway.is_set():

@@ -197,7 +197,7 @@ LIBRARY, REPLAY = "parsers.so", "replay"
 
 def build_built_in(folder: Path) -> None:
     """All built-in exchanges with everything that is generated for them, as a library and as the program of fuzz/replay.c."""
-    records, exchanges, _ = builder.load()
+    records, exchanges = builder.load()
     for name, text in generate.generate(records, exchanges).items():
         (folder / name).write_text(text, encoding="utf-8")
     sources = [FUZZ / "replay.c", *sorted(folder.glob("*.c")), *sorted(places.csrc().glob("*.c"))]
