@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,13 +25,15 @@ STRINGS = r"""
 """
 LONG = ("5 ", "z" * 48, "z" * 49, "é" * 25, "0." + "0" * 150, "1." + "0" * 30, "9" * 40)
 OTHERS = ("null", '""', "true", "false", "[]", "{}", "[null]", "[[]]", '[["1","2"]]', '[["1"]]', '[["1","2"],["3","x"]]', '{"a":1}', " 7 ")
+NUMBER = re.compile(r'"?-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?"?')
 BYTES = (b"", b'"', b"\xff", b"\xe2\x82", b"\\", b"{", b"}", b"]", b",", b":", b"0", b"e", b".", b"-", b"\x00", b" ", b"\n")
 
 
 class Mutator:
-    """Makes frames from `wires`; the same seed gives the same frames."""
+    """Makes frames from `wires`; the same seed gives the same frames. `retype`: numbers as texts and the reverse, too."""
 
-    def __init__(self, wires: Sequence[str], seed: int) -> None:
+    def __init__(self, wires: Sequence[str], seed: int, *, retype: bool = False) -> None:
+        self.retype = retype
         self.random = random.Random(seed)
         self.texts = [wire for wire in wires if not wire.startswith("{")]
         self.trees = [_tree(json.loads(wire)) for wire in wires if wire.startswith("{")]
@@ -40,7 +43,7 @@ class Mutator:
         self.values = [*NUMBERS.split(), *(f'"{text}"' for text in (*STRINGS.split(), *LONG)), *OTHERS, *own]
 
     def frame(self) -> bytes:
-        if self.texts and self.random.random() < 0.02:
+        if self.texts and (not self.trees or self.random.random() < 0.02):
             return self._damaged(self.random.choice(self.texts).encode())
         tree = json.loads(json.dumps(self.random.choice(self.trees)))
         for _ in range(self.random.choice((0, 1, 1, 1, 2, 2, 3, 5))):
@@ -53,6 +56,11 @@ class Mutator:
 
     def _change(self, tree: Tree) -> None:
         nodes = list(_nodes(tree))
+        numbers = [node for node in nodes if node[0] == "v" and NUMBER.fullmatch(node[1])] if self.retype else []
+        if numbers and self.random.random() < 0.3:
+            node = self.random.choice(numbers)
+            node[1] = node[1].strip('"') if node[1].startswith('"') else f'"{node[1]}"'
+            return
         chance = self.random.random()
         if chance < 0.45:
             self.random.choice(nodes)[:] = self._value()
