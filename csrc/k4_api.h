@@ -141,6 +141,12 @@ typedef struct {
 /* `message`: index into the product's messages; their count: frames that none of them took. */
 void k4_conn_drift_get(const k4_conn *conn, int message, k4_conn_drift *out);
 
+/* How much later than the first a connection brought what siblings had brought: counts by steps, over all records and since the segments
+ * began; k4_lag_floor: the least nanoseconds of a step. */
+enum { K4_LAG_STEPS = 256 };
+void k4_conn_lags(const k4_conn *conn, uint64_t *out);
+int64_t k4_lag_floor(uint32_t step);
+
 /* ---------------------------------------------------------------- readers (the same code as the generated header) */
 typedef struct k4_view k4_view; /* one reader's position in one segment */
 

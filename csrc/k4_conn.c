@@ -563,6 +563,25 @@ void k4_conn_stats_get(const k4_conn *conn, k4_conn_stats *out)
     out->retyped = conn->scratch[0].retyped;
 }
 
+void k4_conn_lags(const k4_conn *conn, uint64_t *out)
+{
+    _Static_assert(K4_LAG_STEPS == K4_HISTOGRAM_BUCKETS, "a step is a bucket");
+    memset(out, 0, K4_LAG_STEPS * sizeof *out);
+    for (int record = 1; record <= K4_RECORD_COUNT; record++) {
+        const struct k4_berth *berth = &conn->berths[record];
+        if (berth->product < 0)
+            continue;
+        const uint64_t *lag = conn->feed->lanes[record].segment.sources[berth->source].lag;
+        for (int i = 0; i < K4_LAG_STEPS; i++)
+            out[i] += lag[i];
+    }
+}
+
+int64_t k4_lag_floor(uint32_t step)
+{
+    return (int64_t)k4_histogram_floor(step);
+}
+
 void k4_conn_drift_get(const k4_conn *conn, int message, k4_conn_drift *out)
 {
     *out = conn->drift[message < 0 || message > conn->product->message_count ? conn->product->message_count : message];

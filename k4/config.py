@@ -36,7 +36,6 @@ NOT_BUILT = {
     ("connections", "*", "trading"),
     ("connections", "*", "udp"),
     ("connections", "*", "carries"),
-    ("connections", "*", "redundancy", "reset_slowest"),
 }
 
 
@@ -102,6 +101,12 @@ class Redundancy(_Model):
         default_factory=lambda: ["json"],
         min_length=1,
         description="What to receive by: `json`, `sbe` where the spec has it; of both, the first arrival of an update counts.",
+    )
+    reset_slowest: int | None = Field(
+        default=None,
+        ge=10,
+        le=86400,
+        description="Dial a connection anew that has been clearly the slowest of its transport for so many seconds; null = never.",
     )
 
 

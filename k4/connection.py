@@ -1,8 +1,8 @@
 """One configured connection: keeps a link to the venue up, reconnects, replaces it in time, and changes what it carries.
 
 A connection has one link at a time, two while one is being replaced: the new one is proven before the old one is closed. What a link
-says and hears while it is up: `k4.life`. Imports `backoff`, `dials`, `drift`, `errors`, `life`, `link`, `names`, `session`, `subscription`,
-`venue`.
+says and hears while it is up: `k4.life`. Imports `backoff`, `dials`, `drift`, `errors`, `life`, `link`, `names`, `session`, `slowest`,
+`subscription`, `venue`.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from .life import Core, Life, Shared
 from .link import LinkError, State, dial
 from .names import address
 from .session import Plan
+from .slowest import Race
 from .subscription import symbols
 from .venue import Venue
 
@@ -128,8 +129,7 @@ class Connection:
         if self._age_s is None or self._last_age_s is None or life.replace.done():
             return
         age_s, now = (now_ns - life.link.opened_ns) / 1e9, now_ns / 1e9
-        due = age_s >= self._age_s and self._shared.dials.spare(now) and self._shared.turns.take(now)
-        if due or age_s >= self._last_age_s:
+        if (age_s >= self._age_s and self.spare(now)) or age_s >= self._last_age_s:
             life.ask_to_be_replaced(f"it is {min(age_s, self._age_s):g} s old")
 
     def stats(self) -> dict[str, int]:
@@ -141,6 +141,33 @@ class Connection:
             for name, _ in self._core.ffi.typeof("k4_conn_stats").fields:
                 total[name] = total.get(name, 0) + int(getattr(stats, name))
         return total
+
+    def race(self) -> Race:
+        """How it does against its siblings, over all its links."""
+        lib, ffi = self._core.lib, self._core.ffi
+        stats, lags, total = ffi.new("k4_conn_stats *"), ffi.new("uint64_t[]", lib.K4_LAG_STEPS), [0] * lib.K4_LAG_STEPS
+        wins = losses = 0
+        for conn in self._slots:
+            lib.k4_conn_stats_get(conn, stats)
+            lib.k4_conn_lags(conn, lags)
+            wins, losses = wins + int(stats.wins), losses + int(stats.duplicates)
+            total = [sum(pair) for pair in zip(total, lags, strict=True)]
+        return Race(wins, losses, tuple(total))
+
+    def settled_since_ns(self) -> int:
+        """Since when its one link is up (monotonic); 0: it has none, or is being replaced."""
+        up = [life.link.opened_ns for life in self._lives if life.link.state is State.OPEN and not life.replace.done()]
+        return up[0] if len(up) == 1 and len(self._lives) == 1 else 0
+
+    def redial(self, reason: str) -> None:
+        """Has another link take over, to the next address of the host."""
+        self._turn += 1
+        for life in self._lives:
+            life.ask_to_be_replaced(reason)
+
+    def spare(self, now: float) -> bool:
+        """Whether a dial may go into what can wait, its turn being taken."""
+        return self._shared.dials.spare(now) and self._shared.turns.take(now)
 
     def drift(self) -> dict[str, drift.Counts]:
         """What of the venue's messages is not as in the spec, per message, over all links."""

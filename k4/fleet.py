@@ -81,6 +81,10 @@ class Fleet:
         self._plans = plans
         return gone
 
+    def siblings(self) -> list[tuple[Connection, ...]]:
+        """The connections that carry the same, of each part."""
+        return [tuple(one for (of, _), one in self._connections.items() if of == part) for part in self._plans]
+
     def carriers(self) -> dict[tuple[str, str | None], list[Connection]]:
         """(record, symbol or None for all) → the connections that bring it."""
         found: dict[tuple[str, str | None], list[Connection]] = {}

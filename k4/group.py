@@ -2,7 +2,8 @@
 
 Runs on the event loop of a worker process; `k4.worker` owns the process, this module the feed. It loads no aiohttp and no
 cryptography, and nothing that is not needed to feed. Imports `backoff`, `clock`, `connection`, `dials`, `drift`, `errors`, `fetch`,
-`fleet`, `job`, `life`, `link`, `log`, `native`, `secrets`, `segments`, `session`, `venue`, `watch`, and, of the generator, `bind` and `ir`.
+`fleet`, `job`, `life`, `link`, `log`, `native`, `secrets`, `segments`, `session`, `slowest`, `venue`, `watch`, and, of the generator,
+`bind` and `ir`.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from .life import TURN_S, Core, Shared
 from .link import Resolver, target
 from .log import Logger
 from .native import Native
+from .slowest import Slowest
 from .venue import Venue
 from .watch import Watch
 
@@ -67,6 +69,7 @@ class Feed:
         self._clock = Clock()
         self._dials: dict[str, Dials] = {}
         self._turns = Turns(TURN_S)
+        self._races: dict[tuple[Connection, ...], Slowest] = {}  # of redundant connections
         self.connections: list[Connection] = []
         self._leaving: list[Connection] = []  # they carry nothing any more, and are being closed
         self._tasks: dict[Connection, asyncio.Task[None]] = {}
@@ -224,6 +227,7 @@ class Feed:
             self._leaving += fleet.settle(planned[key])
         self.connections = [one for one in (*self.connections, *opened) if one not in self._leaving]
         self._observe(places)
+        self._race(job)
         for connection in opened:
             self._start(connection)
         for connection in self._leaving:
@@ -264,6 +268,18 @@ class Feed:
                 silence_s = session.silence_s(self._messages[entry], record) if own else None
             self.watch.add(number, instrument, wanted[0][1:], by, now, silence_s)
         self._watched = places
+
+    def _race(self, job: Job) -> None:
+        """Looks for the slowest among redundant connections, where that is asked for; who has not changed goes on."""
+        lib, races = self._native.lib, self._races
+        floors_s = [lib.k4_lag_floor(step) / 1e9 for step in range(lib.K4_LAG_STEPS)]
+        self._races = {}
+        for entry in job.connections:
+            persist_s = entry.redundancy.reset_slowest
+            for transport in entry.redundancy.transports if persist_s is not None else ():
+                for same in self._fleets[entry.name, transport].siblings():
+                    if len(same) > 1:
+                        self._races[same] = races.get(same) or Slowest(same, persist_s, floors_s, same[0].spare)
 
     def _end_others(self) -> None:
         """Symbols that an earlier run left in the segments and this one has not: nobody feeds them any more."""
@@ -346,6 +362,8 @@ class Feed:
             for connection in self.connections:
                 connection.tick(now_ns)
             self.watch.tick(now_ns, wall_ns)
+            for race in self._races.values():
+                race.tick(now_ns / 1e9)
             if loop.time() >= counters:
                 counters += COUNTERS_S
                 self.log_counters("running")

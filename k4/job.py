@@ -19,6 +19,7 @@ REFUSED = 3
 class Redundancy:
     connections: int
     transports: tuple[str, ...]
+    reset_slowest: int | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -107,7 +107,14 @@ ENTRIES: list[tuple[dict[str, Any], str]] = [
         'connections[0].symbol_capacity: 1 is too small: segment "binance_spot_bbo" holds 2 symbols',
     ),
     ({"redundancy": {"connections": 17}}, "connections[0].redundancy.connections: 17 is wrong; allowed: up to 16"),
-    ({"redundancy": {"reset_slowest": True}}, "connections[0].redundancy.reset_slowest: not built yet; remove it"),
+    (
+        {"redundancy": {"reset_slowest": True}},
+        "connections[0].redundancy.reset_slowest: true is wrong; allowed: a whole number",
+    ),
+    (
+        {"redundancy": {"reset_slowest": 5}},
+        "connections[0].redundancy.reset_slowest: 5 is wrong; allowed: 10 and above",
+    ),
     ({"redundancy": {"transports": ["udp"]}}, 'connections[0].redundancy.transports[0]: "udp" is not built yet; json and sbe are'),
     ({"redundancy": {"transports": ["xml"]}}, 'connections[0].redundancy.transports[0]: "xml" is wrong; allowed: json sbe'),
     ({"redundancy": {"transports": ["json", "json"]}}, 'connections[0].redundancy.transports[1]: "json" is given twice; keep one of them'),

@@ -110,9 +110,13 @@ def test_what_is_fetched_before_a_connect_is_no_part_of_frames(tmp_path: Path) -
     """Parsers are made long before: such a name in a pattern would be a capture that fits anything."""
     fetched = (
         '\n[[message]]\nrecord = "vars"\nurl = "https://api.nova.example/token"\nfields = { token = "t" }\n'
-        "[[message.example]]\nwire = '{\"t\":\"x\"}'\nexpect = [{ token = \"x\" }]\n"
+        '[[message.example]]\nwire = \'{"t":"x"}\'\nexpect = [{ token = "x" }]\n'
     )
-    text = NOVA.read_text().replace('channel = "top.$', 'channel = "$token.top.$').replace('match   = { ok = false,', 'match   = { ok = false, key = "$token",')
+    text = (
+        NOVA.read_text()
+        .replace('channel = "top.$', 'channel = "$token.top.$')
+        .replace("match   = { ok = false,", 'match   = { ok = false, key = "$token",')
+    )
     text = text.replace('fields  = { id = "id?", text', 'fields  = { code = "$token", id = "id?", text')
     assert [line for line in findings(text + fetched, tmp_path) if "fetched" in line] == [
         'nova.toml:15: message "bbo": channel: $token is fetched: known to url, send and arg alone; put it into the arg of subscribe',

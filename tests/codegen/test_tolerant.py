@@ -504,7 +504,9 @@ def test_the_same_input_gives_the_same_text(tmp_path: Path) -> None:
 def test_limits_of_the_tables_are_told_with_their_line(tmp_path: Path) -> None:
     names = ", ".join(f'"x.k{i}" = "a$n{i}"' for i in range(40))
     places_ = ", ".join(f'"y.p{i}" = "*"' for i in range(300))
-    text = PROBE + f"""
+    text = (
+        PROBE
+        + f"""
 [[message]]
 record = "control"
 match = {{ {names} }}
@@ -512,6 +514,7 @@ match = {{ {names} }}
 record = "control"
 match = {{ {places_} }}
 """
+    )
     first = PROBE.count("\n") + 2
     found = sizes.check(load(tmp_path, text, "probe"))
     assert [(one.line, re.sub("[0-9]+ places of", "N places of", one.message)) for one in found] == [
