@@ -276,7 +276,9 @@ class Feed:
         self._races = {}
         for entry in job.connections:
             persist_s = entry.redundancy.reset_slowest
-            for transport in entry.redundancy.transports if persist_s is not None else ():
+            if persist_s is None:
+                continue
+            for transport in entry.redundancy.transports:
                 for same in self._fleets[entry.name, transport].siblings():
                     if len(same) > 1:
                         self._races[same] = races.get(same) or Slowest(same, persist_s, floors_s, same[0].spare)
