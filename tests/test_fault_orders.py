@@ -118,3 +118,22 @@ def test_the_command_line() -> None:
     )
     assert (refused.returncode, refused.stdout) == (2, "")
     assert refused.stderr == 'k4: error: --fault cutt: there is no fault "cutt"; did you mean "cut"? `k4 sim --faults` lists them\n'
+
+
+def test_what_can_be_chosen_depends_on_where_a_fault_strikes() -> None:
+    gap = parse("gap@symbol=FOOBAR,record=trade,p=0.1,conn=1")
+    assert (gap.symbol, gap.record, gap.p, gap.conn) == ("FOOBAR", "trade", 0.1, 1)
+    for text, allowed in (
+        ("accept-close@product=nova.spot", "conn share at after every for times"),
+        ("rest-429@conn=1", "path at after every for times retry"),
+        ("cut@symbol=X", "conn share product path at after every for times"),
+    ):
+        with pytest.raises(UsageError, match=re.escape(f"allowed: {allowed}")):
+            parse(text)
+
+
+def test_faults_of_data_do_not_go_with_load() -> None:
+    words = ["sim", "config/binance_spot.json", "--load", "--fault", "gap"]
+    done = subprocess.run([sys.executable, "-m", "k4", *words], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr == "k4: error: --fault gap changes messages, those of --load are rendered before; leave one of them out\n"

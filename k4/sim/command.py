@@ -1,6 +1,6 @@
 """`k4 sim`: serves what a config names on loopback, or replays a recording.
 
-Imports `k4.config`, `k4.errors`, `k4.native` (for the built specs, not their parsers), `k4.secrets`, `desk`, `names`, `order`,
+Imports `k4.config`, `k4.errors`, `k4.native` (for the built specs, not their parsers), `k4.secrets`, `desk`, `fault`, `names`, `order`,
 `replay`,
 `server`, `tls`.
 """
@@ -22,6 +22,7 @@ from k4.config import Config, load_reported
 from k4.errors import K4Error, UsageError
 from k4.sim import order
 from k4.sim.desk import Desk
+from k4.sim.fault import Message
 from k4.sim.names import Names
 from k4.sim.replay import recordings
 from k4.sim.server import Simulator
@@ -63,6 +64,9 @@ def run(
     if any(ms < 0 for ms in delay):
         raise UsageError(f"--delay {','.join(map(str, delay))}: milliseconds must not be negative")
     ordered = [order.parse(text) for text in fault] + ([] if fault_file is None else order.load(fault_file))
+    tampering = next((one.fault.name for one in ordered if isinstance(one.fault.inject, Message)), None)
+    if load and tampering is not None:
+        raise UsageError(f"--fault {tampering} changes messages, those of --load are rendered before; leave one of them out")
     built = native.load(spec or None)
     served = desks(load_reported(config, built.exchanges), built, seed)
     order.check_products(ordered, [desk.name.replace(" ", ".") for desk in served])

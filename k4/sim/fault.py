@@ -1,4 +1,4 @@
-"""What a row of the table of faults is. Imports `line`, `net`."""
+"""What a row of the table of faults is. Imports `line`, `net`, `tamper`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from k4.sim.line import Below, Script
 from k4.sim.net import Peer
+from k4.sim.tamper import Alter
 
 MEMORY_MB = 8.0
 STALL_MS = 5.0
@@ -39,13 +40,37 @@ class Link:
 
 
 @dataclass(frozen=True, slots=True)
+class Message:
+    """On a message that is to be told. `lasting`: once begun, on all that follow and for all connections."""
+
+    alter: Alter
+    lasting: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """On a request to subscribe: `reject`, `half` (every second stream stays silent), `silent`, `mute` (no answer)."""
+
+    outcome: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """To what is fetched. `garbage`: a page instead of the body; `cut`: half of it."""
+
+    status: int
+    garbage: bool = False
+    cut: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Elsewhere:
     """Not by the simulator: `test` is where it is shown."""
 
     test: str
 
 
-Inject = Door | Greeting | Link | Elsewhere
+Inject = Door | Greeting | Link | Message | Request | Reply | Elsewhere
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +79,7 @@ class Fault:
 
     `how`, `expect`: what is injected and what has to come of it, in words. `reason`: the end of the log's reason why the link was lost,
     a regular expression; "": the link lives on. `close`: the close code that the peer sees; None: none is sent. `counted`: the counter
-    that goes up by one. `published`: good records that the fault itself brings. `options`: its own, with what they are where not given.
+    that goes up by one. `published`: good records that the fault itself brings. `code`: by which a message is refused. `options`: its own, with what they are where not given.
     """
 
     name: str
@@ -65,6 +90,7 @@ class Fault:
     close: int | None = None
     counted: str = ""
     published: int = 0
+    code: str = ""
     options: Mapping[str, float | str] = field(default_factory=dict)
     memory_mb: float = MEMORY_MB
     stall_ms: float = STALL_MS

@@ -1,7 +1,7 @@
 """The table of faults: everything that can go wrong with a feed, by name, how it is injected and what has to come of it.
 
 It stands once. `k4 sim --fault` injects its rows, the tests walk over them, docs/faults.md is compared with it (`python -m k4.sim.faults`
-prints what stands there). Imports `fault`, `faultframes`, `faulthandshake`, `faultlink`.
+prints what stands there). Imports `fault`, `faultdata`, `faultframes`, `faulthandshake`, `faultlink`.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 
 from k4.sim.fault import Elsewhere, Fault
+from k4.sim.faultdata import DATA, REQUESTS, REST
 from k4.sim.faultframes import FRAMES
 from k4.sim.faulthandshake import HANDSHAKE
 from k4.sim.faultlink import LINKS
@@ -23,7 +24,15 @@ AROUND = (
     Fault("clock-jump", "the wall clock steps", "deadlines are of the monotonic clock and stay; the step is told", Elsewhere("tests/test_run_parts.py::test_a_real_step_is_seen_at_once_and_once")),
 )  # fmt: skip
 
-GROUPS: tuple[tuple[str, tuple[Fault, ...]], ...] = (("Handshake", HANDSHAKE), ("Framing", FRAMES), ("Link", LINKS), ("Around it", AROUND))
+GROUPS: tuple[tuple[str, tuple[Fault, ...]], ...] = (
+    ("Handshake", HANDSHAKE),
+    ("Framing", FRAMES),
+    ("Link", LINKS),
+    ("Data", DATA),
+    ("Requests", REQUESTS),
+    ("Fetching", REST),
+    ("Around it", AROUND),
+)
 FAULTS: dict[str, Fault] = {fault.name: fault for _, faults in GROUPS for fault in faults}
 
 
@@ -43,8 +52,8 @@ def markdown() -> str:
     """The tables of docs/faults.md."""
     out: list[str] = []
     for group, faults in GROUPS:
-        out += [f"### {group}", "", "| fault | injected | expected | close code |", "|---|---|---|---|"]
-        out += [f"| `{fault.name}` | {_injected(fault)} | {fault.expect} | {fault.close or 'none'} |" for fault in faults]
+        out += [f"### {group}", "", "| fault | injected | expected | code |", "|---|---|---|---|"]
+        out += [f"| `{fault.name}` | {_injected(fault)} | {fault.expect} | {fault.close or fault.code or 'none'} |" for fault in faults]
         out.append("")
     return "\n".join(out)
 

@@ -15,6 +15,7 @@ import socket
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Protocol, cast
 
 from websockets.frames import Frame, Opcode
@@ -52,6 +53,9 @@ class Answer:
     status: http.HTTPStatus
     body: bytes
     kind: str = "text/plain; charset=utf-8"
+    headers: tuple[str, ...] = ()  # further ones
+    wait_s: float = 0.0  # before it is given
+    cut: bool = False  # half of it, then the end
 
 
 class House(Protocol):
@@ -267,7 +271,11 @@ class Peer(asyncio.Protocol):
             raise _BadRequestError from error
         self._head = self._head[after:]
         keep = request.headers.get("connection", "").lower() != "close"
-        self._reply(self._house.fetch(Request(request.method, request.target, request.headers, body)), keep=keep)
+        answer = self._house.fetch(Request(request.method, request.target, request.headers, body))
+        if answer.wait_s:
+            self._loop.call_later(answer.wait_s, partial(self._reply, answer, keep=False))
+            return False
+        self._reply(answer, keep=keep and not answer.cut)
         return keep and bool(self._head)
 
     def _reply(self, answer: Answer, *, keep: bool) -> None:
@@ -278,8 +286,10 @@ class Peer(asyncio.Protocol):
             f"Content-Type: {answer.kind}",
             f"Content-Length: {len(answer.body)}",
             f"Connection: {'keep-alive' if keep else 'close'}",
+            *answer.headers,
         ]
-        self._write(("\r\n".join(head) + "\r\n\r\n").encode() + answer.body)
+        body = answer.body[: len(answer.body) // 2] if answer.cut else answer.body
+        self._write(("\r\n".join(head) + "\r\n\r\n").encode() + body)
         if not keep:
             self._out.close()
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from k4.errors import UsageError
-from k4.sim.fault import Elsewhere, Fault
+from k4.sim.fault import Door, Elsewhere, Fault, Message, Reply
 from k4.sim.faults import FAULTS
 
 WHERE = {
@@ -22,6 +22,11 @@ WHERE = {
     "share": "this share of connections (0 to 1), by lot",
     "product": "EXCHANGE.PRODUCT",
     "path": "a pattern for path and query of the connection's URL; * is any run",
+}
+MESSAGES = {
+    "symbol": "messages of this instrument, by its native name",
+    "record": "messages that give this record",
+    "p": "this share of them (0 to 1), by lot, instead of one",
 }
 WHEN = {
     "at": "seconds since the simulator began",
@@ -41,6 +46,9 @@ class Order:
     share: float | None = None
     product: str | None = None
     path: str | None = None
+    symbol: str | None = None
+    record: str | None = None
+    p: float | None = None
     at: float | None = None
     after: float | None = None
     every: float | None = None
@@ -106,7 +114,7 @@ def order(name: str, pairs: Mapping[str, str], where: str) -> Order:
         raise UsageError(f'{where}: there is no fault "{name}"; {hint}`k4 sim --faults` lists them')
     if isinstance(fault.inject, Elsewhere):
         raise UsageError(f"{where}: {name} is not for the simulator to inject: {fault.how}; it is shown by {fault.inject.test}")
-    allowed = [*WHERE, *WHEN, *fault.options]
+    allowed = [*_where(fault), *WHEN, *fault.options]
     for key in pairs:
         if key not in allowed:
             near = difflib.get_close_matches(key, allowed, 1)
@@ -121,6 +129,9 @@ def order(name: str, pairs: Mapping[str, str], where: str) -> Order:
         share=number.real("share", 0.0, 1.0),
         product=pairs.get("product"),
         path=pairs.get("path"),
+        symbol=pairs.get("symbol"),
+        record=pairs.get("record"),
+        p=number.real("p", 0.0, 1.0),
         at=number.real("at"),
         after=number.real("after"),
         every=number.real("every", 0.001),
@@ -135,6 +146,18 @@ def check_products(orders: Sequence[Order], products: Sequence[str]) -> None:
     for one in orders:
         if one.product is not None and one.product not in products:
             raise UsageError(f"--fault {one.fault.name}@product={one.product}: the configuration has: {' '.join(products)}")
+
+
+def _where(fault: Fault) -> list[str]:
+    """What can be chosen where this fault strikes: below TLS and behind a fetch there is no connection of a product."""
+    match fault.inject:
+        case Door():
+            return ["conn", "share"]
+        case Reply():
+            return ["path"]
+        case Message():
+            return [*WHERE, *MESSAGES]
+    return [*WHERE]
 
 
 def _option(key: str, pairs: Mapping[str, str], default: float | str, number: _Numbers) -> float | str:

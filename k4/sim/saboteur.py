@@ -1,6 +1,6 @@
 """Carries out what was ordered by `--fault`: decides who is meant and when, and runs the faults' scripts.
 
-Imports `client`, `fault`, `line`, `net`, `order`.
+Imports `client`, `desk`, `fault`, `line`, `net`, `order`, `tamper`, `venue`, `voice`.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fnmatch
+import http
 import logging
 import random
 import time
@@ -15,10 +16,14 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from k4.sim.client import Client
-from k4.sim.fault import Door, Fault, Greeting, Link
+from k4.sim.desk import Desk
+from k4.sim.fault import Door, Fault, Greeting, Link, Message, Reply, Request
 from k4.sim.line import GoneError, Line, Teller, Wire
-from k4.sim.net import Peer
+from k4.sim.net import Answer, Peer
 from k4.sim.order import Order
+from k4.sim.tamper import Told, message_of
+from k4.sim.venue import Stream
+from k4.sim.voice import Said
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +55,11 @@ class Saboteur:
         self._began = time.monotonic()
         self._fired: dict[Order, int] = {}
         self._there: dict[Client, Sequence[str]] = {}
+        self._came: dict[Client, float] = {}
+        self._struck: dict[tuple[Order, Client], int] = {}  # in which of its periods an order last changed a message
+        self._memory: dict[tuple[Order, Client, Stream], dict[str, Any]] = {}
+        self._shared: dict[Order, dict[Any, Any]] = {}
+        self._sequences: dict[Order, random.Random] = {}
         self._tasks: dict[asyncio.Task[None], Client | None] = {}
 
     def begin(self) -> None:
@@ -108,6 +118,7 @@ class Saboteur:
     def opened(self, client: Client, products: Sequence[str]) -> None:
         """A WebSocket is up."""
         self._there[client] = products
+        self._came[client] = time.monotonic()
         for order in self.orders:
             if not self._concerns(order, client, products):
                 continue
@@ -119,9 +130,92 @@ class Saboteur:
 
     def left(self, client: Client) -> None:
         self._there.pop(client, None)
+        self._came.pop(client, None)
+        self._struck = {key: period for key, period in self._struck.items() if key[1] is not client}
+        self._memory = {key: memory for key, memory in self._memory.items() if key[1] is not client}
         for task, whose in [*self._tasks.items()]:
             if whose is client:
                 task.cancel()
+
+    # ------------------------------------------------------------------ what is told, asked and fetched
+
+    @property
+    def tampers(self) -> bool:
+        return any(isinstance(order.fault.inject, Message) for order in self.orders)
+
+    def alter(self, client: Client, desk: Desk, stream: Stream | None, said: Said) -> list[tuple[float, Said]]:
+        """What becomes of a message on its way to a client, each with the seconds it waits."""
+        if stream is None:
+            index = message_of(desk.venue.messages, said)
+            if index is None:
+                return [(0.0, said)]
+            stream = Stream(index, "")
+        out = [(0.0, said)]
+        for order in self.orders:
+            if isinstance(order.fault.inject, Message) and self._meets(order, client.place, self._there.get(client, ()), client.target):
+                changed = [(wait, self._altered(order, order.fault.inject, client, desk, stream, one)) for wait, one in out]
+                out = [(wait + more, one) for wait, many in changed for more, one in many]
+        return out
+
+    def _altered(
+        self, order: Order, inject: Message, client: Client, desk: Desk, stream: Stream, said: Said
+    ) -> list[tuple[float, Said]]:
+        as_it_is = [(0.0, said)]
+        memory = self._memory.setdefault((order, client, stream), {})
+        shared = self._shared.setdefault(order, {})
+        goes_on = "more" in memory or (inject.lasting and bool(shared))
+        period = 0 if goes_on else self._period(order, client)
+        if period is None:
+            return as_it_is
+        told = Told(said, desk.venue.messages[stream.message], stream.symbol, order.options, self._lots(order), memory, shared)
+        if order.record not in (None, *told.message.records):
+            return as_it_is
+        if stream.symbol == "" and (named := told.nodes("symbol")):
+            told.symbol = named[0].text
+        if order.symbol not in (None, told.symbol):
+            return as_it_is
+        changed = inject.alter(told)
+        if changed is None:
+            return as_it_is
+        if not goes_on:
+            self._struck[order, client] = period
+            self._count(order)
+        return changed
+
+    def _period(self, order: Order, client: Client) -> int | None:
+        """In which of its periods an order is to change a message now; None: not now."""
+        if not self._left(order):
+            return None
+        since = time.monotonic() - (self._came.get(client, 0.0) if order.by_accept else self._began) - order.first
+        if since < 0:
+            return None
+        period = 0 if order.every is None else int(since / order.every)
+        if order.lasts is not None and since - period * (order.every or 0.0) > order.lasts:
+            return None
+        if order.p is not None:
+            return period if self._lots(order).random() < order.p else None
+        return None if order.lasts is None and self._struck.get((order, client)) == period else period
+
+    def asked(self, client: Client) -> str:
+        """How a request to subscribe is answered (`Request.outcome`); "": as it is meant."""
+        for order in self.orders:
+            inject = order.fault.inject
+            if not isinstance(inject, Request):
+                continue
+            if self._meets(order, client.place, self._there.get(client, ()), client.target) and self._now(order):
+                return inject.outcome
+        return ""
+
+    def fetched(self, target: str, answer: Answer) -> Answer:
+        """What becomes of an answer to what is fetched."""
+        for order in self.orders:
+            inject = order.fault.inject
+            if isinstance(inject, Reply) and self._meets(order, 0, (), target) and self._now(order):
+                headers = (f"Retry-After: {float(order.options['retry']):.0f}",) if "retry" in order.options else ()
+                status = answer.status if inject.status == http.HTTPStatus.OK else http.HTTPStatus(inject.status)
+                body = b"<html>maintenance</html>" if inject.garbage or inject.status != http.HTTPStatus.OK else answer.body
+                return Answer(status, body, answer.kind, headers, float(order.options.get("wait", 0.0)), inject.cut)
+        return answer
 
     # ------------------------------------------------------------------ when
 
@@ -200,6 +294,10 @@ class Saboteur:
         if order.path is not None and not fnmatch.fnmatchcase(target, order.path):
             return False
         return order.share is None or self._lot(order, place).random() < order.share
+
+    def _lots(self, order: Order) -> random.Random:
+        """One sequence for all messages of an order."""
+        return self._sequences.setdefault(order, self._lot(order, 0))
 
     def _lot(self, order: Order, number: int) -> random.Random:
         """The same for the same seed, order and connection."""

@@ -153,7 +153,7 @@ class Simulator:
 
     def fetch(self, request: Request) -> Answer:
         self.counts.fetched += 1
-        return served(self._shelves, request, time.time_ns())
+        return self.saboteur.fetched(request.target, served(self._shelves, request, time.time_ns()))
 
     # ------------------------------------------------------------------ clients
 
@@ -180,9 +180,12 @@ class Simulator:
             self._start(self._play(desk))
         if self._pump is not None:
             self._start(self._pump.run(client))
-        for wanted in _by_url(found):
-            self._subscribe(client, wanted)
         self.saboteur.opened(client, [desk.name.replace(" ", ".") for desk in carries])
+        subscribed = list(_by_url(found))
+        outcome = self.saboteur.asked(client) if subscribed else ""
+        for n, wanted in enumerate(subscribed):
+            if not outcome or (outcome == "half" and n % 2 == 0):
+                self._subscribe(client, wanted)
 
     def left(self, peer: Peer) -> None:
         client = self._by_peer.pop(peer)
@@ -227,6 +230,12 @@ class Simulator:
         chosen = [_choose([(desk, wanted[i]) for desk, wanted in alike]) for i in range(len(first.wanted))]
         parts = [meant[0] for meant in chosen]
         refused = [part for part in parts if not part.known] if voice.refuses_streams else []
+        outcome = self.saboteur.asked(client) if first.action == "subscribe" else ""
+        if outcome == "mute":
+            return
+        if outcome == "reject":
+            self._reject(client, first, parts)
+            return
         if refused and not voice.acks_streams:
             self._refuse(client, first, refused[0])  # one bad part and none of the request holds
             return
@@ -238,8 +247,20 @@ class Simulator:
                 continue
             if voice.acks_streams:
                 self._ack(client, part.desk, first, part.wanted)
-            for one in meant:
+            for one in meant if not outcome or (outcome == "half" and parts.index(part) % 2 == 0) else ():
                 self._do(client, first.action, one)
+
+    def _reject(self, client: Client, asked: Asked, parts: Sequence[_Part]) -> None:
+        """Refuses a request that could be granted: part by part where the venue does that, else as a whole."""
+        voice = parts[0].desk.voice
+        if voice.refuses_streams:
+            for part in parts if voice.acks_streams else parts[:1]:
+                self._refuse(client, asked, part)
+            return
+        error = voice.error(asked.id)
+        if error is not None:
+            self.counts.errors += 1
+            self._say(client, error)
 
     def _ack(self, client: Client, desk: Desk, asked: Asked, wanted: Wanted | None) -> None:
         named = (wanted.channel, wanted.symbol) if wanted is not None else ("", "")
@@ -281,7 +302,7 @@ class Simulator:
                     self._tell(desk, told)
                     client.cursors[desk, stream] = cursor
                 for text in desk.first(stream, now_ns):
-                    self._push(client, desk.pack(text))
+                    self._give(client, desk, stream, text)
 
     def _unsubscribe(self, client: Client, told: Told) -> None:
         client.streams.discard(told)
@@ -301,12 +322,24 @@ class Simulator:
         self.counts.bytes += len(frame)
         client.peer.push(frame, due=asyncio.get_running_loop().time() + client.delay_s)
 
+    def _give(self, client: Client, desk: Desk, stream: Stream | None, said: Said, frame: bytes | None = None) -> None:
+        """A message of market data, and what faults make of it. `frame`: as it leaves, where that is known."""
+        if not self.saboteur.tampers:
+            self._push(client, frame or desk.pack(said))
+            return
+        for wait_s, one in self.saboteur.alter(client, desk, stream, said):
+            if wait_s:
+                asyncio.get_running_loop().call_later(wait_s, self._push, client, desk.pack(one))
+            else:
+                self._push(client, desk.pack(one))
+
     def _tell(self, desk: Desk, updates: Sequence[tuple[Cursor, list[Said]]]) -> None:
         """Updates of books, each to the client whose cursor it is."""
-        owners = {cursor: client for client in self.clients for cursor in client.cursors.values()} if updates else {}
+        owners = {cursor: (client, told[1]) for client in self.clients for told, cursor in client.cursors.items()} if updates else {}
         for cursor, texts in updates:
+            client, stream = owners[cursor]
             for text in texts:
-                self._push(owners[cursor], desk.pack(text))
+                self._give(client, desk, stream, text)
 
     async def _live(self, desk: Desk) -> None:
         """Moves the market at the rate asked for, however the loop was delayed."""
@@ -326,11 +359,11 @@ class Simulator:
         """One step of a market, told to whoever wants it."""
         clients = [client for client in self.clients if desk in client.carries]
         for stream, texts in desk.live(time.time_ns(), partial(_wanted, clients, desk)):
-            frames = [desk.pack(text) for text in texts]
+            frames = [(text, desk.pack(text)) for text in texts]
             for client in clients:
                 if client.wants(desk, stream):
-                    for frame in frames:
-                        self._push(client, frame)
+                    for text, frame in frames:
+                        self._give(client, desk, stream, text, frame)
 
     @property
     def moves(self) -> bool:
@@ -348,10 +381,10 @@ class Simulator:
             wait = started + offset_s - time.monotonic()
             if wait > 0:
                 await asyncio.sleep(wait)
-            frame = desk.pack(text)
+            frame, stream = desk.pack(text), None if message is None else Stream(message, "")
             for client in self.clients:
                 if desk in client.carries and (message is None or message in client.carries[desk]):
-                    self._push(client, frame)
+                    self._give(client, desk, stream, text, frame)
         while any(client.peer.waiting for client in self.clients):  # noqa: ASYNC110 (nothing else waits for this)
             await asyncio.sleep(TICK_S)
         del self._replay[desk]
