@@ -7,7 +7,7 @@ from k4.sim.fault import Fault, Message, Reply, Request
 
 REFUSED = "refused with this code and the place, counted; nothing of it is published; what comes next is; a book is asked for anew"
 ONCE = "every update once, by whichever connection brings it"
-EPOCH = "a new epoch: the first record carries RESET, within a second; no symbol is silenced"
+EPOCH = "a new epoch: at once, or after a second in which nobody brings an id from before; its first record carries RESET, no symbol is silenced"
 
 
 def _refused(name: str, how: str, alter: tamper.Alter, code: str) -> Fault:

@@ -1,6 +1,6 @@
 """Changes messages that are to be told, at the places that the spec's paths name: ids, prices, checksums, keys, whoever the venue is.
 
-What is no JSON (SBE) can be left out, repeated and delayed, and is not changed. Imports `example`, `voice` and, of the generator,
+What is no JSON (SBE) can be left out, repeated and delayed, and is not changed. Imports `example`, `spell`, `voice` and, of the generator,
 `ir`, `refjson`.
 """
 
