@@ -52,7 +52,7 @@ class Dials:
         self._refused_at: int | None = None  # the first time in a row that somebody else held the file
         self._file: int | None = None
         if path is not None and self._windows:
-            self._file = _opened(path)
+            self._file = opened(path)
 
     def close(self) -> None:
         if self._file is not None:
@@ -85,7 +85,7 @@ class Dials:
     @contextlib.contextmanager
     def _stamps(self, now: int) -> Iterator[list[int] | None]:
         """All stamps that still count, in order; what is appended to them is kept. None: somebody else holds the file."""
-        if self._file is not None and not _locked(self._file):
+        if self._file is not None and not locked(self._file):
             self._refused_at = self._refused_at or now
             if now - self._refused_at <= LOCK_S * _SECOND_NS:
                 yield None
@@ -108,7 +108,8 @@ class Dials:
             fcntl.flock(self._file, fcntl.LOCK_UN)
 
 
-def _locked(file: int) -> bool:
+def locked(file: int) -> bool:
+    """Takes the lock of a file if nobody else has it."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -137,20 +138,21 @@ def _fits(stamps: Sequence[int], at: int, count: int, length: int) -> bool:
 # --------------------------------------------------------------------------- the file
 
 
-def path_for(folder: Path, host: str) -> Path:
+def path_for(folder: Path, host: str, what: str = "dials") -> Path:
     """The file of a host, as a venue's URL names it; the user's number is part of its name."""
-    return folder / f"k4.dials.{os.getuid()}.{re.sub('[^A-Za-z0-9.-]', '_', host.lower())[:128]}"
+    return folder / f"k4.{what}.{os.getuid()}.{re.sub('[^A-Za-z0-9.-]', '_', host.lower())[:128]}"
 
 
-def _opened(path: Path) -> int:
+def opened(path: Path, counts: str = "the dials to its host") -> int:
+    """A file that only this user can write; `counts`: what it counts, in words. Raises K4Error."""
     try:
         file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, 0o600)
     except OSError as error:
-        raise K4Error(f"{path}, which counts the dials to its host, cannot be opened: {error.strerror}", hint="remove it") from error
+        raise K4Error(f"{path}, which counts {counts}, cannot be opened: {error.strerror}", hint="remove it") from error
     status = os.fstat(file)
     if not stat.S_ISREG(status.st_mode) or status.st_uid != os.getuid() or status.st_mode & 0o022:
         os.close(file)
-        raise K4Error(f"{path}, which counts the dials to its host, is not a file that only this user can write", hint="remove it")
+        raise K4Error(f"{path}, which counts {counts}, is not a file that only this user can write", hint="remove it")
     return file
 
 

@@ -18,7 +18,7 @@ import os
 import socket
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from . import session
@@ -40,35 +40,57 @@ class FetchError(K4Error):
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A request. `body`: what is POSTed, as JSON text (GET without it). `ca_files`: trusted besides the system's CAs."""
+    """A request. `body`: what is POSTed, as JSON text (GET without it). `ca_files`: trusted besides the system's CAs.
+
+    `weight`: what it counts of `limits`, the venue's, in any so many seconds; none: the fetcher has its own. `shared`: counted together
+    with what other processes fetch from the host.
+    """
 
     url: str
     body: str | None
     ca_files: tuple[str, ...]
     most: int
+    weight: int = 1
+    limits: tuple[tuple[int, float], ...] = ()
+    shared: bool = False
 
     def to_line(self) -> bytes:
-        values = {"url": self.url, "body": self.body, "ca_files": list(self.ca_files), "most": self.most}
-        return json.dumps(values, ensure_ascii=False).encode() + b"\n"
+        return json.dumps(asdict(self), ensure_ascii=False).encode() + b"\n"
 
     @staticmethod
     def from_line(line: bytes) -> Asked:
         """Raises ValueError, KeyError or TypeError for a line that is no request."""
         values = json.loads(line)
-        return Asked(str(values["url"]), values["body"], tuple(map(str, values["ca_files"])), int(values["most"]))
+        limits = tuple((int(count), float(seconds)) for count, seconds in values["limits"])
+        given = str(values["url"]), values["body"], tuple(map(str, values["ca_files"])), int(values["most"])
+        return Asked(*given, int(values["weight"]), limits, bool(values["shared"]))
 
 
 class Fetch:
-    """A way to the fetcher that listens at `path`. `base`: `https://HOST[:PORT]` to ask instead of what a URL names."""
+    """A way to the fetcher that listens at `path`. `base`: `https://HOST[:PORT]` to ask instead of what a URL names.
 
-    def __init__(self, path: Path, *, base: str | None = None, ca_files: Sequence[str] = ()) -> None:
+    `limits`: of the venue, in weights; `shared`: they are for all processes of the user.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        base: str | None = None,
+        ca_files: Sequence[str] = (),
+        limits: Sequence[tuple[int, float]] = (),
+        shared: bool = False,
+    ) -> None:
+        self._limits = tuple(limits)
+        self._shared = shared
         self._path = path
         self._base = base
         self._ca_files = tuple(ca_files)
 
-    async def get(self, url: str, body: str | None = None, *, most: int = BODY_BYTES) -> bytes:
+    async def get(self, url: str, body: str | None = None, *, most: int = BODY_BYTES, weight: int = 1) -> bytes:
         """What `url` serves, at most `most` bytes of it; with `body`, the answer to that POST. Raises FetchError."""
-        asked = Asked(url if self._base is None else session.replace_host(url, self._base), body, self._ca_files, most)
+        at = url if self._base is None else session.replace_host(url, self._base)
+        asked = Asked(at, body, self._ca_files, most, weight, self._limits, self._shared)
         try:
             async with asyncio.timeout(TIMEOUT_S):
                 return await self._ask(asked)

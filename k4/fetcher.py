@@ -2,10 +2,11 @@
 
     worker ─ k4.fetch ─▶ Unix socket in a folder of the user's own ─▶ Server ─▶ Fetcher ─ HTTPS ─▶ venue
 
-`Fetcher` is also what a command uses that needs one answer and no process. TLS is always verified. Requests to one host keep to a pace
-that every known venue allows, and pause as long as a venue that answers 429 or 418 asks for. Bodies are bounded as they are read.
+`Fetcher` is also what a command uses that needs one answer and no process. TLS is always verified. Requests to one host keep to the
+venue's limits by weight, together with those of other runs, and pause as long as a venue that answers 429 or 418 asks for. Bodies are
+bounded as they are read.
 Started by `k4.supervisor` as `python -m k4.fetcher`; what is said between the two stands in `k4.pipe`.
-Imports aiohttp and its yarl, `backoff`, `errors`, `fetch`, `job`, `log`, `pipe`.
+Imports aiohttp and its yarl, `errors`, `fetch`, `job`, `log`, `pipe`, `segments`, `weights`.
 """
 
 from __future__ import annotations
@@ -27,13 +28,15 @@ import aiohttp
 from yarl import URL
 
 from . import log
-from .backoff import Budget
 from .errors import K4Error
 from .fetch import LINE_BYTES, Asked, FetchError
 from .job import FetcherJob
 from .pipe import Pipe
+from .segments import directory
+from .weights import Weights, part, path_for
 
-# Of what venues allow an address, the least: enough for a burst of books at the start, and a list of instruments page by page.
+# Where a spec states no limit. Of what venues allow an address, the least: enough for a burst of books at the start, and a list of
+# instruments page by page.
 PACE = ((5, 1.0), (100, 60.0))
 AT_ONCE = 4
 CONNECT_S = 10.0
@@ -41,17 +44,18 @@ READ_S = 20.0
 TOTAL_S = 50.0
 # What a venue may ask to be left alone for without saying how long.
 PAUSE_S = 10.0
+# While another process holds the file that counts requests.
+BUSY_S = 0.005
 _CHUNK = 1 << 16
 _SAID = 300
 
 
 @dataclass(slots=True)
 class _Host:
-    """The requests to one host. `pause_until`: monotonic time before which it wants none."""
+    """The requests to one host."""
 
-    pace: Budget = field(default_factory=lambda: Budget(PACE))
+    weights: Weights
     slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
-    pause_until: float = 0.0
 
 
 class Fetcher:
@@ -67,6 +71,8 @@ class Fetcher:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        for host in self._hosts.values():
+            host.weights.close()
         await self._session.close()
 
     async def fetch(self, asked: Asked) -> bytes:
@@ -74,9 +80,9 @@ class Fetcher:
         parts = urlsplit(asked.url)
         if parts.scheme != "https" or not parts.hostname:
             raise FetchError(f"{asked.url}: not an https:// address")
-        host = self._hosts.setdefault(parts.netloc.lower(), _Host())
+        host = self._host(parts.netloc.lower(), asked)
         async with host.slots:
-            await self._turn(host, asked.url)
+            await self._turn(host.weights, asked)
             try:
                 return await self._fetch(asked, host)
             except TimeoutError as error:
@@ -89,18 +95,31 @@ class Fetcher:
             except (aiohttp.ClientError, OSError, ValueError) as error:
                 raise FetchError(f"{asked.url}: {str(error) or type(error).__name__}") from error
 
-    async def _turn(self, host: _Host, url: str) -> None:
-        """Waits until the pace allows one more request. Raises FetchError where the venue asked for a longer pause than is of use."""
+    def _host(self, name: str, asked: Asked) -> _Host:
+        host = self._hosts.get(name)
+        if host is None:
+            try:
+                weights = Weights(path_for(directory(), name) if asked.shared else None)
+            except K4Error as error:
+                raise FetchError(str(error), hint=error.hint) from error
+            host = self._hosts[name] = _Host(weights)
+        return host
+
+    async def _turn(self, weights: Weights, asked: Asked) -> None:
+        """Waits until the pace allows one more request. Raises FetchError where that takes longer than is of use."""
+        windows = part(asked.limits) or PACE
         while True:
-            now = time.monotonic()
-            pause = host.pause_until - now
-            if pause > TOTAL_S:
-                raise FetchError(f"{url}: the venue wants no requests for another {pause:.0f} s")
-            wait = max(pause, host.pace.wait(now))
-            if wait <= 0:
-                host.pace.spend(now)
-                return
+            wait = weights.reserve(asked.weight, windows, time.monotonic(), TOTAL_S)
+            if wait is None:
+                await asyncio.sleep(BUSY_S)
+                continue
+            if wait > TOTAL_S:
+                pause = weights.paused(time.monotonic())
+                why = "the venue wants no requests for another" if pause else "others come first; its turn is in"
+                raise FetchError(f"{asked.url}: {why} {pause or wait:.0f} s")
             await asyncio.sleep(wait)
+            if not weights.paused(time.monotonic()):  # it may have been told to stop meanwhile
+                return
 
     async def _fetch(self, asked: Asked, host: _Host) -> bytes:
         post = asked.body is not None
@@ -119,7 +138,9 @@ class Fetcher:
                 return await _bounded(answer.content, asked)
             said = (await answer.content.read(_SAID)).decode(errors="replace")
             if answer.status in {418, 429}:
-                host.pause_until = time.monotonic() + _pause(answer.headers.get("Retry-After", ""))
+                pause_s = _pause(answer.headers.get("Retry-After", ""))
+                while not host.weights.pause(pause_s, time.monotonic()):  # noqa: ASYNC110 (a file, not an event)
+                    await asyncio.sleep(BUSY_S)
             raise FetchError(f"{asked.url}: status {answer.status}: {said or answer.reason}", status=answer.status)
 
     def _context(self, ca_files: tuple[str, ...]) -> ssl.SSLContext:

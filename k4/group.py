@@ -196,7 +196,7 @@ class Feed:
             self._counted(plan.url, venue),
             self._log,
             self._clock,
-            self._fetcher(entry),
+            self._fetcher(entry, venue.product.session.limits.weight),
             base,
             headers,
             self._turns,
@@ -340,12 +340,18 @@ class Feed:
                 raise K4Error(f"{entry.name}: {what} {str(ca_file)!r} holds no certificate that can be read: {error}") from error
         return context
 
-    def _fetcher(self, entry: Entry) -> Fetch | None:
+    def _fetcher(self, entry: Entry, limits: Sequence[tuple[int, float]]) -> Fetch | None:
         if self._fetch is None:
             return None
         base = f"https://{self._sim}" if self._sim is not None else entry.endpoints.rest
         ca_files = [entry.tls.ca_file, self._sim_ca]
-        return Fetch(self._fetch, base=base, ca_files=[file for file in ca_files if file is not None])
+        return Fetch(
+            self._fetch,
+            base=base,
+            ca_files=[file for file in ca_files if file is not None],
+            limits=limits,
+            shared=self._sim is None,
+        )
 
     def _number(self, record: str) -> int:
         found = self._native.records.record(record)

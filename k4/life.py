@@ -259,7 +259,8 @@ class Life:
         known = {**self._names, "symbol": stale.symbol}
         url = session.fetch_url(product, message, known, now_ns=time.time_ns())
         try:
-            body = await fetch.get(url, session.fetch_body(product, message, known, now_ns=time.time_ns()), most=SNAPSHOT_BYTES)
+            asked = session.fetch_body(product, message, known, now_ns=time.time_ns())
+            body = await fetch.get(url, asked, most=SNAPSHOT_BYTES, weight=message.weight)
         except K4Error as error:
             self._log.warning("a book's snapshot could not be fetched", symbol=stale.symbol, reason=str(error))
             return

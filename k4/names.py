@@ -30,7 +30,8 @@ async def learn(venue: Venue, fetch: Fetch | None) -> dict[str, str]:
             raise K4Error(f"{venue.exchange.name} {venue.product.name} must fetch names before it connects, and there is no fetcher")
         now_ns = time.time_ns()
         url = session.fetch_url(venue.product, message, names, now_ns=now_ns)
-        body = await fetch.get(url, session.fetch_body(venue.product, message, names, now_ns=now_ns), most=MOST_BYTES)
+        asked = session.fetch_body(venue.product, message, names, now_ns=now_ns)
+        body = await fetch.get(url, asked, most=MOST_BYTES, weight=message.weight)
         names |= venue.names(index, body, names, url)
     return names
 

@@ -119,7 +119,7 @@ class Snapshots(Fetch):
         self.bodies = bodies
         self.asked: list[str] = []
 
-    async def get(self, url: str, body: str | None = None, *, most: int = 0) -> bytes:
+    async def get(self, url: str, body: str | None = None, *, most: int = 0, weight: int = 1) -> bytes:
         assert body is None
         assert most > 0
         self.asked.append(url)

@@ -739,7 +739,7 @@ class Answers:
         self.answers = list(answers)
         self.asked: list[tuple[str, str | None]] = []
 
-    async def get(self, url: str, body: str | None = None, *, most: int = 0) -> bytes:
+    async def get(self, url: str, body: str | None = None, *, most: int = 0, weight: int = 1) -> bytes:
         self.asked.append((url, body))
         answer = self.answers.pop(0)
         if isinstance(answer, Exception):
@@ -820,7 +820,7 @@ def test_what_cannot_be_fetched_is_told_and_tried_again(
 
 def test_stop_does_not_wait_for_what_is_fetched(bench: Bench, tmp_path: Path) -> None:
     class Silent(Answers):
-        async def get(self, url: str, body: str | None = None, *, most: int = 0) -> bytes:
+        async def get(self, url: str, body: str | None = None, *, most: int = 0, weight: int = 1) -> bytes:
             await asyncio.sleep(3600)
             return b""
 

@@ -192,6 +192,37 @@ def test_a_pause_that_the_venue_asks_for_is_kept(tls: Authority) -> None:
     asyncio.run(ask())
 
 
+def test_runs_share_the_weight_and_the_pause_of_a_host(tls: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two fetchers, as of two runs: ten requests of weight 30 where 300 in a second are allowed, so seven at once; then one of them is told
+    to stop for a second, and neither asks before that is over."""
+    monkeypatch.setenv("K4_SHM_DIR", str(tmp_path))
+    came: list[float] = []
+
+    async def serve(request: web.Request) -> web.Response:
+        came.append(time.monotonic())
+        if len(came) == 11:
+            return web.Response(status=429, headers={"Retry-After": "1"})
+        return web.Response(text="ok")
+
+    async def ask() -> None:
+        async with serving(tls, serve) as base, Fetcher() as one, Fetcher() as other:
+            asked = Asked(base, None, (str(tls.ca_file),), 100, 30, ((300, 1.0),), shared=True)
+            began = time.monotonic()
+            await asyncio.gather(*((one, other)[n % 2].fetch(asked) for n in range(10)))
+            assert sum(at - began < 0.9 for at in came) == 7
+            assert came[7] - began >= 1.0
+            await asyncio.sleep(1.1)
+            with pytest.raises(FetchError, match="status 429"):
+                await one.fetch(asked)
+            told = time.monotonic()
+            await asyncio.gather(one.fetch(asked), other.fetch(asked))
+            assert came[11] - told > 0.95
+
+    asyncio.run(ask())
+    (file,) = tmp_path.iterdir()
+    assert file.name.startswith(f"k4.fetches.{os.getuid()}.127.0.0.1_")
+
+
 # --------------------------------------------------------------------------- through the socket
 
 

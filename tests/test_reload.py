@@ -34,7 +34,15 @@ def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, native: Native) -> St
 
 
 def entry(name: str = "one", **changes: Any) -> dict[str, Any]:
-    return {"name": name, "exchange": "binance", "product": "spot", "symbols": ["AAAUSDT"], "records": ["trade"], "ring_slots": 8192, **changes}
+    return {
+        "name": name,
+        "exchange": "binance",
+        "product": "spot",
+        "symbols": ["AAAUSDT"],
+        "records": ["trade"],
+        "ring_slots": 8192,
+        **changes,
+    }
 
 
 def write(stage: Stage, *entries: dict[str, Any], file: str = "config.json", **log: Any) -> Path:
@@ -135,7 +143,10 @@ def test_groups_start_end_and_are_restarted_by_themselves(stage: Stage) -> None:
         with k4.open("stays") as staying, k4.open("goes") as going, k4.open("differs") as differing:
             write(stage, group("differs", ring_slots=1024, cpu=max(os.sched_getaffinity(0))), group("stays"), group("comes"))
             code, told = reload(stage, config)
-            assert (code, sorted(told)) == (0, ["comes: started", "differs: restarted: other differs.ring_slots, differs.cpu", "goes: ended"])
+            assert (code, sorted(told)) == (
+                0,
+                ["comes: started", "differs: restarted: other differs.ring_slots, differs.cpu", "goes: ended"],
+            )
             assert going.info.writer == "closed"
             assert differing.info.writer == "replaced"
             assert staying.info.epoch == 1
@@ -157,7 +168,10 @@ def test_a_group_that_cannot_run_is_told_and_the_others_go_on(stage: Stage) -> N
         wait_for(live, "the first group", 60)
         write(stage, entry("one", symbols=["AAAUSDT", "BBBUSDT"]), entry("more", shm={"trade": "taken"}), file="one.json")
         holder = subprocess.Popen(
-            [sys.executable, "-m", "k4", "run", other, "--sim", theatre.address], env=stage.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            [sys.executable, "-m", "k4", "run", other, "--sim", theatre.address],
+            env=stage.env,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
         )
         wait_for(lambda: live("taken"), "the other run", 60)
         refused = "more: refused: its worker cannot run, and has said why in the log"
@@ -174,13 +188,24 @@ def test_a_wrong_configuration_changes_nothing(stage: Stage) -> None:
         wait_for(live, "both symbols", 60)
         pid = worker(stage, "one")
         config.write_text("{")
-        assert reload(stage, config) == (1, [f"k4: error: {config}: 1 finding", f"{config}:1: not JSON at column 2: Expecting property name enclosed in double quotes"])
+        assert reload(stage, config) == (
+            1,
+            [f"k4: error: {config}: 1 finding", f"{config}:1: not JSON at column 2: Expecting property name enclosed in double quotes"],
+        )
         write(stage, entry(symbols=["AAAUSDT", "NONSENSE"], ring_slots=1000))
         code, told = reload(stage, config)
-        assert (code, told[1:]) == (1, [f"{config}:1: connections[0].ring_slots: 1000 is wrong; allowed: a power of two; the next one is 1024"])
+        assert (code, told[1:]) == (
+            1,
+            [f"{config}:1: connections[0].ring_slots: 1000 is wrong; allowed: a power of two; the next one is 1024"],
+        )
         write(stage, entry(symbols=["AAAUSDT", "NONSENSE"]))
         code, told = reload(stage, config)
-        assert (code, told[1:]) == (1, [f'{config}:1: connections[0].symbols[1]: "NONSENSE" is no instrument of binance spot; `k4 instruments binance spot` lists them'])
+        assert (code, told[1:]) == (
+            1,
+            [
+                f'{config}:1: connections[0].symbols[1]: "NONSENSE" is no instrument of binance spot; `k4 instruments binance spot` lists them'
+            ],
+        )
         assert states() == {"AAAUSDT": "LIVE", "BBBUSDT": "LIVE"}
         assert worker(stage, "one") == pid
     assert len(log_lines(stage, "reload refused; nothing has changed")) == 3
@@ -195,7 +220,9 @@ def test_a_signal_reloads_too(stage: Stage) -> None:
     with Theatre(everything, rate=300) as theatre:
         (desk,) = theatre.said
         desk.symbols = tuple(first)
-        process = subprocess.Popen([sys.executable, "-m", "k4", "run", config, "--sim", theatre.address], env=stage.env, stderr=subprocess.DEVNULL)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "k4", "run", config, "--sim", theatre.address], env=stage.env, stderr=subprocess.DEVNULL
+        )
         try:
             wait_for(lambda: live() and len(states()) == 3, "the first three", 60)
             with k4.open(SEGMENT) as reader:

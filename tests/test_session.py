@@ -265,7 +265,11 @@ def test_streams_stay_on_their_connections_and_new_ones_fill_gaps(binance: ir.Ex
         return streams_of(binance, "spot", ["bbo"], [f"S{n}" for n in numbers])
 
     kept = session.spread(product, wanted(*range(8)), {})
-    assert {n: [s.symbol for s in plan.streams] for n, plan in kept.items()} == {0: ["S0", "S1", "S2"], 1: ["S3", "S4", "S5"], 2: ["S6", "S7"]}
+    assert {n: [s.symbol for s in plan.streams] for n, plan in kept.items()} == {
+        0: ["S0", "S1", "S2"],
+        1: ["S3", "S4", "S5"],
+        2: ["S6", "S7"],
+    }
     assert session.spread(product, wanted(*reversed(range(8))), kept) == kept, "in whatever order they are named"
     assert all(session.spread(product, wanted(*range(8)), kept)[n] is kept[n] for n in kept), "what is the same is not touched"
     gone = spread(product, wanted(0, 3, 4, 5, 6, 7, 8, 9, 10, 11), kept)
