@@ -87,6 +87,11 @@ def _excluded(about: About) -> None:
             if names:
                 about.find(match.line, f'match "{match.path.source}": ${names[0]} is not known, and `not` captures nothing; write "*"')
                 break
+            taken = [name for pattern in bound.match[index].patterns for name in bind.names_in(pattern)] if match.offline else []
+            if taken:
+                what = f"${taken[0]} is taken out of recorded frames alone, which is what offline says"
+                about.find(match.line, f'match "{match.path.source}": {what}; write "*"')
+                break
 
 
 def _fetched(about: About) -> None:

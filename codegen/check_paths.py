@@ -111,7 +111,8 @@ def unmet(match: ir.Match, root: Node, start: Node) -> str:
 def spelled(match: ir.Match) -> str:
     """An entry of `match` as it is written."""
     wanted, excluded = _patterns(match.patterns), _patterns(match.excluded)
-    return f'match "{match.path.source}" = {f"{{ is = {wanted}, not = {excluded} }}" if match.excluded else wanted}'
+    parts = [f"is = {wanted}", *([f"not = {excluded}"] if match.excluded else []), *(["offline = true"] if match.offline else [])]
+    return f'match "{match.path.source}" = ' + ("{ " + ", ".join(parts) + " }" if len(parts) > 1 else wanted)
 
 
 def _patterns(texts: tuple[ir.Text, ...]) -> str:

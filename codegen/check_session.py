@@ -259,7 +259,8 @@ def _told_apart(messages: tuple[About, ...]) -> None:
             continue
         for product in about.products:
             bound = about.bound[product.name]
-            key = (bind.stream_url(product, bound).parts, bound.template, tuple((match.path, _shapes(match)) for match in bound.match))
+            asked = tuple((match.path, _shapes(match)) for match in bound.match if not match.offline)
+            key = (bind.stream_url(product, bound).parts, bound.template, asked)
             other = seen.setdefault(key, product.name)
             if other != product.name:
                 what = f'products "{other}" and "{product.name}" share a url, and no `match` tells them apart'

@@ -166,12 +166,16 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """One entry of `match`: the value at `path` fits one of `patterns` (tried in order), and none of `excluded`, which hold no captures."""
+    """One entry of `match`: the value at `path` fits one of `patterns` (tried in order), and none of `excluded`, which hold no captures.
+
+    `offline`: asked only where frames of several products may be mixed, not on a connection, whose address says the product.
+    """
 
     path: Path
     patterns: tuple[Text, ...]
     line: int
     excluded: tuple[Text, ...] = ()
+    offline: bool = False
 
 
 # --------------------------------------------------------------------------- sources: how a field gets its value

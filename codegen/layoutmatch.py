@@ -74,7 +74,7 @@ def could_take(message: ir.Message, root: Shape, opening: str) -> bool:
         return False
     near = [match for match in message.match if match.path.element]
     for match in message.match:
-        if match.path.element:
+        if match.path.element or match.offline:  # on a connection, that proves nothing
             continue
         if not match.path.steps:
             # Tried on the bare text too, before it is read as JSON.
@@ -85,7 +85,7 @@ def could_take(message: ir.Message, root: Shape, opening: str) -> bool:
             return False
     if not near:
         return True
-    return any(not any(_never(match, element) for match in near) for element in _elements(message, root))
+    return any(not any(_never(match, element) for match in near if not match.offline) for element in _elements(message, root))
 
 
 def _never(match: ir.Match, start: Shape) -> bool:

@@ -119,6 +119,7 @@ class MatchModel:
     tail: str
     head: PartModel | None
     whole: bool
+    offline: bool
     varies: bool = False
 
 

@@ -92,7 +92,8 @@ class Interpreter:
     """Decodes the frames of one product on one connection, in sequence: it keeps the books.
 
     `others`: messages of the exchange's other products, for `other_product`. `symbol`: the one stream's symbol (`$symbol`). `schema`: what
-    binary frames are read by, where the product has one; `encoding`: else how they are packed.
+    binary frames are read by, where the product has one; `encoding`: else how they are packed. `sure`: no frame is another product's, so
+    that what a `match` asks offline is not asked.
     """
 
     def __init__(
@@ -103,11 +104,14 @@ class Interpreter:
         symbol: str | None = None,
         schema: ir.SbeSchema | None = None,
         encoding: str | None = None,
+        *,
+        sure: bool = False,
     ) -> None:
         self.records = records
         self.messages = messages
         self.schema = schema
         self.encoding = encoding
+        self.sure = sure
         self.bound = sbebind.bind_all(messages, schema, records)
         self.others = others
         self.known: dict[str, Place] = {} if symbol is None else {"symbol": Place(symbol, 0)}
@@ -226,7 +230,7 @@ class Interpreter:
         """The message's part of the frame, or None where its `match` does not hold. Raises FrameError for a repeated `match` key."""
         names = dict(known)
         for match in message.match:
-            if match.path.element:
+            if match.path.element or (match.offline and self.sure):
                 continue
             try:
                 captures = hold(match, frame.root, 0, names)
@@ -252,7 +256,7 @@ class Interpreter:
             return element
         own = {**names, **element.captures}
         for match in message.match:
-            if not match.path.element:
+            if not match.path.element or (match.offline and self.sure):
                 continue
             try:
                 captures = hold(match, element.node, element.trail, own)

@@ -78,8 +78,12 @@ def _match(table: Table) -> tuple[ir.Match, ...]:
         where = (*table.where, "match", source)
         line = table.spec.line(where)
         excluded: tuple[ir.Text, ...] | None = ()
-        if isinstance(value, dict) and "not" in value and value.keys() <= {"is", "not"}:
-            excluded = _patterns(table, line, source, value["not"])
+        offline = False
+        if isinstance(value, dict) and value.keys() & {"not", "offline"} and value.keys() <= {"is", "not", "offline"}:
+            excluded = _patterns(table, line, source, value["not"]) if "not" in value else ()
+            offline = "offline" in value
+            if offline and value["offline"] is not True:
+                table.spec.find(line, table.who, f'match "{source}": offline is true or not there')
             value = value.get("is", "*")  # noqa: PLW2901
         if isinstance(value, dict):
             table.spec.find(line, table.who, f'match: a path with dots stands in quotes; write "{_dotted(source, value)}" = …')
@@ -87,7 +91,7 @@ def _match(table: Table) -> tuple[ir.Match, ...]:
         path = table.path(line, "match", source)
         patterns = _patterns(table, line, source, value)
         if path is not None and patterns is not None and excluded is not None:
-            entries.append(ir.Match(path, patterns, line, excluded))
+            entries.append(ir.Match(path, patterns, line, excluded, offline))
     return tuple(entries)
 
 

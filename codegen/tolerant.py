@@ -295,7 +295,8 @@ class _Builder:
         tail = parts[-1].text if parts and parts[-1].kind == "K4_PART_LITERAL" else ""
         head = parts[0] if tail and len(parts) == 2 and parts[0].kind == "K4_PART_NAME" else None
         place = self._place(walk, self.forest.spot(match.path.steps, start), names)
-        return MatchModel(place, first, len(match.excluded), len(self.patterns) - first, wants, tail, head, tail != "" and len(parts) == 1)
+        count, whole = len(self.patterns) - first, tail != "" and len(parts) == 1
+        return MatchModel(place, first, len(match.excluded), count, wants, tail, head, whole, match.offline)
 
     def _place(self, walk: str, spot: Spot, names: tuple[str, ...]) -> PlaceModel:
         return PlaceModel(walk, spot.node, self.chain(spot.hops, names))

@@ -35,6 +35,8 @@ typedef struct {
 /* tier: 0 = as at run time, 1 = fast only, 2 = tolerant only. symbol: "" = none given. NULL: no memory. */
 k4_decoder *k4_decoder_open(const k4_product *product, const char *symbol, int tier);
 void k4_decoder_close(k4_decoder *decoder);
+/* From now on no frame is another product's, as on a connection. */
+void k4_decoder_sure(k4_decoder *decoder);
 /* Decodes one frame (copied to a place with slack). Returns the number of items (all of them, however many), or
  * -1: the tier asked for declined, -2: out of memory. */
 int k4_decoder_push(k4_decoder *decoder, const uint8_t *text, size_t len);

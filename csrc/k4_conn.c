@@ -352,6 +352,7 @@ k4_conn *k4_conn_open(k4_feed *feed, const k4_product *product, const char *name
         struct k4_scratch *scratch = &conn->scratch[i];
         scratch->symbol = symbol_len == 0 ? NULL : conn->symbol;
         scratch->symbol_len = (uint32_t)symbol_len;
+        scratch->sure = true; /* the connection's address says so */
         scratch->flush = take_items;
         scratch->context = conn;
         scratch->books = &conn->books;

@@ -112,6 +112,11 @@ void k4_decoder_close(k4_decoder *decoder)
     free(decoder);
 }
 
+void k4_decoder_sure(k4_decoder *decoder)
+{
+    decoder->scratch.sure = true;
+}
+
 static bool make_room(struct k4_decoder *decoder, size_t len)
 {
     if (decoder->frame != NULL && len <= decoder->room)

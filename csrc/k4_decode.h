@@ -88,6 +88,7 @@ struct k4_scratch {
     uint16_t skip_message; /* the message that took it, or K4_NO_MESSAGE */
     uint16_t tier;         /* enum k4_tier that answered */
     uint16_t hint;         /* the layout that hit last; the fast tier's own */
+    bool sure;             /* no frame is another product's: what a `match` asks offline is not asked */
     uint64_t unknown_keys; /* counters, only ever added to: keys no path names (tolerant tier) */
     uint64_t retyped;      /* needed values given as number where the examples have a string, or the reverse */
     const uint8_t *symbol; /* the one stream's symbol (`$symbol`), or NULL; then the fast tier must decline */

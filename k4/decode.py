@@ -108,9 +108,9 @@ def _refused(code: str, kind: str | None, offset: int) -> Line:
 
 
 class ReferenceDecoder:
-    """Lines by the reference interpreter."""
+    """Lines by the reference interpreter. `sure`: as on a connection, where no frame is another product's."""
 
-    def __init__(self, records: ir.Records, exchange: ir.Exchange, product: str, symbol: str | None) -> None:
+    def __init__(self, records: ir.Records, exchange: ir.Exchange, product: str, symbol: str | None, *, sure: bool = False) -> None:
         from ._codegen.reference import Interpreter
 
         self.shape = _Shape(records, exchange.name, product)
@@ -118,7 +118,7 @@ class ReferenceDecoder:
         others = tuple(bind.bind(exchange, other.name) for other in exchange.products if other.name != product)
         found = exchange.product(product)
         assert found is not None
-        self.interpreter = Interpreter(records, self.messages, others, symbol, exchange.schema(found), found.session.encoding)
+        self.interpreter = Interpreter(records, self.messages, others, symbol, exchange.schema(found), found.session.encoding, sure=sure)
 
     def lines(self, frame: bytes, binary: bool = False) -> list[Line]:
         from ._codegen.reference import Refusal
@@ -138,9 +138,13 @@ class ReferenceDecoder:
 
 
 class NativeDecoder:
-    """Lines by the compiled parsers. `tier`: any (as at run time), fast or tolerant alone; then a frame may raise DeclinedError."""
+    """Lines by the compiled parsers. `tier`: any (as at run time), fast or tolerant alone; then a frame may raise DeclinedError.
+    `sure`: as on a connection, where no frame is another product's.
+    """
 
-    def __init__(self, built: native.Native, exchange: str, product: str, symbol: str | None, tier: str = "any") -> None:
+    def __init__(
+        self, built: native.Native, exchange: str, product: str, symbol: str | None, tier: str = "any", *, sure: bool = False
+    ) -> None:
         self.shape = _Shape(built.records, exchange, product)
         self.messages = bind.bind(built.exchanges[exchange], product) if exchange in built.exchanges else ()
         self.ffi: Any = built.ffi
@@ -153,6 +157,8 @@ class NativeDecoder:
         if opened == self.ffi.NULL:
             raise K4Error("no memory for a decoder")
         self.decoder = self.ffi.gc(opened, self.lib.k4_decoder_close)
+        if sure:
+            self.lib.k4_decoder_sure(self.decoder)
         self.item = self.ffi.new("k4_decoded *")
 
     def push(self, frame: bytes, binary: bool = False) -> int:

@@ -14,7 +14,7 @@ import pytest
 
 from k4._codegen import ir
 from k4._codegen.bind import bind
-from k4.decode import NativeDecoder, open_reference
+from k4.decode import NativeDecoder, ReferenceDecoder
 from k4.native import Native
 from tests.mutate import Mutator
 from tests.oracles.common import load
@@ -77,10 +77,11 @@ def test_examples_in_other_words(native: Native, exchange: str, product: str, ti
                 assert decoder.lines(frame) == lines, frame
 
 
-@pytest.mark.parametrize(("exchange", "product"), PRODUCTS)
-def test_examples_in_wrong_words(native: Native, exchange: str, product: str) -> None:
-    reference = open_reference(exchange, product, None, ())
-    decoders = [NativeDecoder(native, exchange, product, None, tier) for tier in ("any", "tolerant")]
+@pytest.mark.parametrize(("exchange", "product", "sure"), [*((*pair, False) for pair in PRODUCTS), ("binance", "spot", True)])
+def test_examples_in_wrong_words(native: Native, exchange: str, product: str, sure: bool) -> None:
+    """`sure`: as on a connection, where a `match` that is asked offline is not asked."""
+    reference = ReferenceDecoder(native.records, native.exchanges[exchange], product, None, sure=sure)
+    decoders = [NativeDecoder(native, exchange, product, None, tier, sure=sure) for tier in ("any", "tolerant")]
     seen: Counter[object] = Counter()
     fast = 0
     for message in messages(native, exchange, product):
@@ -95,6 +96,24 @@ def test_examples_in_wrong_words(native: Native, exchange: str, product: str) ->
             fast += decoders[0].tier == "fast"
     assert fast > len(messages(native, exchange, product)), fast
     assert {None, "malformed", "missing", "duplicate"} <= set(seen), seen
+
+
+@pytest.mark.parametrize("key", ["st", "X", "nq", "ps", "zz"])
+def test_spot_is_read_whatever_key_the_venue_adds(native: Native, key: str) -> None:
+    """Offline a mark of futures says that a frame is theirs; on a connection to Spot it is a key like any that nobody knows."""
+    exchange = native.exchanges["binance"]
+    market = [m for m in exchange.messages if m.products == ("spot",) and m.record in ("trade", "aggtrade") and m.json]
+    wires = [example.wire for message in market for example in message.examples]
+    assert len(wires) == 7
+    for wire in wires:
+        cut = wire.rindex('"M":true')
+        frame = f'{wire[:cut]}"{key}":"1",{wire[cut:]}'.encode()
+        told = NativeDecoder(native, "binance", "spot", None).lines(wire.encode())
+        assert NativeDecoder(native, "binance", "spot", None, sure=True).lines(frame) == told
+        assert ReferenceDecoder(native.records, exchange, "spot", None, sure=True).lines(frame) == told
+        marks = ("st", "nq") if "agg" in wire else ("st", "X")
+        offline = NativeDecoder(native, "binance", "spot", None).lines(frame)
+        assert offline == told if key not in marks else "skipped" in offline[0]
 
 
 def test_retyped_values_come_up() -> None:

@@ -222,6 +222,7 @@ int main(int argc, char **argv)
     }
     product = k4_products[0];
     scratch.flush = never;
+    scratch.sure = true;
     for (int i = 3; i < argc; i++) {
         char folder[4096];
         if (snprintf(folder, sizeof folder, "%s/%d", argv[1], i) >= (int)sizeof folder)
