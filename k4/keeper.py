@@ -27,6 +27,9 @@ LOOK_S = 0.5
 LATE, HUNG, SLOW_START = 4, 10, 120
 # A child that is told of a change answers within this time, or hangs.
 ANSWER_S = 30.0
+# A child that worked for so long has not crashed for what it was started with: its successor begins as soon as after the first crash.
+# The waits are there for a crash that comes back at every start; dials are counted by themselves, whoever makes them.
+WELL_S = 10.0
 
 Process = asyncio.subprocess.Process
 Start = Callable[[], Awaitable[Process]]
@@ -52,7 +55,7 @@ class Keeper:
 
     async def run(self) -> None:
         """Keeps the process alive until `stop`, or until it is refused at its first start: only the user can help then."""
-        backoff = Backoff(*self._backoff_s)
+        backoff = Backoff(*self._backoff_s, good=WELL_S)
         first = True
         while not self._stop.is_set():
             began = time.monotonic()

@@ -11,12 +11,14 @@ import time
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import fields
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from pydantic import BaseModel
 
 from k4 import job, keeper, supervisor
+from k4.backoff import Backoff
 from k4.config import Connection, Endpoints, Redundancy, Tls
 from k4.job import REFUSED, Entry, Job
 from k4.keeper import Keeper
@@ -142,6 +144,32 @@ def test_a_crashed_worker_is_started_again(tmp_path: Path, lines: Lines) -> None
     assert file.read_text().count("start") == 3
     assert [line["how"] for line in lines] == ["signal SIGKILL", "exit code 5"]
     assert all(line["event"] == "worker ended" and line["group"] == "g" for line in lines)
+
+
+def test_a_worker_that_ran_well_is_back_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However often it was killed: only crashes in quick succession make the wait grow."""
+    up_s = [0.5, 9.5, 1.0, 10.5, 11.0, 0.1, 3600.0]
+    clock = [0.0]
+    longest: list[float] = []
+    monkeypatch.setattr(keeper, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+
+    class Scripted(Keeper):
+        async def _once(self) -> int:
+            clock[0] += up_s[len(longest)]
+            return -signal.SIGKILL
+
+    made = Scripted(Job("g", (), "info", None, 14), logs.logger(), supervisor.start)
+
+    def wait(backoff: Backoff) -> float:
+        longest.append(backoff.ceiling)
+        backoff.failures += 1
+        if len(longest) == len(up_s):
+            made.stop()
+        return 0.0
+
+    monkeypatch.setattr(Backoff, "next", wait)
+    asyncio.run(made.run())
+    assert longest == [0.25, 0.5, 1.0, 0.25, 0.25, 0.5, 0.25]
 
 
 def test_a_worker_refused_at_its_first_start_ends_the_run(tmp_path: Path) -> None:
