@@ -280,7 +280,8 @@ def complaints(report: Report, folder: Path) -> None:
             if told["level"] == "error":
                 report.wrong.append(f"log: {line[:300]}")
             elif told["level"] == "warning":
-                report.warnings[f"{told.get('connection', told.get('group', ''))}: {told['event']}"] += 1
+                where = told.get("connection", told.get("group", ""))
+                report.warnings[f"{where}: {told['event']} ({told.get('reason', '')})"] += 1
 
 
 def soak(seconds: float, rate: float, warm_up_s: float = WARM_UP_S) -> Report:

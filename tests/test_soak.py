@@ -1,0 +1,30 @@
+"""A short soak: `python -m tests.soak` runs for as long as one likes. K4_SOAK_SECONDS and K4_SOAK_RATE set both here."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from k4.native import Native
+from tests.soak import GROWTH_KIB, VENUES, soak
+
+SECONDS = float(os.environ.get("K4_SOAK_SECONDS") or 20)
+RATE = float(os.environ.get("K4_SOAK_RATE") or 8000)
+
+
+@pytest.mark.alone
+@pytest.mark.slow
+@pytest.mark.timeout(200 + 2 * SECONDS)
+def test_nothing_grows_and_nothing_is_lost(native: Native, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Memory and descriptors of the supervisor, of four workers and the fetcher are flat; every symbol LIVE all the time; no gap, nothing
+    twice or out of order, no error in the log."""
+    del native  # compiled by then
+    monkeypatch.setenv("K4_SHM_DIR", "")  # put back afterwards
+    report = soak(SECONDS, RATE, warm_up_s=10)
+    shown = str(report)
+    assert report.wrong == [], shown
+    assert [one.name for one in report.processes] == ["supervisor", *(f"worker {venue[0]}" for venue in VENUES), "fetcher"], shown
+    assert all(len(one.at) == SECONDS + 1 and one.growth_kib <= GROWTH_KIB for one in report.processes), shown
+    assert len(report.segments) == sum(len(venue[3]) for venue in VENUES), shown
+    assert sum(one["records"] for one in report.segments.values()) > 0.2 * RATE * SECONDS, shown
