@@ -6,7 +6,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/ready
 
-.PHONY: demo test lint ctest autobahn fuzz fuzz-corpus mutants bench stress coverage sanitize analyze instructions wheel clean check-tools
+.PHONY: demo test lint ctest autobahn fuzz fuzz-corpus mutants bench stress kills soak coverage sanitize analyze instructions wheel clean check-tools
 
 demo: $(READY)
 	$(BIN)/k4 codegen
@@ -56,6 +56,17 @@ instructions: $(READY)
 READS ?= 100000000
 stress: $(READY)
 	$(BIN)/python -m tests.stress.run --reads $(READS)
+
+# A worker killed under load, KILLS times; four exchanges at once for SOAK_SECONDS at SOAK_RATE messages a second.
+KILLS ?= 50
+kills: $(READY)
+	$(BIN)/k4 codegen
+	$(BIN)/python -m tests.kills --kills $(KILLS)
+SOAK_SECONDS ?= 3600
+SOAK_RATE ?= 50000
+soak: $(READY)
+	$(BIN)/k4 codegen
+	$(BIN)/python -m tests.soak --seconds $(SOAK_SECONDS) --rate $(SOAK_RATE)
 
 # Lines and branches of C that the tests reach; pytest's tests of C under sanitizers; gcc's analyzer. Minutes each.
 coverage: $(READY)

@@ -24,7 +24,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,7 +36,7 @@ import numpy.typing as npt
 import k4
 from k4._codegen import fbs, generate, places
 from k4.segments import WriterGoneError
-from tests.redundancy import IDS, SYMBOLS, ask, entry, keep, live, pipe, prepare, process, say
+from tests.redundancy import IDS, SYMBOLS, ask, entry, live, pipe, prepare, process, say
 from tests.theatre import wait_for
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -79,8 +79,7 @@ class Report:
 
     def __str__(self) -> str:
         lines = [
-            f"{len(self.kills)} kills, {self.read:,} records read by sleeping readers; a slow one lost {self.lost:,} in {self.lost_ranges} "
-            f"ranges; {self.missed:,} updates told while nobody was connected; {len(self.wrong)} wrong"
+            f"{len(self.kills)} kills, {len(self.wrong)} wrong; {self.read:,} records read by sleeping readers; a slow one lost {self.lost:,} in {self.lost_ranges} ranges; {self.missed:,} updates told while nobody was connected"
         ]
         for what, found in (
             ("kill to WRITER_GONE at a sleeping reader", self.gones),
@@ -116,11 +115,16 @@ def attached(*command: str | Path, env: dict[str, str]) -> Iterator[None]:
     assert made.returncode == 0, command
 
 
+def listen(ended: threading.Event) -> None:
+    sys.stdin.read()
+    ended.set()
+
+
 def read(segment: str, out: Path) -> None:
     """The reader in Python: iterates, and iterates again when it is told that the writer is gone."""
     ended = threading.Event()
-    threading.Thread(target=lambda: (sys.stdin.read(), ended.set()), daemon=True).start()
-    rows: list[tuple[int, ...]] = []
+    threading.Thread(target=listen, args=(ended,), daemon=True).start()
+    rows: list[tuple[int | None, ...]] = []
     with k4.open(segment) as reader:
         key = IDS[reader.kind.word]
         say(ready=True)

@@ -32,6 +32,7 @@ import numpy as np
 import numpy.typing as npt
 
 import k4
+from tests.kills import listen
 from tests.redundancy import ask, pipe, say
 from tests.theatre import Stage, wait_for
 
@@ -69,7 +70,7 @@ class Process:
         assert found is not None, f"{self.name} has ended"
         self.at.append(now)
         self.rss_kib.append(int(found[1]))
-        self.fds.append(len(os.listdir(f"/proc/{self.pid}/fd")))
+        self.fds.append(sum(1 for _ in Path(f"/proc/{self.pid}/fd").iterdir()))
 
     @property
     def growth_kib(self) -> float:
@@ -149,7 +150,7 @@ class Follower:
 def follow(segments: Sequence[str]) -> None:
     """Follows them until standard input ends."""
     ended = threading.Event()
-    threading.Thread(target=lambda: (sys.stdin.read(), ended.set()), daemon=True).start()
+    threading.Thread(target=listen, args=(ended,), daemon=True).start()
     followers = {segment: Follower(segment) for segment in segments}
     say(ready=True)
     while not ended.wait(0.02):
