@@ -12,6 +12,7 @@ demo: $(READY)
 	$(BIN)/k4 codegen
 	$(BIN)/python examples/demo.py
 
+# Tests run side by side, on all processors; those that judge by the clock alone, at the end.
 test: $(READY) lint ctest instructions
 	$(BIN)/k4 codegen
 	$(BIN)/python -m pytest -n logical --dist worksteal -m "not alone"
@@ -68,11 +69,15 @@ soak: $(READY)
 	$(BIN)/k4 codegen
 	$(BIN)/python -m tests.soak --seconds $(SOAK_SECONDS) --rate $(SOAK_RATE)
 
-# Lines and branches of C that the tests reach; pytest's tests of C under sanitizers; gcc's analyzer. Minutes each.
+# Lines and branches of C, the core's and generated, that the tests reach; below its floor it fails.
 coverage: $(READY)
 	$(BIN)/python tests/c/coverage.py
+
+# Tests of pytest that drive C, with all of it under sanitizers.
 sanitize: $(READY)
 	$(BIN)/python tests/c/sanitize.py
+
+# gcc's analyzer over the core and generated C: any warning, and any file that takes too long, fails.
 analyze: $(READY)
 	$(BIN)/python tests/c/analyze.py
 

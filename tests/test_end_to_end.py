@@ -5,7 +5,6 @@ The simulator runs in this process, where its market can be asked what it did; `
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import subprocess
@@ -14,9 +13,6 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Event as Flag
-from threading import Thread
-from typing import Self
 
 import pytest
 
@@ -26,7 +22,6 @@ from k4.errors import K4Error
 from k4.sim.command import desks
 from k4.sim.market import Event
 from k4.sim.replay import Recording, read_recording
-from k4.sim.server import Simulator
 from tests import theatre
 from tests.theatre import wait_for
 
@@ -70,50 +65,21 @@ def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.Fixtu
     return Stage(tmp_path, dict(os.environ))
 
 
-class Theatre:
-    """A simulator on a thread of its own, and everything its market said."""
+class Theatre(theatre.Theatre):
+    """One product's; `did`: everything that happened in its market."""
 
     def __init__(self, stage: Stage, replay: Recording = (), **options: object) -> None:
-        built = native.load()
-        from k4.config import load_reported
-
-        served = desks(load_reported(stage.config, built.exchanges), built, seed=5)
-        recordings = {served[0]: replay} if replay else {}
-        self.simulator = Simulator(served, replay=recordings, **options)  # type: ignore[arg-type]
-        self.said: list[Event] = []
-        self.port = 0
-        self._loop = asyncio.new_event_loop()
-        self._ready = Flag()
-        self._thread = Thread(target=self._run)
+        super().__init__(stage.config, replay=replay, **options)
+        self.did: list[Event] = []
         (desk,) = self.simulator.desks
         step = desk.market.step
 
         def recorded(now_ns: int) -> Iterator[Event]:
             for event in step(now_ns):
-                self.said.append(event)
+                self.did.append(event)
                 yield event
 
         desk.market.step = recorded  # type: ignore[method-assign]
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        assert self._ready.wait(10)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        asyncio.run_coroutine_threadsafe(self.simulator.close(), self._loop).result(30)
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
-        self._loop.close()
-
-    def _run(self) -> None:
-        asyncio.set_event_loop(self._loop)
-        self.port = self._loop.run_until_complete(self.simulator.start("127.0.0.1", 0))
-        self._ready.set()
-        self._loop.run_forever()
-
-    def drop(self, number: int) -> None:
-        self._loop.call_soon_threadsafe(self.simulator.drop, number)
 
 
 def tail(stage: Stage, record: str) -> list[dict[str, object]]:
@@ -199,24 +165,19 @@ def test_two_connections_publish_every_update_once(stage: Stage) -> None:
         Theatre(stage, delays_s=(0.0, DELAY_S), rate=1500) as theatre,
         stage.running("run", stage.config, "--sim", f"127.0.0.1:{theatre.port}"),
     ):
-        alive = theatre.simulator.clients
-
-        def numbers() -> list[int]:
-            return sorted(client.number for client in list(alive))
-
-        wait_for(lambda: len(numbers()) == 2 and min(heads().values()) > 20, "two connections and records of all kinds")
-        began = len(theatre.said)
+        wait_for(lambda: len(theatre.numbers()) == 2 and min(heads().values()) > 20, "two connections and records of all kinds")
+        began = len(theatre.did)
         for _ in range(JOININGS):
-            oldest = numbers()[0]
+            oldest = theatre.numbers()[0]
             time.sleep(0.6)
             theatre.drop(oldest)
-            wait_for(lambda gone=oldest: len(numbers()) == 2 and gone not in numbers(), "the cut connection to come back")  # type: ignore[misc]
+            wait_for(lambda gone=oldest: len(theatre.numbers()) == 2 and gone not in theatre.numbers(), "the cut connection to come back")  # type: ignore[misc]
         time.sleep(0.6)
-        ended = len(theatre.said)
+        ended = len(theatre.did)
         wait_for(lambda: _published(theatre, began, ended), "the last update to be published")
         sources = {}
         for record in RECORDS:
-            _check_exactly_once(record, [e for e in theatre.said[began:ended] if _word(e) == record], tail(stage, record))
+            _check_exactly_once(record, [e for e in theatre.did[began:ended] if _word(e) == record], tail(stage, record))
             with k4.open(f"binance_spot_{record}") as reader:
                 sources[record] = {source.name: source for source in reader.sources}
                 assert reader.info.record_size > 0
@@ -234,7 +195,7 @@ def _word(event: Event) -> str:
 
 
 def _published(theatre: Theatre, began: int, ended: int) -> bool:
-    last = {(_word(e), e.symbol): e.values[IDS[_word(e)]] for e in theatre.said[began:ended]}
+    last = {(_word(e), e.symbol): e.values[IDS[_word(e)]] for e in theatre.did[began:ended]}
     for (record, symbol), number in last.items():
         with k4.open(f"binance_spot_{record}") as reader:
             newest = reader.latest(symbol)
@@ -328,7 +289,7 @@ def test_records_carry_what_the_market_did(stage: Stage) -> None:
         stage.running("run", stage.config, "--sim", f"127.0.0.1:{theatre.port}"),
     ):
         wait_for(lambda: min(heads().values()) > 30, "records of all kinds")
-        by_id = {(_word(e), e.symbol, e.values[IDS[_word(e)]]): e.values for e in list(theatre.said)}
+        by_id = {(_word(e), e.symbol, e.values[IDS[_word(e)]]): e.values for e in list(theatre.did)}
         for record in RECORDS:
             for line in tail(stage, record)[:30]:
                 values = by_id[record, str(line["symbol"]), line[IDS[record]]]

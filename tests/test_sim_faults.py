@@ -76,6 +76,7 @@ async def lives(socket: ClientConnection, seconds: float) -> int:
     return count
 
 
+@pytest.mark.alone
 def test_a_place_is_taken_again() -> None:
     """The second connection is cut every 0.4 s by the simulator's clock; who takes its place is cut next; the first lives on."""
 

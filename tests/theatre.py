@@ -117,10 +117,15 @@ class Theatre:
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
-        self._loop.set_exception_handler(lambda _, context: self.faults.append(f"{context.get('message')}: {context.get('exception')!r}"))
+        self._loop.set_exception_handler(self._note)
         self.port = self._loop.run_until_complete(self.simulator.start("127.0.0.1", 0))
         self._ready.set()
         self._loop.run_forever()
+
+    def _note(self, _: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
+        exception = context.get("exception")
+        if not isinstance(exception, ConnectionResetError):  # a client that gives up in its handshake
+            self.faults.append(f"{context.get('message')}: {exception!r}")
 
     @property
     def address(self) -> str:
