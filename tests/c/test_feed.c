@@ -658,7 +658,7 @@ static void packed_frames_are_read(void)
     struct k4_product packs = product;
     packs.encoding = K4_ENCODING_DEFLATE;
     k4_feed *feed = open_feed();
-    k4_conn *conn = k4_conn_open(feed, &packs, "a", "", 1000, error, sizeof error);
+    k4_conn *conn = k4_conn_open(feed, &packs, "a", "json", "", 1000, error, sizeof error);
     k4_event event;
     uint8_t *out, *at;
     const char *reason;
