@@ -69,7 +69,7 @@ class Theatre(theatre.Theatre):
     """One product's; `did`: everything that happened in its market."""
 
     def __init__(self, stage: Stage, replay: Recording = (), **options: object) -> None:
-        super().__init__(stage.config, replay=replay, **options)
+        super().__init__(stage.config, replay=replay, **options)  # type: ignore[arg-type]
         self.did: list[Event] = []
         (desk,) = self.simulator.desks
         step = desk.market.step
