@@ -217,7 +217,9 @@ def test_data_goes_on(name: str, folder: Path) -> None:
     crossed = 0
     for record, id_name in IDS.items():
         lines = run.published(record)
-        assert [(line["symbol"], line[id_name]) for line in lines] == [(one.symbol, one.values[id_name]) for one in records if one.record == record]
+        assert [(line["symbol"], line[id_name]) for line in lines] == [
+            (one.symbol, one.values[id_name]) for one in records if one.record == record
+        ]
         crossed += sum(float(line["bid_price"]) > float(line["ask_price"]) for line in lines if record == "bbo")
     assert crossed == (struck(run) if name == "crossed-quote" else 0)
 
@@ -272,7 +274,10 @@ def test_books_when_fetching_fails(name: str, folder: Path, cases: Path) -> None
         with k4.open("relay_perp_depth20") as depth, k4.open("relay_perp_bbo") as bbo:
             wait_for(lambda: bbo.info.head > 20, "quotes")
             if name != "rest-slow":
-                wait_for(lambda: bool(run.events("a book's snapshot could not be fetched") + run.events("a book's snapshot does not help")), "the log's line")
+                wait_for(
+                    lambda: bool(run.events("a book's snapshot could not be fetched") + run.events("a book's snapshot does not help")),
+                    "the log's line",
+                )
             assert depth.info.head == 0
             assert {symbol.state for symbol in depth.symbols} <= {"RESYNC", "STALE"}
             wait_for(lambda: depth.info.head > 5, lambda: f"the book: {run.lines}", 20)

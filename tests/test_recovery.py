@@ -1,0 +1,260 @@
+"""Many books broken at once: snapshots are fetched at the venue's pace, nothing else of the same instruments stops, siblings' books go on,
+and readers see what is going on."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import os
+import socket
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+import k4
+from k4 import fetch, fetcher, session
+from k4.clock import Clock
+from k4.connection import Connection
+from k4.dials import Dials
+from k4.fetch import Fetch
+from k4.fetcher import Fetcher
+from k4.life import Core, Shared
+from k4.link import Resolver
+from k4.native import Native
+from k4.venue import Venue
+from k4.watch import Watch
+from k4.weights import part
+from tests import logs
+from tests.https_server import serving
+from tests.test_connection import Lines, events, until
+from tests.venue_server import Authority, Peer, authority, serve
+
+SYMBOLS = [f"S{n}BAR" for n in range(12)]
+RECORDS = ("bbo", "trade", "depth20")
+# Weight 50 each: the venue would take twelve in two seconds, and is asked for eight.
+WINDOW_S = 2.0
+LIMITS = ((600, WINDOW_S),)
+ALLOWED, ASKED = LIMITS[0][0] // 50, part(LIMITS)[0][0] // 50
+
+
+@pytest.fixture(scope="module")
+def tls(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return authority(tmp_path_factory.mktemp("ca"))
+
+
+@pytest.fixture
+def lines() -> Iterator[Lines]:
+    with logs.captured() as captured:
+        yield captured
+
+
+@dataclass
+class Market:
+    """One counter for everything of every symbol. `broken`: peers that miss the next change of every book."""
+
+    number: int = 0
+    broken: set[int] = field(default_factory=set)
+    fetched: list[float] = field(default_factory=list)
+
+    async def play(self, peers: list[Peer]) -> None:
+        while True:
+            self.number += 1
+            n, missing = self.number, self.broken
+            self.broken = set()
+            for symbol in SYMBOLS:
+                low = symbol.lower()
+                quote = f'{{"stream":"{low}@bookTicker","data":{{"u":{n},"s":"{symbol}","b":"10","B":"{n}","a":"11","A":"1"}}}}'
+                trade = (
+                    f'{{"stream":"{low}@trade","data":{{"e":"trade","E":1700000000124,"s":"{symbol}","t":{n},"p":"10","q":"1",'
+                    f'"T":1700000000123,"m":true,"M":true}}}}'
+                )
+                change = (
+                    f'{{"stream":"{low}@depth@100ms","data":{{"e":"depthUpdate","E":1700000000068,"s":"{symbol}","U":{n},"u":{n},'
+                    f'"b":[["10","{n}"]],"a":[]}}}}'
+                )
+                for index, peer in enumerate(peers):
+                    if peer.target and not peer.gone.is_set():
+                        peer.send(quote)
+                        peer.send(trade)
+                        if index not in missing:
+                            peer.send(change)
+            await asyncio.sleep(0.03)
+
+    async def snapshot(self, request: web.Request) -> web.Response:
+        self.fetched.append(time.monotonic())
+        assert (request.path, request.query["limit"], request.query["symbol"] in SYMBOLS) == ("/api/v3/depth", "1000", True)
+        body = {"lastUpdateId": self.number, "bids": [["10", str(self.number)]], "asks": [["11", "1"]]}
+        return web.Response(text=json.dumps(body))
+
+
+class Bench:
+    """Two redundant connections with books, and the watch of their symbols, as a worker has them."""
+
+    def __init__(self, native: Native, tls: Authority, port: int, ask: Fetch) -> None:
+        lib, ffi = native.lib, native.ffi
+        self.native = native
+        self.feed = lib.k4_feed_open()
+        sizes = {"ring_slots": 1 << 14, "symbol_capacity": 64, "window_ids": 64, "mode": 0o600, "lock_memory": 0}
+        error = ffi.new("char[256]")
+        venue = Venue(native.exchanges["binance"], "spot", native.records)
+        product = lib.k4_product_find(b"binance", b"spot")
+        for word in RECORDS:
+            number = native.records.record(word).number  # type: ignore[union-attr]
+            options = ffi.new("k4_segment_options *", sizes)
+            assert lib.k4_feed_segment(self.feed, number, f"rec_{word}".encode(), options, error, 256) == 0, ffi.string(error)
+        (plan,) = session.plans(venue.product, session.streams(venue.product, venue.messages, RECORDS, SYMBOLS))
+        plan = replace(plan, url=session.replace_host(plan.url, f"wss://127.0.0.1:{port}"))
+        shared = Shared(tls.client(), Resolver(), Dials(()), logs.logger(), Clock(), ask)
+        core = Core(lib, ffi, self.feed, product)
+        self.connections = [Connection(core, venue, plan, shared, name=f"one#{n}", index=n, of=2) for n in range(2)]
+        self.watch = Watch(lib, self.feed, logs.logger())
+        for word in RECORDS:
+            number = native.records.record(word).number  # type: ignore[union-attr]
+            for symbol in SYMBOLS:
+                instrument = lib.k4_feed_symbol(self.feed, product, number, symbol.encode(), len(symbol))
+                self.watch.add(number, instrument, (word, symbol), self.connections, time.time_ns())
+        self.tasks: list[asyncio.Task[None]] = []
+
+    async def tick(self) -> None:
+        while True:
+            for connection in self.connections:
+                connection.tick(time.monotonic_ns())
+            self.watch.tick(time.monotonic_ns(), time.time_ns())
+            await asyncio.sleep(0.05)
+
+    async def close(self) -> None:
+        for connection in self.connections:
+            connection.stop()
+        await asyncio.gather(*self.tasks)
+        for connection in self.connections:
+            connection.close()
+        self.native.lib.k4_feed_close(self.feed)
+
+
+class Readers:
+    """What readers of the three segments see: ids per record and symbol, and the states that each record's symbols have been in."""
+
+    def __init__(self) -> None:
+        self.readers = {word: k4.open(f"rec_{word}") for word in RECORDS}
+        self.clear()
+
+    def clear(self) -> None:
+        self.look()
+        self.ids: dict[tuple[str, str], list[int]] = {(word, symbol): [] for word in RECORDS for symbol in SYMBOLS}
+        self.states: dict[str, set[str]] = {word: set() for word in RECORDS}
+
+    def look(self) -> None:
+        for word, reader in self.readers.items():
+            while (item := reader.read()) is not None:
+                assert not isinstance(item, k4.Lost), item
+                values: dict[str, Any] = item.to_json()
+                if hasattr(self, "ids"):
+                    self.ids[word, values["symbol"]].append(int(values["trade_id" if word == "trade" else "update_id"]))
+            if hasattr(self, "states"):
+                self.states[word] |= {symbol.state for symbol in reader.symbols}
+
+    async def follow(self, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            self.look()
+            await asyncio.sleep(0.02)
+
+    def unbroken(self, word: str) -> bool:
+        """Every symbol had every update, in order, once."""
+        return all(ids and ids == list(range(ids[0], ids[-1] + 1)) for (of, _), ids in self.ids.items() if of == word)
+
+    def now(self, word: str) -> set[str]:
+        return {symbol.state for symbol in self.readers[word].symbols}
+
+    def close(self) -> None:
+        for reader in self.readers.values():
+            reader.close()
+
+
+def paced(times: list[float]) -> bool:
+    """Whether the venue's limit was kept, and eight were followed by a pause. They come a little later than they are sent."""
+    heaviest = max(sum(0 <= other - at < WINDOW_S for other in times) for at in times)
+    return heaviest <= ALLOWED and all(times[n + ASKED] - times[n] > WINDOW_S - 0.5 for n in range(0, len(times) - ASKED, ASKED))
+
+
+def test_many_broken_books_recover_at_the_venues_pace(
+    native: Native, tls: Authority, lines: Lines, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("K4_SHM_DIR", str(tmp_path))
+    native.lib.k4_shm_dir_set(str(tmp_path).encode())
+
+    async def plain(peer: Peer) -> None:
+        await peer.handshake()
+        await peer.listen()
+
+    async def main() -> None:
+        market = Market()
+        with fetch.listening() as (path, fd):
+            async with serving(tls, market.snapshot) as rest, serve(tls.server(), plain) as server, Fetcher() as made:
+                asked = await asyncio.start_unix_server(
+                    lambda r, w: fetcher.answer(made, r, w, logs.logger()), sock=socket.socket(fileno=os.dup(fd))
+                )
+                ask = Fetch(path, base=rest, ca_files=[str(tls.ca_file)], limits=LIMITS)
+                bench = Bench(native, tls, server.port, ask)
+                playing, ticking = asyncio.create_task(market.play(server.peers)), asyncio.create_task(bench.tick())
+                for number, connection in enumerate(bench.connections):
+                    bench.tasks.append(asyncio.create_task(connection.run()))
+                    await until(lambda: sum(bool(peer.target) for peer in server.peers) == number + 1)  # noqa: B023
+                readers = Readers()
+                good: Callable[[], bool] = lambda: not any(one.stale_books for one in bench.connections)  # noqa: E731
+                await until(lambda: len(market.fetched) == 24 and good())
+                assert paced(market.fetched), "at the start, of both"
+                await readers.follow(0.3)
+
+                # One of the two misses a change of every book: it asks for all of them anew, and nobody sees anything of it.
+                market.fetched.clear()
+                readers.clear()
+                market.broken = {0}
+                await until(lambda: len(bench.connections[0].stale_books) == len(SYMBOLS))
+                while not good():
+                    await readers.follow(0.05)
+                assert len(market.fetched) == len(SYMBOLS)
+                assert paced(market.fetched)
+                assert bench.connections[1].stale_books == frozenset()
+                assert [readers.unbroken(word) for word in RECORDS] == [True, True, True], "the sibling's books went on"
+                assert readers.states == {word: {"LIVE"} for word in RECORDS}
+
+                # Both miss one: the books are RESYNC until a snapshot has come, quotes and trades go on.
+                market.fetched.clear()
+                readers.clear()
+                market.broken = {0, 1}
+                await until(lambda: all(len(one.stale_books) == len(SYMBOLS) for one in bench.connections))
+                began = market.number
+                while not good():
+                    await readers.follow(0.05)
+                await readers.follow(0.3)
+                assert len(market.fetched) == 2 * len(SYMBOLS)
+                assert paced(market.fetched)
+                assert readers.states == {"bbo": {"LIVE"}, "trade": {"LIVE"}, "depth20": {"LIVE", "RESYNC"}}
+                assert readers.now("depth20") == {"LIVE"}
+                assert (readers.unbroken("bbo"), readers.unbroken("trade")) == (True, True)
+                for symbol in SYMBOLS:
+                    ids = readers.ids["depth20", symbol]
+                    after = [number for number in ids if number > began]
+                    assert after == list(range(after[0], after[-1] + 1)), "from its snapshot on, each change once"
+                    assert ids == sorted(set(ids))
+                readers.close()
+                playing.cancel()
+                ticking.cancel()
+                await bench.close()
+                asked.close()
+
+    try:
+        asyncio.run(asyncio.wait_for(main(), 60))
+    finally:
+        native.lib.k4_shm_dir_set(b"")
+    assert {line["reason"] for line in events(lines, "book stale")} == {"gap"}
+    assert len(events(lines, "book stale")) == 3 * len(SYMBOLS)
+    assert [line for line in lines if line["level"] == "error"] == []
+    assert list(itertools.chain(events(lines, "link lost"), events(lines, "a book's snapshot does not help"))) == []
