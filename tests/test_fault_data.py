@@ -21,7 +21,7 @@ from k4._codegen.reference import Interpreter, Refusal
 from k4._codegen.refrecord import Record
 from k4.sim.desk import Desk
 from k4.sim.fault import Fault, Message
-from k4.sim.faultdata import DATA
+from k4.sim.faultdata import DATA, SBE
 from k4.sim.order import parse
 from k4.sim.tamper import Told
 from tests.feed_stage import Run, payload
@@ -63,8 +63,8 @@ def struck(run: Run) -> int:
 
 def by_reference(run: Run, number: int = 0) -> tuple[list[Record], list[Refusal]]:
     """What the frames that a connection was sent give, by the letter."""
-    reader = Interpreter(run.native.records, run.desk.venue.messages)
-    items = [item for frame in run.sent[number] for item in reader.decode(payload(frame)).items]
+    reader = Interpreter(run.native.records, run.desk.venue.messages, schema=run.desk.venue.exchange.schema(run.desk.venue.product))
+    items = [item for frame in run.sent[number] for item in reader.decode(payload(frame), binary=frame[0] == 0x82).items]
     return [item for item in items if isinstance(item, Record)], [item for item in items if isinstance(item, Refusal)]
 
 
@@ -76,6 +76,7 @@ def test_what_is_wrong_is_refused(fault: Fault, folder: Path) -> None:
         run.order(f"{fault.name}@every=0.1")
         wait_for(lambda: struck(run) >= 6, "six of them")
         run.calm()
+        wait_for(run.live, "all to be live")
     records, refusals = by_reference(run)
     assert {refusal.code for refusal in refusals} == {fault.code}
     assert len(refusals) == struck(run) >= 6
@@ -88,7 +89,28 @@ def test_what_is_wrong_is_refused(fault: Fault, folder: Path) -> None:
     for record, name in IDS.items():
         wanted = [(one.symbol, one.values[name]) for one in records if one.record == record]
         assert [(line["symbol"], line[name]) for line in run.published(record)] == wanted
-    assert run.live()
+
+
+@pytest.mark.parametrize("fault", SBE, ids=[fault.name for fault in SBE])
+def test_what_is_wrong_in_sbe(fault: Fault, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One SBE connection: the same; what is only unknown or newer costs nothing but itself."""
+    monkeypatch.setenv("K4_TEST_API_KEY", "any")
+    records = ["bbo", "trade", "depth20"]
+    secrets = {"api_key": {"env": "K4_TEST_API_KEY"}}
+    run = Run(folder, {**BINANCE, "records": records, "redundancy": {"transports": ["sbe"]}, "secrets": secrets})
+    with run.running():
+        run.order(f"{fault.name}@every=0.1")
+        wait_for(lambda: struck(run) >= 6, "six of them")
+        run.calm()
+        wait_for(run.live, "all to be live")
+    expected, refusals = by_reference(run)
+    assert [refusal.code for refusal in refusals] == [fault.code] * (struck(run) if fault.code else 0)
+    assert run.stats()["refused"] == len(refusals)
+    assert [line["code"] for line in run.events("refused")] == [fault.code] * len(run.events("refused"))
+    assert not run.events("link lost")
+    for record in records[:2]:
+        wanted = [(one.symbol, one.values[IDS[record]]) for one in expected if one.record == record]
+        assert [(line["symbol"], line[IDS[record]]) for line in run.published(record)] == wanted
 
 
 @pytest.mark.parametrize("name", ["gap", "duplicate", "reorder", "late"])
@@ -141,6 +163,7 @@ def test_alone_a_gap_is_counted_and_flagged(folder: Path) -> None:
     assert 0 < flagged <= missing
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("name", ["id-reset", "id-wrap"])
 def test_ids_that_begin_anew(name: str, folder: Path) -> None:
     """Two connections whose ids begin anew: within seconds every stream goes on, its first record with RESET, and nothing comes twice."""

@@ -178,6 +178,7 @@ def run(client: Client, street: Street, fault: Fault, settings: dict[str, Any]) 
     return {**answer, "links": street.house.accepted - accepted, "wanted": wins}
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(
     ("fault", "settings"),
     [(fault, SETTINGS.get(fault.name, {})) for fault in ROWS] + [(FAULTS["ping-flood"], {"requests": []})],

@@ -12,6 +12,7 @@ SECONDS = 1.0
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.timeout(400)
 def test_one_of_two_in_trouble(native: Native) -> None:
     """Cut, killed, stalled, slow, corrupted, shut down, ended by age, kept out, blackholed: every update is published, once and in order."""

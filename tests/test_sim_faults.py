@@ -19,6 +19,7 @@ from k4.sim.order import parse
 from k4.sim.server import Simulator
 from k4.sim.tls import ca_file
 
+pytestmark = pytest.mark.alone
 ROOT = Path(__file__).resolve().parent.parent
 PATH = "/stream?streams=foobar@bookTicker"
 

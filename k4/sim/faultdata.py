@@ -1,8 +1,8 @@
-"""Faults of data: messages that are lost, repeated, wrong, and answers that are not as they should be. Imports `fault`, `tamper`."""
+"""Faults of data: messages that are lost, repeated, wrong, and answers that are not as they should be. Imports `fault`, `tamper`, `tampersbe`."""
 
 from __future__ import annotations
 
-from k4.sim import tamper
+from k4.sim import tamper, tampersbe
 from k4.sim.fault import Fault, Message, Reply, Request
 
 REFUSED = "refused with this code and the place, counted; nothing of it is published; what comes next is; a book is asked for anew"
@@ -40,6 +40,17 @@ DATA = (
     Fault("crossed-quote", "the prices of a quote's two sides change places", "published as the venue says it", Message(tamper.crossed)),
     Fault("checksum", "a book's checksum is another", "that book is stale and is asked for anew; siblings go on, and so do quotes and trades", Message(tamper.checksum)),
     Fault("chain-break", "an update of a book says that it follows one that has not come", "that book is stale and is asked for anew; siblings go on, and so do quotes and trades", Message(tamper.chain_break)),
+)  # fmt: skip
+
+SBE = (
+    _refused("sbe-short", "half an SBE message", tampersbe.sbe(tampersbe.short), "malformed"),
+    _refused("sbe-tail", "bytes behind an SBE message", tampersbe.sbe(tampersbe.tail), "malformed"),
+    _refused("sbe-schema", "the id of another SBE schema", tampersbe.sbe(tampersbe.schema_id), "malformed"),
+    _refused("sbe-block", "an SBE block shorter than its fields", tampersbe.sbe(tampersbe.block), "malformed"),
+    _refused("sbe-group", "an SBE group of as many entries as can be said, of no bytes each", tampersbe.sbe(tampersbe.group), "malformed"),
+    _refused("sbe-exponent", "exponents that leave no room for a price", tampersbe.sbe(tampersbe.exponent), "range"),
+    Fault("sbe-template", "an SBE message that no spec names", "skipped unread, counted; data goes on", Message(tampersbe.sbe(tampersbe.template_id))),
+    Fault("sbe-version", "an SBE message of the schema's next version", "data goes on", Message(tampersbe.sbe(tampersbe.version))),
 )  # fmt: skip
 
 REQUESTS = (

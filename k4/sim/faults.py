@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 
 from k4.sim.fault import Elsewhere, Fault
-from k4.sim.faultdata import DATA, REQUESTS, REST
+from k4.sim.faultdata import DATA, REQUESTS, REST, SBE
 from k4.sim.faultframes import FRAMES
 from k4.sim.faulthandshake import HANDSHAKE
 from k4.sim.faultlink import LINKS
@@ -29,6 +29,7 @@ GROUPS: tuple[tuple[str, tuple[Fault, ...]], ...] = (
     ("Framing", FRAMES),
     ("Link", LINKS),
     ("Data", DATA),
+    ("Data in SBE", SBE),
     ("Requests", REQUESTS),
     ("Fetching", REST),
     ("Around it", AROUND),

@@ -168,6 +168,7 @@ class Saboteur:
         if period is None:
             return as_it_is
         told = Told(said, desk.venue.messages[stream.message], stream.symbol, order.options, self._lots(order), memory, shared)
+        told.schema = desk.venue.exchange.schema(desk.venue.product)
         if order.record not in (None, *told.message.records):
             return as_it_is
         if stream.symbol == "" and (named := told.nodes("symbol")):

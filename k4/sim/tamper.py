@@ -39,6 +39,7 @@ class Told:
     random: Random
     memory: MutableMapping[str, Any]
     shared: MutableMapping[Any, Any]
+    schema: ir.SbeSchema | None = None  # of a message in SBE
     _root: Node | None = None
     _parents: dict[int, Node] = field(default_factory=dict)
 
