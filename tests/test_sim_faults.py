@@ -34,7 +34,9 @@ def play(
 ) -> None:
     found = exchange.load(ROOT / "schema/exchange/binance.toml", fbs.load(ROOT / "schema/records.fbs"))
     desk = Desk(found, found.products[0], ("FOOBAR",), 1)
-    simulator = Simulator([desk], faults=[parse(text) for text in orders], rate=500.0, **options)  # type: ignore[arg-type]
+    recording = options.pop("recording", ())
+    replay = {desk: recording} if recording else None
+    simulator = Simulator([desk], faults=[parse(text) for text in orders], rate=500.0, replay=replay, **options)  # type: ignore[arg-type]
 
     async def run() -> None:
         port = await simulator.start("127.0.0.1", 0)
@@ -159,3 +161,44 @@ def test_the_door_is_closed_for_a_while() -> None:
         assert await lives(await dial(), 0.2) > 0
 
     play(scene, "accept-close@at=0,for=0.4")
+
+
+QUOTE = '{{"stream":"foobar@bookTicker","data":{{"u":{},"s":"FOOBAR","b":"25.35","B":"31.2","a":"25.36","A":"40.6"}}}}'
+
+
+def test_a_recording_has_its_faults_too() -> None:
+    """Messages are left out by lot, the same for the same seed; quotes of the recording are told apart from what else it holds."""
+    recording = [(0.05 + n / 1000, QUOTE.format(n)) for n in range(1, 201)]
+    heard: list[list[int]] = []
+
+    async def scene(_: Simulator, dial: Callable[..., Awaitable[ClientConnection]]) -> None:
+        socket = await dial()
+        ids: list[int] = []
+        with contextlib.suppress(TimeoutError):
+            while True:
+                text = str(await asyncio.wait_for(socket.recv(), 0.6))
+                ids.append(int(text.split('"u":')[1].split(",", 1)[0]))
+        heard.append(ids)
+
+    for seed in (1, 1, 2):
+        play(scene, "gap@p=0.5,record=bbo", "gap@p=1,record=trade", recording=recording, seed=seed)
+    assert heard[0] == heard[1] != heard[2]
+    assert all(50 < len(ids) < 150 and ids == sorted(set(ids)) for ids in heard)
+
+
+def test_two_connections_keep_their_delays_and_only_one_is_at_fault() -> None:
+    """Every second quote of the first is told twice; the second, ten milliseconds behind, hears the market as it is."""
+
+    async def scene(_: Simulator, dial: Callable[..., Awaitable[ClientConnection]]) -> None:
+        one, two = await dial(), await dial()
+        heard = await asyncio.gather(*(_ids(socket, 300) for socket in (one, two)))
+        assert len(heard[0]) > len(set(heard[0])) > 0.6 * len(heard[0])
+        assert len(heard[1]) == len(set(heard[1]))
+        assert set(heard[0]) & set(heard[1]) > set(heard[1][:100])
+
+    play(scene, "duplicate@conn=0,p=0.3", delays_s=(0.0, 0.01))
+
+
+async def _ids(socket: ClientConnection, count: int) -> list[int]:
+    texts = [str(await asyncio.wait_for(socket.recv(), 5)) for _ in range(count)]
+    return [int(text.split('"u":')[1].split(",", 1)[0]) for text in texts]
