@@ -145,14 +145,13 @@ class Connection:
     def race(self) -> Race:
         """How it does against its siblings, over all its links."""
         lib, ffi = self._core.lib, self._core.ffi
-        stats, lags, total = ffi.new("k4_conn_stats *"), ffi.new("uint64_t[]", lib.K4_LAG_STEPS), [0] * lib.K4_LAG_STEPS
+        stats, lags = ffi.new("k4_conn_stats *"), ffi.new("uint64_t[]", lib.K4_LAG_STEPS)
         wins = losses = 0
         for conn in self._slots:
             lib.k4_conn_stats_get(conn, stats)
-            lib.k4_conn_lags(conn, lags)
             wins, losses = wins + int(stats.wins), losses + int(stats.duplicates)
-            total = [sum(pair) for pair in zip(total, lags, strict=True)]
-        return Race(wins, losses, tuple(total))
+        lib.k4_conn_lags(self._slots[0], lags)  # of the source, which is the same for all of them
+        return Race(wins, losses, tuple(lags))
 
     def settled_since_ns(self) -> int:
         """Since when its one link is up (monotonic); 0: it has none, or is being replaced."""

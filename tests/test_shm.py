@@ -53,7 +53,7 @@ def test_inspect(writer: s.Writer, capfdbinary: pytest.CaptureFixture[bytes]) ->
     seen = json.loads(capfdbinary.readouterr().out)
     assert (seen["name"], seen["writer"], seen["head"]) == ("one", "closed", 0)
     assert [(x["instrument"], x["symbol"], x["product"], x["state"], x["state_since_ns"]) for x in seen["symbols"]] == [
-        (0, "A", "spot", "LIVE", None),
+        (0, "A", "spot", "STALE", None),
         (1, "B", "perp", "RESYNC", 555),
     ]
     assert [(x["source"], x["name"], x["wins"], x["lag_p99_ns"]) for x in seen["sources"]] == [(0, "nova#0", 0, None)]
@@ -72,7 +72,7 @@ def test_tables_for_people(writer: s.Writer, monkeypatch: pytest.MonkeyPatch, ca
     assert shm.inspect("one", json_output=False) == 0
     out = capsys.readouterr().out
     assert "ring_slots      64\n" in out
-    assert "0           BTCUSDT  nova      spot     LIVE   -\n" in out
+    assert "0           BTCUSDT  nova      spot     STALE  -\n" in out
 
 
 def test_rm_refuses_a_living_writer(writer: s.Writer, folder: Path) -> None:

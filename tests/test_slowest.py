@@ -179,6 +179,9 @@ def test_a_delayed_sibling_is_dialled_anew_until_it_is_fast(bench: Bench, tls: A
                 await asyncio.sleep(0.02)
             assert [connection.links for connection in connections] == [1, 2]
             races = [connection.race() for connection in connections]
+            assert sum(races[0].lags) > 0
+            connections[0]._slot()
+            assert connections[0].race() == races[0], "a link that replaces another is the same source: not counted twice"
             for connection in connections:
                 connection.stop()
             playing.cancel()
