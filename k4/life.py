@@ -215,7 +215,8 @@ class Life:
 
     def _answer(self) -> None:
         """Sends the newest pong if the venue's limit and the write buffer allow, else keeps it for the next tick."""
-        if self._pong is not None and not self.link.full and self._budget.take(time.monotonic()):
+        # One message is left for a probe and for the venue's keepalive: a venue that pings all the time must not keep us from these.
+        if self._pong is not None and not self.link.full and self._budget.take(time.monotonic(), 1):
             self.link.send_pong(self._pong)
             self._pong = None
 

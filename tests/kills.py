@@ -167,7 +167,9 @@ def run(folder: Path, kills: int, rate: float, seed: int) -> Report:
                 for record, segment in segments.items():
                     stack.enter_context(attached(program, segment, "0", folder / f"{record}.rows", env=env))
                 stack.enter_context(attached(program, segments["bbo"], str(nap_ms), folder / "slow.rows", env=env))
-                stack.enter_context(attached(sys.executable, "-m", "tests.kills", "read", segments["trade"], folder / "python.rows", env=env))
+                stack.enter_context(
+                    attached(sys.executable, "-m", "tests.kills", "read", segments["trade"], folder / "python.rows", env=env)
+                )
                 found = [kill(segments, n, random.Random(seed + n)) for n in range(kills)]
                 time.sleep(1.0)
             counted = {record: gaps(segment) - counted[record] for record, segment in segments.items()}
@@ -245,7 +247,10 @@ def whole(report: Report, name: str, rows: Rows) -> None:
     kept = rows[rows["what"] != GONE]
     if (kept["sequence"][1:] != kept["last"][:-1] + 1).any():
         report.wrong.append(f"{name}: sequences are left out or come twice")
-    seen = [int(((rows["what"] == GONE) & (rows["read_ns"] >= one.killed_ns) & (rows["read_ns"] <= one.started_ns + 5e8)).sum()) for one in report.kills]
+    seen = [
+        int(((rows["what"] == GONE) & (rows["read_ns"] >= one.killed_ns) & (rows["read_ns"] <= one.started_ns + 5e8)).sum())
+        for one in report.kills
+    ]
     if name != "slow" and 0 in seen:
         report.wrong.append(f"{name}: kill {seen.index(0)} was not told as WRITER_GONE")
 
@@ -278,7 +283,9 @@ def updates(report: Report, name: str, own: Rows, told: npt.NDArray[Any], edges:
         some = ids[epoch == number]
         wanted = told[(told >= some.min()) & (told <= some.max())]
         if not np.array_equal(np.sort(some), wanted):
-            report.wrong.append(f"{name}: epoch {number}: {len(np.setdiff1d(wanted, some))} missed, {len(np.setdiff1d(some, wanted))} invented")
+            report.wrong.append(
+                f"{name}: epoch {number}: {len(np.setdiff1d(wanted, some))} missed, {len(np.setdiff1d(some, wanted))} invented"
+            )
     return len(told[(told > ids[0]) & (told < ids[-1])]) - (len(ids) - 2)
 
 

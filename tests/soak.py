@@ -96,7 +96,9 @@ class Report:
             f"{self.seconds:.0f} s, {self.heard:,.0f} messages/s over all connections, {records / self.seconds:,.0f} records/s published; {len(self.wrong)} wrong"
         ]
         lines += [f"  {one}" for one in self.processes]
-        lines += [f"  {name}: {', '.join(f'{count:,} {what}' for what, count in one.items() if count)}" for name, one in self.segments.items()]
+        lines += [
+            f"  {name}: {', '.join(f'{count:,} {what}' for what, count in one.items() if count)}" for name, one in self.segments.items()
+        ]
         lines += [f"  warning in the log, {count} times: {what}" for what, count in self.warnings.items()]
         return "\n".join([*lines, *(f"  WRONG: {one}" for one in self.wrong)]) + "\n"
 

@@ -9,6 +9,7 @@ import socket
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,15 @@ import pytest
 
 import k4
 from k4 import session
+from k4._codegen import ir
+from k4.clock import Clock
 from k4.connection import Connection
 from k4.session import Plan
 from k4.watch import Watch
 from tests import logs
 from tests.test_connection import Bench, Lines, events, limit, run, until
 from tests.test_connection import bench as bench_of_connections
-from tests.venue_server import TEXT, Authority, Peer, authority, serve
+from tests.venue_server import PING, PONG, TEXT, Authority, Peer, authority, frame, serve
 
 bench = bench_of_connections
 TICK_S = 0.1  # as a worker does
@@ -190,3 +193,78 @@ def test_a_quiet_stream_on_a_link_that_lives_is_stale_within_its_limit_and_comes
     assert limit_s - 0.1 < took[1] - took[0] < limit_s + 0.5
     (told,) = events(lines, "quiet for longer than the venue says, subscribed anew")
     assert (told["streams"], told["limit_s"]) == ("STOPS bbo", limit_s)
+
+
+def test_the_venues_keepalive_is_kept_while_data_flows_and_inside_its_limit(bench: Bench, tls: Authority) -> None:
+    """A link that is never idle: a ping every half second, as the venue asks, though only two messages in a second are allowed and it pings
+    itself all the time."""
+
+    async def script(peer: Peer) -> None:
+        await peer.handshake()
+        listening = asyncio.ensure_future(peer.listen())
+        number = 0
+        while not peer.gone.is_set():
+            number += 1
+            peer.send(quote("FOOBAR", number))
+            if number % 5 == 0:
+                peer.send_raw(frame(str(number).encode(), PING))
+            await asyncio.sleep(0.02)
+        await listening
+
+    async def main() -> None:
+        product = bench.venue.product
+        ping = ir.Ping(send=None, every_s=0.5, line=1)
+        bench.venue.product = replace(product, session=replace(product.session, ping=ping))
+        async with serve(tls.server(), script) as server:
+            connection = bench.connection(server.port, requests=((4, 1.0),))
+            async with working(bench, connection, ["FOOBAR"]):
+                await until(lambda: connection.links == 1)
+                await asyncio.sleep(4.0)
+            (peer,) = server.peers
+            assert 6 <= len(peer.said(PING)) <= 8, "one every half second, or when there is room again"
+            assert len(peer.said(PING)) + len(peer.said(PONG)) <= 4 * 5
+            assert connection.links == 1
+
+    run(main())
+
+
+def test_a_wall_clock_that_jumps_moves_no_deadline(
+    bench: Bench, tls: Authority, lines: Lines, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An hour back, then a day ahead, while quotes flow: the link lives, the symbol stays LIVE, the records tell."""
+    monkeypatch.setenv("K4_SHM_DIR", str(tmp_path))
+    ahead_ns = 0
+
+    async def script(peer: Peer) -> None:
+        await peer.handshake()
+        listening = asyncio.ensure_future(peer.listen())
+        number = 0
+        while not peer.gone.is_set():
+            number += 1
+            peer.send(quote("FOOBAR", number))
+            await asyncio.sleep(0.05)
+        await listening
+
+    async def main() -> None:
+        nonlocal ahead_ns
+        async with serve(tls.server(), script) as server:
+            connection = bench.connection(server.port, silence_s=30, age_s=3600)
+            clock = Clock(lambda: time.time_ns() + ahead_ns)
+            connection._shared = replace(connection._shared, clock=clock)
+            async with working(bench, connection, ["FOOBAR"], 5.0):
+                with k4.open("test_bbo") as reader:
+                    await until(lambda: reader.symbols[0].state == "LIVE")
+                    steps = 0
+                    for step_s in (-3600, 86400):
+                        ahead_ns += step_s * 1_000_000_000
+                        for _ in range(20):
+                            await asyncio.sleep(0.05)
+                            while (item := reader.read()) is not None:
+                                assert not isinstance(item, k4.Lost)
+                                steps += "CLOCK_STEP" in str(item.to_json()["flags"])
+                            assert reader.symbols[0].state == "LIVE"
+                    assert steps == 2
+            assert connection.links == 1
+
+    run(main())
+    assert [line["event"] for line in lines if line["level"] != "info"] == []

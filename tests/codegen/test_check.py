@@ -129,10 +129,13 @@ def test_what_is_fetched_before_a_connect_is_no_part_of_frames(tmp_path: Path) -
 def test_what_is_asked_offline_alone(tmp_path: Path) -> None:
     """It takes nothing out, and does not tell products apart that share an address."""
     old, new = 'mkt = "$market" }        #', "mkt = {{ is = {}, offline = {} }} }}        #"
-    shared = 'products "spot" and "perp" share a url, and no `match` tells them apart; match something that differs, as a name in their vars'
+    shared = (
+        'products "spot" and "perp" share a url, and no `match` tells them apart; match something that differs, as a name in their vars'
+    )
     assert broken(tmp_path, (old, new.format('"$market"', "true"))) == [f'nova.toml:17: message "bbo": {shared}']
-    assert 'nova.toml:17: message "bbo": match "mkt": $other is taken out of recorded frames alone, which is what offline says; write "*"' in (
-        broken(tmp_path, (old, new.format('"$other"', "true")))
+    assert (
+        'nova.toml:17: message "bbo": match "mkt": $other is taken out of recorded frames alone, which is what offline says; write "*"'
+        in (broken(tmp_path, (old, new.format('"$other"', "true"))))
     )
     assert 'nova.toml:17: message "bbo": match "mkt": offline is true or not there' in broken(tmp_path, (old, new.format('"$market"', "1")))
 
