@@ -34,9 +34,9 @@ import numpy as np
 import numpy.typing as npt
 
 import k4
-from k4._codegen import fbs, generate, places
 from k4.segments import WriterGoneError
 from tests.redundancy import IDS, SYMBOLS, ask, entry, live, pipe, prepare, process, say
+from tests.segments import compile_c, write_headers
 from tests.theatre import wait_for
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -46,7 +46,6 @@ WELL_S = 10.0  # after so long a worker has run well: the supervisor's wait is t
 SOON = 3  # kills soon after the worker is back, then one after it has run well
 RECORD, LOST, GONE = 1, 2, 3
 GAP, LATE, RESTART = 1 << 0, 1 << 3, 1 << 7
-STRICT = ("-std=c11", "-O2", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror")
 
 Rows = npt.NDArray[np.void]  # of ROW
 ROW = np.dtype([(name, "<i8") for name in ("what", "sequence", "last", "instrument", "id", "flags", "recv_ns", "read_ns")])
@@ -93,15 +92,6 @@ class Report:
 
 
 # --------------------------------------------------------------------------- the readers
-
-
-def compile_reader(folder: Path) -> Path:
-    """The reader in C, over the header that users get."""
-    header = generate.reader_header(fbs.load(places.schema() / "records.fbs"))
-    (folder / generate.READER_HEADER).write_text(header, encoding="utf-8")
-    program = folder / "segment_reader"
-    subprocess.run(["gcc", *STRICT, f"-I{folder}", str(ROOT / "tests/c/segment_reader.c"), "-o", str(program)], check=True, timeout=120)
-    return program
 
 
 @contextmanager
@@ -155,7 +145,8 @@ def run(folder: Path, kills: int, rate: float, seed: int) -> Report:
     told = json.loads(config.read_text())
     told["connections"] = [entry(GROUP, 2) | {"ring_slots": RING_SLOTS}]
     config.write_text(json.dumps(told))
-    program = compile_reader(folder)
+    write_headers(folder)
+    program = compile_c("segment_reader", folder, folder)
     nap_ms = int(4 * RING_SLOTS / rate * 1000)  # a third of the updates at least are quotes
     segments = {record: f"{GROUP}_{record}" for record in IDS}
     with process("venue", config, str(rate), folder / "said.npz", env=env) as venue:

@@ -114,6 +114,14 @@ def compile_writer(folder: Path, headers: Path) -> None:
     subprocess.run(["gcc", "-std=c11", "-O2", *STRICT, *include, source, *core, "-o", str(folder / WRITER)], check=True, timeout=60)
 
 
+def compile_c(name: str, folder: Path, headers: Path) -> Path:
+    """A program of tests/c that needs k4.h and nothing else, as a user's does."""
+    program = folder / name
+    source = str(ROOT / "tests" / "c" / f"{name}.c")
+    subprocess.run(["gcc", "-std=c11", "-O2", *STRICT, f"-I{headers}", source, "-o", str(program)], check=True, timeout=120)
+    return program
+
+
 EXAMPLES = {
     "gcc": ("gcc", "-std=c11", "reader.c"),
     "clang": ("clang", "-std=c11", "reader.c"),
