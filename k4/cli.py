@@ -153,6 +153,9 @@ def sim(
     faults: Annotated[  # noqa: ARG001 (its callback does the work)
         bool, typer.Option("--faults", is_eager=True, callback=_faults, help="List the faults and their keys, and exit.")
     ] = False,
+    instruments: Annotated[
+        int, typer.Option("--instruments", metavar="N", min=1, max=100_000, help="How many instruments a pattern (*USDT) stands for.")
+    ] = 3,
     seed: Annotated[int, typer.Option("--seed", metavar="N", help="The same seed gives the same market.")] = 1,
     seconds: Seconds = None,
     spec: SpecDirs = None,
@@ -172,6 +175,7 @@ def sim(
             seconds=seconds,
             spec=spec or [],
             load=load,
+            instruments=instruments,
             fault=fault or [],
             fault_file=fault_file,
         )

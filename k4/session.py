@@ -222,24 +222,37 @@ def requests(
 
     Streams whose `send` renders alike share a request, up to `limits.args` of them and `limits.bytes` bytes of text.
     """
-    alike: dict[str, list[Stream]] = {}
+    alike: dict[str, list[tuple[Stream, dict[str, str]]]] = {}
     for stream in wanted:
-        shape = bind.render(request.send, {**_names(product, stream, fetched), "args": "\0", "id": "\0"}, "")
+        names = _names(product, stream, fetched)
+        shape = bind.render(request.send, {**names, "args": "\0", "id": "\0"}, "")
         key = shape if request.arg is not None else f"{shape}\0{stream.channel}\0{stream.symbol}"
-        alike.setdefault(key, []).append(stream)
-    limits = product.session.limits
+        alike.setdefault(key, []).append((stream, names))
     result: list[Request] = []
     for members in alike.values():
-        rest = members
-        while rest:
-            count = 1 if request.arg is None else min(len(rest), limits.args or len(rest))
-            text = _request_text(product, request, rest[:count], first_id + len(result), fetched)
-            while count > 1 and limits.bytes is not None and len(text.encode()) > limits.bytes:
-                count -= 1
-                text = _request_text(product, request, rest[:count], first_id + len(result), fetched)
-            result.append(Request(id=first_id + len(result), text=text, streams=tuple(rest[:count])))
-            rest = rest[count:]
+        args = ["" if request.arg is None else bind.render(request.arg, names, "") for _, names in members]
+        at = 0
+        while at < len(members):
+            number = first_id + len(result)
+            around = {**members[at][1], "id": str(number)}
+            empty = bind.render(request.send, {**around, "args": ""}, "")
+            count = 1 if request.arg is None else _sharing_request(product.session.limits, empty, args, at)
+            text = bind.render(request.send, {**around, "args": ",".join(args[at : at + count])}, "")
+            result.append(Request(id=number, text=text, streams=tuple(stream for stream, _ in members[at : at + count])))
+            at += count
     return tuple(result)
+
+
+def _sharing_request(limits: ir.Limits, empty: str, args: Sequence[str], at: int) -> int:
+    """How many of `args` from `at` on fit into a request whose text without any is `empty`; at least one."""
+    most = min(len(args) - at, limits.args or len(args))
+    if limits.bytes is None:
+        return most
+    size = len(empty.encode()) + len(args[at].encode())
+    count = 1
+    while count < most and (size := size + 1 + len(args[at + count].encode())) <= limits.bytes:
+        count += 1
+    return count
 
 
 def ping_text(product: ir.Product, *, number: int, now_ns: int, fetched: Names = NONE) -> str | None:
@@ -287,12 +300,6 @@ def _names(product: ir.Product, stream: Stream, fetched: Names = NONE) -> dict[s
 
 def _now(now_ns: int) -> dict[str, str]:
     return {"now_s": str(now_ns // 1_000_000_000), "now_ms": str(now_ns // 1_000_000)}
-
-
-def _request_text(product: ir.Product, request: ir.Request, members: Sequence[Stream], number: int, fetched: Names) -> str:
-    names = [_names(product, stream, fetched) for stream in members]
-    args = "" if request.arg is None else ",".join(bind.render(request.arg, one, "") for one in names)
-    return bind.render(request.send, {**names[0], "args": args, "id": str(number)}, "")
 
 
 def _url(product: ir.Product, stream: Stream, args: str, fetched: Names = NONE) -> str:

@@ -234,6 +234,7 @@ def test_a_signal_reloads_too(stage: Stage) -> None:
                 assert reader.info.writer == "replaced", "its table was full"
             with k4.open(SEGMENT) as reader:
                 assert reader.info.symbol_capacity == 16
+                assert {symbol.qty_unit for symbol in reader.symbols} == {"base"}, "of new ones too"
             assert states() == {"X000USDT": "REMOVED"} | dict.fromkeys(later, "LIVE")
             wait_for(lambda: "READY=1" in manager.heard(), "the end of the reload")
             assert [line.split("\n")[0] for line in manager.heard() if not line.startswith("STATUS")] == ["RELOADING=1", "READY=1"]
@@ -245,6 +246,16 @@ def test_a_signal_reloads_too(stage: Stage) -> None:
     assert not log_lines(stage, "reloaded"), "that is said at level info"
     assert not log_lines(stage, "stopped"), "by the worker too"
     manager.close()
+
+
+def test_what_an_earlier_run_received_is_removed(stage: Stage) -> None:
+    config = write(stage, entry(symbols=["AAAUSDT", "BBBUSDT"]))
+    with Theatre(config, rate=200) as theatre:
+        with stage.running("run", config, "--sim", theatre.address):
+            wait_for(live, "both symbols", 60)
+        write(stage, entry(symbols=["AAAUSDT"]))
+        with stage.running("run", config, "--sim", theatre.address):
+            wait_for(lambda: states() == {"AAAUSDT": "LIVE", "BBBUSDT": "REMOVED"}, lambda: f"the one that is named: {states()}", 60)
 
 
 class Manager:

@@ -77,11 +77,13 @@ class Stage:
 
 
 class Theatre:
-    """`said`: per product, in the order in which it was rendered. `replay`: of the first product."""
+    """`said`: per product, in the order in which it was rendered. `replay`: of the first product. `instruments`: of a pattern."""
 
-    def __init__(self, config: Path, *, spec: Sequence[Path] | None = None, replay: Recording = (), **options: object) -> None:
+    def __init__(
+        self, config: Path, *, spec: Sequence[Path] | None = None, replay: Recording = (), instruments: int = 3, **options: object
+    ) -> None:
         built = native.load(spec)
-        served = desks(load_reported(config, built.exchanges), built, seed=5)
+        served = desks(load_reported(config, built.exchanges), built, 5, instruments)
         recordings = {served[0]: replay} if replay else {}
         self.simulator = Simulator(served, replay=recordings, **options)  # type: ignore[arg-type]
         self.said: dict[Desk, list[Said]] = {desk: [] for desk in served}

@@ -23,7 +23,7 @@ from k4.errors import K4Error, UsageError
 from k4.sim import order
 from k4.sim.desk import Desk
 from k4.sim.fault import Message
-from k4.sim.names import Names
+from k4.sim.names import BASES, Names
 from k4.sim.replay import recordings
 from k4.sim.server import Simulator
 from k4.sim.tls import ca_file
@@ -45,11 +45,13 @@ def run(
     load: bool = False,
     fault: Sequence[str] = (),
     fault_file: Path | None = None,
+    instruments: int = len(BASES),
 ) -> int:
     """Runs a simulator for every product `config` names, until a signal or for `seconds`. Returns the exit code.
 
     `rate`: market updates per second and product, `RATE` if None; with `load`, messages per second and product, without limit if None.
-    `delay`: milliseconds, given to connections in turn. `speed` of the replay: a factor, or `max`; 1 if None.
+    `delay`: milliseconds, given to connections in turn. `speed` of the replay: a factor, or `max`; 1 if None. `instruments`: how many a
+    pattern of the config stands for.
     Raises K4Error (address in use, recording not readable) and UsageError (an option's value).
     """
     host, port = parse_listen(listen)
@@ -68,7 +70,7 @@ def run(
     if load and tampering is not None:
         raise UsageError(f"--fault {tampering} changes messages, those of --load are rendered before; leave one of them out")
     built = native.load(spec or None)
-    served = desks(load_reported(config, built.exchanges), built, seed)
+    served = desks(load_reported(config, built.exchanges), built, seed, instruments)
     order.check_products(ordered, [desk.name.replace(" ", ".") for desk in served])
     frames = recordings(replay, served, speed or "1")
     delays_s = [ms / 1000 for ms in delay]
@@ -112,8 +114,9 @@ async def _report(simulator: Simulator) -> None:
             sys.stdout.flush()
 
 
-def desks(config: Config, built: native.Native, seed: int) -> list[Desk]:
-    """One desk per (exchange, product) of the config, with every symbol any of its entries names, in their order."""
+def desks(config: Config, built: native.Native, seed: int, instruments: int = len(BASES)) -> list[Desk]:
+    """One desk per (exchange, product) of the config, with every symbol any of its entries names, in their order; a pattern names
+    `instruments` of them."""
     symbols: dict[tuple[str, str], dict[str, None]] = {}
     keys: dict[tuple[str, str], dict[str, str]] = {}
     for entry in config.connections:
@@ -129,7 +132,7 @@ def desks(config: Config, built: native.Native, seed: int) -> list[Desk]:
             raise K4Error(f'exchange "{exchange_name}" has no product "{product_name}"')
         listing = next((m for m in exchange.messages if m.record == "instrument" and product_name in m.products), None)
         listed = Names(listing, product_name).listed
-        native_names = tuple(dict.fromkeys(symbol for name in names for symbol in listed(name)))
+        native_names = tuple(dict.fromkeys(symbol for name in names for symbol in listed(name, instruments)))
         out.append(Desk(exchange, product, native_names, seed, keys.get((exchange_name, product_name))))
     return out
 

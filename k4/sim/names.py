@@ -11,7 +11,7 @@ from k4._codegen import ir
 
 # Where nothing separates the two, these are taken for the quote.
 QUOTES = ("FDUSD", "USDT", "USDC", "BUSD", "TUSD", "USD", "EUR", "GBP", "JPY", "TRY", "BRL", "BTC", "ETH", "BNB")
-BASES = ("BTC", "ETH", "SOL")  # what a pattern finds
+BASES = ("BTC", "ETH", "SOL")  # what a pattern finds; more are invented
 _DATE = re.compile(r"[0-9]{6}$")
 _DATED = re.compile(r"[0-9]{2}$")
 _UNIFIED = re.compile(r"([^-]+)-([^-]+)(-PERP)?")
@@ -41,10 +41,11 @@ class Names:
         _, between, behind = self._parts
         return f"{unified[1]}{between}{unified[2]}{behind}"
 
-    def listed(self, symbol: str) -> tuple[str, ...]:
-        """The native symbols that a configuration's name stands for: a pattern for a few."""
+    def listed(self, symbol: str, count: int = len(BASES)) -> tuple[str, ...]:
+        """The native symbols that a configuration's name stands for: a pattern for `count`."""
         if "*" in symbol:
-            return tuple(self.native(symbol.replace("*", base)) for base in BASES)
+            bases = [*BASES, *(f"K{number:04}" for number in range(len(BASES), count))][:count]
+            return tuple(self.native(symbol.replace("*", base)) for base in bases)
         return (self.native(symbol),)
 
     def kind(self, symbol: str) -> str | None:

@@ -23,7 +23,7 @@ from k4.sim.net import Answer, Request
 from k4.sim.venue import answers, host_of
 from k4.sim.wire import Frame
 
-PAGE = 3  # instruments on a page where the venue pages: few, so that a client has to turn it
+PAGE = 3  # instruments on a page where the venue pages: few, so that a client has to turn it; of a long list a third
 JSON = "application/json"
 
 
@@ -122,8 +122,9 @@ class Shelf:
             return frame.page(names, rows)
         at = names.get(cursor, "")
         start = int(at) if at.isdecimal() else 0
-        after = str(start + PAGE) if start + PAGE < len(rows) else ""
-        return frame.page({**names, cursor: after}, rows[start : start + PAGE])
+        page = max(PAGE, len(rows) // 3)
+        after = str(start + page) if start + page < len(rows) else ""
+        return frame.page({**names, cursor: after}, rows[start : start + page])
 
     def _row(self, message: ir.Message, symbol: str) -> Values:
         base, quote = self._names.split(symbol)

@@ -34,6 +34,7 @@ from k4.sim.voice import Said
 
 log = logging.getLogger(__name__)
 
+BUSY_S = 0.02  # so long the market may move in one go
 TICK_S = 0.002
 WATCH_S = 0.5
 GATHER_S = 1.0
@@ -349,9 +350,13 @@ class Simulator:
             if self.still:
                 started, steps = time.monotonic(), 0
                 continue
-            due = int((time.monotonic() - started) * self._rate)
+            now = time.monotonic()
+            due = int((now - started) * self._rate)
             for _ in range(due - steps):
                 self.step(desk)
+                if time.monotonic() - now > BUSY_S:  # clients are answered meanwhile
+                    await asyncio.sleep(0)
+                    now = time.monotonic()
             steps = due
             self._tell(desk, list(desk.cut(time.time_ns())))
 
