@@ -17,7 +17,7 @@ from pathlib import Path
 if __name__ == "__main__":  # run by its path: what it imports stands beside its folder
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from bench import frames, peers, sources, tools
+from bench import frames, kinds, peers, sources, tools
 from bench.tools import BUILDS, ROOT, BenchError, Figure, builds, command, compiler, cpp_compiler, generated, run, spread
 
 EXCHANGE = "binance"  # whose spec the frames follow
@@ -42,25 +42,26 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def measure(options: argparse.Namespace) -> list[Figure]:
-    """Every kind, build and decoder, then what the goals are about. Raises BenchError."""
+    """Every kind, build and decoder, then what the goals are about, then the kinds of all exchanges. Raises BenchError."""
     found = Compiled(sources.find("yyjson", options.yyjson), sources.find("simdjson", options.simdjson))
     out: list[Figure] = []
     with generated(EXCHANGE) as folder:
-        kinds = frames.spoken((ROOT / f"schema/exchange/{EXCHANGE}.toml").read_text(encoding="utf-8"))
+        spoken = frames.spoken((ROOT / f"schema/exchange/{EXCHANGE}.toml").read_text(encoding="utf-8"))
         print(
-            *(f"not measured: {kind}, the exchange's spec has no such message\n" for kind in frames.KINDS if kind not in kinds),
+            *(f"not measured: {kind}, the exchange's spec has no such message\n" for kind in frames.KINDS if kind not in spoken),
             end="",
             sep="",
         )
-        for kind in kinds:
+        for kind in spoken:
             wires = frames.frames(kind, COUNT)
             (folder / f"{kind}.frames").write_bytes(b"".join(struct.pack("<I", len(wire)) + wire for wire in wires))
             out += _python(kind, wires, options.rounds)
         for build, flags in builds():
             driver = compile_driver(folder, build, flags, found)
-            for kind in kinds:
+            for kind in spoken:
                 out += _compiled(driver, folder / f"{kind}.frames", kind, build, options.rounds)
-    return [*out, *_goals(out, kinds)]
+    build, flags = next(iter(builds()))
+    return [*out, *_goals(out, spoken), *kinds.measure(build, flags, found.yyjson, options.rounds)]
 
 
 def _compiled(driver: Path, file: Path, kind: str, build: str, rounds: int) -> Iterator[Figure]:
@@ -93,11 +94,11 @@ def _timed(decode: Callable[[list[bytes]], None], wires: list[bytes]) -> float:
     return (time.process_time_ns() - start) / len(wires)
 
 
-def _goals(figures: Sequence[Figure], kinds: Sequence[str]) -> Iterator[Figure]:
+def _goals(figures: Sequence[Figure], spoken: Sequence[str]) -> Iterator[Figure]:
     """Ratios of medians, from this run."""
     ns = {figure.name: figure.value for figure in figures}
     for build in BUILDS:
-        for kind in kinds:
+        for kind in spoken:
             if f"{build} {kind}: fast" not in ns:
                 continue
             fast, tolerant = ns[f"{build} {kind}: fast"], ns[f"{build} {kind}: tolerant"]
@@ -149,21 +150,22 @@ def _simdjson(folder: Path, build: str, flags: tuple[str, ...], place: Path) -> 
 
 
 def show(figures: list[Figure], before: dict[str, float]) -> str:
-    """A table per build: nanoseconds per message, and how many times longer than the fast tier. Then the goals."""
+    """A table per build: nanoseconds per message, and how many times longer than the fast tier. Then all exchanges' kinds, the goals."""
     ns = {figure.name: figure.value for figure in figures if figure.unit == "ns"}
-    kinds = [kind for kind in frames.KINDS if any(f" {kind}: " in name for name in ns)]
+    shown = [kind for kind in frames.KINDS if any(f" {kind}: " in name for name in ns)]
     out = []
     for build in BUILDS:
         decoders = list(dict.fromkeys(name.partition(": ")[2] for name in ns if name.startswith((f"{build} ", "Python "))))
-        if f"{build} {kinds[0]}: fast" not in ns:
+        if f"{build} {shown[0]}: fast" not in ns:
             continue
         decoders.sort(key=lambda name: name not in {"fast", "tolerant", "yyjson", "simdjson"})
         out.append(f"ns per message, median of rounds ({' '.join(BUILDS[build])}); in brackets: times the fast tier")
-        out.append("decoder".ljust(24) + "".join(kind.rjust(20) for kind in kinds))
+        out.append("decoder".ljust(24) + "".join(kind.rjust(20) for kind in shown))
         for decoder in decoders:
-            cells = [_cell(ns, build, kind, decoder) for kind in kinds]
+            cells = [_cell(ns, build, kind, decoder) for kind in shown]
             out.append(decoder.ljust(24) + "".join(cell.rjust(20) for cell in cells))
         out.append("")
+    out += [kinds.show([figure for figure in figures if "/" in figure.name.partition(":")[0]]), ""]
     return "\n".join([*out, tools.report([figure for figure in figures if figure.goal is not None or figure.name in before], before)])
 
 

@@ -134,6 +134,31 @@ class MessageModel:
             return False
         return flat and not counted and self.levels * 2 == self.levels * len(self.sides) and all(ones and _even(ones) for ones in kinds)
 
+    @property
+    def plain_scalars(self) -> tuple[ReadModel, ...]:
+        """What is given beside the symbol and decimals."""
+        return tuple(one for one in self.scalars if one.given and one.rule.kind not in ("symbol", "price", "qty"))
+
+    @property
+    def plain(self) -> bool:
+        """Whether a frame without groups that is just as the schema has it is copied: everything is always there, at one place."""
+        symbol = self.scalar("symbol")
+        if not self.record or len(self.records) > 1 or self.levels or len(self.blocks) > 1 or not self.quick:
+            return False
+        root = self.blocks[0]
+        if (
+            root.groups
+            or len(root.body.data) != 1
+            or symbol is None
+            or symbol.spot is None
+            or symbol.spot.data is None
+            or symbol.spot.since
+        ):
+            return False
+        return all(_copied(one) for one in self.plain_scalars) and not any(
+            one.rule.needed and not one.given for one in self.scalars if one.rule.kind not in ("symbol", "price", "qty")
+        )
+
     def scalar(self, name: str) -> ReadModel | None:
         return next((one for one in self.scalars if one.name == name), None)
 
@@ -143,12 +168,40 @@ def _even(ones: tuple[ReadModel, ...]) -> bool:
     return plain and len({(one.spot.exponent if one.spot else None, one.read.shift) for one in ones}) == 1
 
 
+def _copied(one: ReadModel) -> bool:
+    """A number of the wire that is the record's, or a time in a fixed unit."""
+    spot = one.spot
+    if spot is None or spot.field is None or not one.sure or one.read.numbers is not None or one.read.how or one.read.unit == 0:
+        return False
+    plain = spot.field.constant is None and spot.field.bit is None and not spot.field.length and spot.field.primitive != "uint64"
+    return plain and one.name not in ("backfill", "reset") and one.rule.kind in ("time", "integer", "id")
+
+
 @dataclass(frozen=True, slots=True)
 class TemplateModel:
     number: int
     template: ir.SbeMessage
     root: BlockModel
     messages: tuple[MessageModel, ...]
+
+    def plain(self, schema: ir.SbeSchema) -> MessageModel | None:
+        """The one message of a template whose frames are copied where they are as the schema has them."""
+        sizes = (schema.block, schema.template, schema.schema, schema.acting)
+        whole = sum(ir.SBE_SIZES[size.primitive] for size in sizes) == schema.header
+        return self.messages[0] if whole and len(self.messages) == 1 and self.messages[0].plain else None
+
+    def head(self, schema: ir.SbeSchema) -> list[int]:
+        """The bytes of the header of such a frame."""
+        body, head = self.template.body, bytearray(schema.header)
+        for size, number in (
+            (schema.block, body.block_length),
+            (schema.template, self.template.id),
+            (schema.schema, schema.id),
+            (schema.acting, schema.version),
+        ):
+            width = ir.SBE_SIZES[size.primitive]
+            head[size.offset : size.offset + width] = number.to_bytes(width, "big" if schema.big_endian else "little")
+        return list(head)
 
 
 @dataclass(frozen=True, slots=True)

@@ -238,24 +238,40 @@ static inline bool k4_sbe_printable(uint64_t word)
     return ((word | (word - 0x2020202020202020u) | (word + 0x0101010101010101u)) & 0x8080808080808080u) == 0;
 }
 
+/* The first `len` bytes of a word that lies in memory, 1 to 8, are printable ASCII. */
+static inline bool k4_sbe_printable_part(uint64_t word, uint64_t len)
+{
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    const uint64_t kept = UINT64_MAX >> (64 - 8 * len);
+    return k4_sbe_printable((word & kept) | (~kept & 0x2020202020202020u));
+#else
+    (void)len;
+    return k4_sbe_printable(word); /* what stands behind it counts, too: what it refuses is looked at byte by byte */
+#endif
+}
+
+/* Whether a text is 1 to 16 bytes of plain ASCII, looked at as words; behind it there is slack. */
+static inline bool k4_sbe_usual_symbol(const uint8_t *at, uint64_t len)
+{
+    uint64_t word;
+    memcpy(&word, at, sizeof word);
+    if (__builtin_expect(len - 1 < 8, 1))
+        return k4_sbe_printable_part(word, len);
+    uint64_t more;
+    memcpy(&more, at + 8, sizeof more);
+    return len - 9 < 8 && k4_sbe_printable(word) && k4_sbe_printable_part(more, len - 8);
+}
+
 /* The text [at, at + len) as a symbol. `block`: where the block around it begins. Up to 16 bytes of plain ASCII are looked at as words; behind the text there is slack. */
 static inline enum k4_status_of_place k4_sbe_symbol(
     const struct k4_sbe *sbe, uint32_t at, uint32_t len, uint32_t block, struct k4_get *get, struct k4_item *item)
 {
     if (__builtin_expect(len == 0, 0))
         return k4_sbe_gone(block, false, get);
-    if (__builtin_expect(len <= 8, 1)) {
-        uint64_t word;
-        memcpy(&word, sbe->text + at, sizeof word);
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-        const uint64_t kept = UINT64_MAX >> (64 - 8 * len);
-        word = (word & kept) | (~kept & 0x2020202020202020u);
-#endif
-        if (__builtin_expect(k4_sbe_printable(word), 1)) {
-            item->symbol = sbe->text + at;
-            item->symbol_len = len;
-            return K4_FOUND;
-        }
+    if (__builtin_expect(k4_sbe_usual_symbol(sbe->text + at, len), 1)) {
+        item->symbol = sbe->text + at;
+        item->symbol_len = len;
+        return K4_FOUND;
     }
     return k4_sbe_take_symbol_slow(sbe, at, len, get, item);
 }
