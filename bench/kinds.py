@@ -21,7 +21,7 @@ from bench.tools import ROOT, BenchError, Figure, compiler, run, spread
 from k4._codegen import bind, exchange, fbs, generate, ir, places
 from k4._codegen.reference import Interpreter
 
-COUNT = 1024  # frames of each kind
+COUNT = 512  # frames of each kind
 FAST, TOLERANT = 3.0, 0.75  # how many times longer yyjson must take, at least
 SBE_NS = {"bestBidAsk": 15.0}  # by the channel's own word
 _VALUE = re.compile(r'(?<=[:\[,])"?(-?[0-9]+(?:\.[0-9]+)?)"?(?=[,\]}])')
@@ -29,12 +29,13 @@ _VALUE = re.compile(r'(?<=[:\[,])"?(-?[0-9]+(?:\.[0-9]+)?)"?(?=[,\]}])')
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A message of a product. `name`: exchange, product and channel."""
+    """A message of a product. `word`: its channel without the symbol; `name`: exchange, product and that."""
 
     exchange: ir.Exchange
     product: ir.Product
     index: int
     message: ir.Message
+    word: str
     name: str
 
     @property
@@ -55,14 +56,24 @@ def kinds() -> Iterator[Kind]:
                     continue
                 met.add(message.line)
                 word = re.sub(r"\$\{?[\w:]+\}?", "", message.channel.source).strip("@.:-")
-                yield Kind(spec, product, index, message, f"{spec.name} {product.name} {word}{' sbe' if message.template else ''}")
+                yield Kind(spec, product, index, message, word, f"{spec.name} {product.name} {word}{' sbe' if message.template else ''}")
 
 
-def frames(kind: Kind, count: int) -> list[bytes]:
-    """`count` frames, all of which the reference interpreter takes; the same every time."""
+def frames(kind: Kind, count: int, symbols: Sequence[str] = ()) -> list[bytes]:
+    """`count` frames, all of which the reference interpreter takes; the same every time. `symbols`: of SBE, which come in turn, and one
+    trade a frame."""
     rng = random.Random(kind.name)
     own = [example for example in kind.message.examples if example.product == kind.product.name]
-    return list((_binary if kind.binary else _text)(kind, own, rng, count))
+    if kind.message.field("snapshot") is not None and not kind.binary:
+        own = [example for example in own if _changes(kind, example)] or own
+    return list(_binary(kind, own, rng, count, symbols) if kind.binary else _text(kind, own, rng, count))
+
+
+def _changes(kind: Kind, example: ir.Example) -> bool:
+    """Whether it changes a book: what comes all the time, where a snapshot comes once."""
+    records = fbs.load(places.schema() / "records.fbs")
+    fresh = Interpreter(records, bind.bind(kind.exchange, kind.product.name))
+    return fresh.decode(example.wire.encode()).skip == "stale_book"
 
 
 def _text(kind: Kind, own: Sequence[ir.Example], rng: random.Random, count: int) -> Iterator[bytes]:
@@ -109,7 +120,7 @@ def _drawn(wire: str, spans: Sequence[tuple[int, int]], rng: random.Random) -> s
     return "".join(out) + wire[at:]
 
 
-def _binary(kind: Kind, own: Sequence[ir.Example], rng: random.Random, count: int) -> Iterator[bytes]:
+def _binary(kind: Kind, own: Sequence[ir.Example], rng: random.Random, count: int, symbols: Sequence[str]) -> Iterator[bytes]:
     """SBE frames from the simulator's packer: prices, sizes, ids and levels drawn, twenty levels a side, one to four trades."""
     from decimal import Decimal
 
@@ -128,9 +139,8 @@ def _binary(kind: Kind, own: Sequence[ir.Example], rng: random.Random, count: in
             "first_id": 10**10 + n * 7 - 6,
             "event_ns": 1_768_627_409_826_000_000 + n * 1000,
         }
-        base |= {
-            "symbol": "".join(rng.choice("ABCDEFGHIJKLMNOPQRSTUVWXYZ") for _ in range(rng.randrange(2, 6))) + rng.choice(("USDT", "BTC"))
-        }
+        drawn = "".join(rng.choice("ABCDEFGHIJKLMNOPQRSTUVWXYZ") for _ in range(rng.randrange(2, 6))) + rng.choice(("USDT", "BTC"))
+        base["symbol"] = symbols[n % len(symbols)] if symbols else drawn
         base["engine_ns"] = base["event_ns"]
         rows: list[dict[str, object]]
         depth = 20 if kind.message.field("snapshot") is None else rng.randrange(1, 12)
@@ -140,7 +150,7 @@ def _binary(kind: Kind, own: Sequence[ir.Example], rng: random.Random, count: in
         if kind.message.record == "trade":
             rows = [
                 {**base, "trade_id": 10**9 + 4 * n + i, "price": number(2), "qty": number(5), "buyer_is_maker": rng.random() < 0.5}
-                for i in range(rng.choice((1, 1, 1, 2, 4)))
+                for i in range(1 if symbols else rng.choice((1, 1, 1, 2, 4)))
             ]
         elif kind.message.record == "bbo":
             rows = [{**base, **{name: column[0] for name, column in levels.items()}}]

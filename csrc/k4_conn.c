@@ -460,10 +460,14 @@ int k4_conn_recv(k4_conn *conn, size_t count, int64_t wall_ns, int64_t mono_ns)
     conn->stats.bytes += count;
     k4_ws_landed(&conn->ws, count);
     for (;;) {
-        if (k4_ws_usual(&conn->ws, &frame)) {
+        if (k4_ws_usual(&conn->ws, K4_WS_WHOLE_TEXT, &frame)) {
             /* What the fast tier takes is UTF-8 (k4_decode.h); all else has to be proven before anybody looks at it. */
             if (!take_fast(conn, frame.data, frame.len) && k4_ws_prove(&conn->ws, &frame))
                 take_tolerant(conn, frame.data, frame.len);
+            continue;
+        }
+        if (conn->product->sbe != NULL && k4_ws_usual(&conn->ws, K4_WS_WHOLE_BINARY, &frame)) {
+            take_sbe(conn, frame.data, frame.len);
             continue;
         }
         switch (k4_ws_next(&conn->ws, &frame)) {

@@ -404,7 +404,9 @@ enum k4_ws_kind k4_ws_next(struct k4_ws *ws, struct k4_ws_frame *out)
             return K4_WS_FAILED;
         if (ws->closed)
             return K4_WS_MORE;
-        if (k4_ws_usual(ws, out))
+        if (k4_ws_usual(ws, K4_WS_WHOLE_BINARY, out))
+            return K4_WS_BINARY;
+        if (k4_ws_usual(ws, K4_WS_WHOLE_TEXT, out))
             return whole_utf8(out->data, out->len) ? K4_WS_TEXT : fail(ws, K4_WS_TEXT_UTF8);
         enum k4_ws_kind kind = header(ws, out);
         if (kind != K4_WS_TEXT)

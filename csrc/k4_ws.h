@@ -29,6 +29,8 @@ enum {
     K4_WS_HEADROOM = 32 * 1024,
     K4_WS_ROOM = 64 * 1024, /* the region exceeds the largest message by at most this */
     K4_WS_CONTROL_MAX = 125,
+    K4_WS_WHOLE_TEXT = 0x81, /* first bytes of unfragmented messages */
+    K4_WS_WHOLE_BINARY = 0x82,
 };
 
 /* What k4_ws_next found. */
@@ -97,14 +99,14 @@ static inline uint8_t *k4_ws_base(const struct k4_ws *ws)
     return ws->memory + K4_SLACK;
 }
 
-/* The usual frame, whole text of at most 64 KiB outside any fragmented message, in few steps: true, and its text is still to be
- * proven UTF-8, by k4_ws_prove or by a parser that takes nothing else. Anything else, also a frame that is not whole: false, and
+/* The usual frame, a whole message of at most 64 KiB outside any fragmented one, in few steps; `first` is its first byte, K4_WS_WHOLE_TEXT
+ * or K4_WS_WHOLE_BINARY. True, and text is still to be proven UTF-8, by k4_ws_prove or by a parser that takes nothing else. Anything else, also a frame that is not whole: false, and
  * nothing has changed; k4_ws_next tells what it is. Same as k4_ws_next but for the proof. */
-static inline bool k4_ws_usual(struct k4_ws *ws, struct k4_ws_frame *out)
+static inline bool k4_ws_usual(struct k4_ws *ws, uint8_t first, struct k4_ws_frame *out)
 {
     const size_t have = ws->end - ws->at;
     const uint8_t *p = k4_ws_base(ws) + ws->at;
-    if ((ws->opcode | ws->closed | ws->cause) != 0 || have < 4 || p[0] != 0x81)
+    if ((ws->opcode | ws->closed | ws->cause) != 0 || have < 4 || p[0] != first)
         return false;
     size_t head = 2, len = p[1];
     if (len == 126) {

@@ -1,6 +1,6 @@
 /* What callgrind counts the instructions of: each road a message can take, for each kind of message.
  *
- *   steps DIR SYMBOLS FILE...      a folder for segments, a file with one symbol per line, a file of frames per kind
+ *   steps DIR SYMBOLS FILE...      a folder for segments, a file with one symbol per line, a file of frames per kind (SBE: NAME.sbe)
  *
  * For each FILE in turn, the roads in the order below. The first quarter of its frames only warms up: what is counted happens inside the
  * functions named steps_count_*, and steps_done says that one count is over. Everything else is outside of any count.
@@ -26,8 +26,10 @@ static struct k4_scratch scratch;
 static const struct k4_product *product;
 static int64_t now_ns = 1700000000000000000;
 static uint64_t failed;
+static int binary; /* the frames are SBE: one road instead of two */
 
 void steps_count_fast(const struct frame *all, size_t count);
+void steps_count_sbe(const struct frame *all, size_t count);
 void steps_count_tolerant(const struct frame *all, size_t count);
 void steps_count_recv(k4_conn *conn, size_t len);
 void steps_done(const char *road, size_t count);
@@ -60,6 +62,15 @@ APART void steps_count_tolerant(const struct frame *all, size_t count)
     }
 }
 
+APART void steps_count_sbe(const struct frame *all, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        scratch.count = 0;
+        product->sbe(all[i].text, all[i].len, &scratch);
+        failed += scratch.count > 0 ? scratch.items[0].record == 0 : scratch.skip != K4_SKIP_STALE_BOOK;
+    }
+}
+
 APART void steps_count_recv(k4_conn *conn, size_t len)
 {
     failed += k4_conn_recv(conn, len, now_ns, now_ns) != 0;
@@ -71,11 +82,11 @@ APART void steps_done(const char *road, size_t count)
     printf("%s %zu\n", road, count);
 }
 
-/* An unmasked text frame as servers send them; returns its length. */
+/* An unmasked frame as servers send them; returns its length. */
 static size_t wrap(uint8_t *out, const struct frame *frame)
 {
     const size_t header = frame->len < 126 ? 2 : HEADER;
-    out[0] = 0x81;
+    out[0] = binary ? 0x82 : 0x81;
     out[1] = frame->len < 126 ? (uint8_t)frame->len : 126;
     if (header == HEADER) {
         out[2] = (uint8_t)(frame->len >> 8);
@@ -140,7 +151,8 @@ static void expect(k4_conn *conn, uint64_t wins, uint64_t duplicates)
 static k4_feed *open_to(const char *name, const char *symbols)
 {
     char error[512];
-    product->tolerant(frames[0].text, frames[0].len, &scratch);
+    scratch.count = 0;
+    (binary ? product->sbe : product->tolerant)(frames[0].text, frames[0].len, &scratch);
     const int record = scratch.items[0].record;
     const k4_segment_options options = {.ring_slots = 1024, .symbol_capacity = 1024, .window_ids = 4096, .mode = 0600};
     k4_feed *to = k4_feed_open();
@@ -180,6 +192,11 @@ static void in_turn(const char *symbols, const char *road, int which, size_t war
 
 static void decoders(size_t warm, size_t count)
 {
+    if (binary) {
+        steps_count_sbe(frames + warm, count - warm);
+        steps_done("sbe", count - warm);
+        return;
+    }
     for (size_t i = 0; i < warm; i++) {
         product->fast(frames[i].text, frames[i].len, &scratch);
         product->tolerant(frames[i].text, frames[i].len, &scratch);
@@ -229,7 +246,10 @@ int main(int argc, char **argv)
             stop("the folder's name is too long");
         k4_shm_dir_set(folder); /* one per kind, so that every segment is new */
         const size_t count = load(argv[i]);
+        binary = strstr(argv[i], ".sbe") != NULL;
         decoders(count / 4, count);
+        if (binary && scratch.count == 0)
+            continue; /* changes of a book, which nobody keeps here */
         alone(argv[2], count / 4, count);
         in_turn(argv[2], "first", 0, count / 4, count);
         in_turn(argv[2], "duplicate", 1, count / 4, count);
