@@ -7,12 +7,14 @@ decoders are compiled in one program with the same flags. May import `k4._codege
 from __future__ import annotations
 
 import json
+import os
 import random
 import re
 import struct
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -177,12 +179,21 @@ def generated() -> Iterator[Path]:
 def compile_driver(folder: Path, build: str, flags: Sequence[str], yyjson: Path | None) -> Path:
     """The driver with every exchange's parsers and, where it is there, yyjson, all with the same flags."""
     own = ROOT / "bench/c"
-    words: list[str | Path] = ["-std=c11", *flags, f"-I{folder}", f"-I{ROOT / 'csrc'}", f"-I{own}", own / "kinds.c"]
-    words += [*sorted(folder.glob("*.c")), *sorted((ROOT / "csrc").glob("*.c"))]
+    words: list[str | Path] = [f"-I{folder}", f"-I{ROOT / 'csrc'}", f"-I{own}"]
+    sources = [own / "kinds.c", *sorted(folder.glob("*.c")), *sorted((ROOT / "csrc").glob("*.c"))]
     if yyjson is not None:
-        words += ["-DK4_BENCH_YYJSON", f"-I{yyjson}", yyjson / "yyjson.c"]
+        words += ["-DK4_BENCH_YYJSON", f"-I{yyjson}"]
+        sources.append(yyjson / "yyjson.c")
+    objects = [folder / f"{source.stem}-{build}.o" for source in sources]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        made = [
+            pool.submit(run, [compiler(), "-std=c11", *flags, *words, "-c", one, "-o", out])
+            for one, out in zip(sources, objects, strict=True)
+        ]
+        for one in made:
+            one.result()
     driver = folder / f"kinds-{build}"
-    run([compiler(), *words, "-o", driver])
+    run([compiler(), *objects, "-o", driver])
     return driver
 
 

@@ -40,7 +40,7 @@ def entry(tls: Authority, port: int, secret: dict[str, Any]) -> Entry:
             "shm": {},
             "ring_slots": 1024,
             "symbol_capacity": 16,
-            "redundancy": {"connections": 1, "transports": ["json", "sbe"]},
+            "redundancy": {"connections": 1, "transports": ["json", "sbe"], "reset_slowest": None},
             "cpu": None,
             "endpoints": {"ws": at, "sbe": at, "rest": None},
             "tls": {"ca_file": str(tls.ca_file)},

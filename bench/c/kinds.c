@@ -195,6 +195,7 @@ int main(int argc, char **argv)
     }
     books.admits = nobody;
     scratch.books = &books;
+    scratch.sure = true;
     scratch.flush = spill;
     const size_t decoders = choose(argv[3], names, all);
     for (int round = -1; round < rounds; round++) { /* the first only warms up */

@@ -246,7 +246,7 @@ int main(int argc, char **argv)
             stop("the folder's name is too long");
         k4_shm_dir_set(folder); /* one per kind, so that every segment is new */
         const size_t count = load(argv[i]);
-        binary = strstr(argv[i], ".sbe") != NULL;
+        binary = strcmp(argv[i] + strlen(argv[i]) - strlen(".sbe"), ".sbe") == 0;
         decoders(count / 4, count);
         if (binary && scratch.count == 0)
             continue; /* changes of a book, which nobody keeps here */
