@@ -300,7 +300,9 @@ class _Product:
                 text = "" if word >= 0 else c_text(token.prefix)
                 out.append(Step(_op(token), text, c_text(token.suffix), slot=slot, word=word))
             elif isinstance(token, Like):
-                out.append(Step("like", slot=self._slot(token.path, TEXT, length), either=token.wanted, pieces=_pieces(token)))
+                pieces, word = _pieces(token), self._run(token)
+                count, own = len(pieces), () if word >= 0 else pieces
+                out.append(Step("like", count=count, slot=self._slot(token.path, TEXT, length), either=token.wanted, pieces=own, word=word))
             elif isinstance(token, Loop):
                 need(SLACK // 2)
                 step, at = self._loop(token, at, layout)
@@ -356,6 +358,17 @@ class _Product:
         if word not in self.words:
             self.words.append(word)
         return self.words.index(word)
+
+    def _run(self, like: Like) -> int:
+        """The place of the first of its pieces among those words, where all of them stand in a row; -1: all products have them."""
+        if not like.varies:
+            return -1
+        pieces = list(_pieces(like))
+        for at in range(len(self.words)):
+            if self.words[at : at + len(pieces)] == pieces:
+                return at
+        self.words += pieces
+        return len(self.words) - len(pieces)
 
     def _halves(self, side: str, layout: Layout) -> tuple[tuple[str, str], ...]:
         """Of a level of a book: which half, and the slot it is read into."""

@@ -80,11 +80,15 @@ class Loop:
 
 @dataclass(frozen=True, slots=True)
 class Like:
-    """The text just read at `path` is made of `pieces` with any run between each two of them, or, unless `wanted`, it is not."""
+    """The text just read at `path` is made of `pieces` with any run between each two of them, or, unless `wanted`, it is not.
+
+    `varies`: another product has other pieces there, as many of them.
+    """
 
     path: Path
     pieces: tuple[bytes, ...]
     wanted: bool
+    varies: bool = False
 
 
 Token = Literal | Value | Check | Like | Loop
@@ -125,7 +129,7 @@ def layouts(exchange: ir.Exchange, records: ir.Records, product: str) -> tuple[t
         # A word where a market message has a text is a text to be compared: what is common to both stays one way to read.
         texts = frozenset[Path]() if record else frozenset(_texts(found))
         own: list[Layout] = []
-        varied = _varied(exchange, message)
+        twins = [_twin(exchange, name, message) for name in message.products]
         quotes: dict[Path, set[bool]] = {}
         readers: list[tuple[int, _Reader]] = []
         for number, example in enumerate(message.examples):
@@ -134,7 +138,7 @@ def layouts(exchange: ir.Exchange, records: ir.Records, product: str) -> tuple[t
                 if record is None and _bare(message, example.wire, [one for one in messages if one is not message]):
                     own.append(Layout(index, "", (Literal(example.wire.encode()),), ()))
                     continue
-                readers.append((number, _Reader(records, record, message, foreign, example, quotes, texts, varied)))
+                readers.append((number, _Reader(records, record, message, foreign, example, quotes, texts, twins)))
             except BeyondError as beyond:
                 left.append(LeftOut(index, number, str(beyond)))
         for number, reader in readers:
@@ -164,12 +168,6 @@ def _whole(match: ir.Match) -> bool:
 def _texts(found: Iterable[Layout]) -> Iterable[Path]:
     """The places of texts in layouts, outside arrays of any length."""
     return (token.path for layout in found for token in layout.tokens if isinstance(token, Value) and token.kind == TEXT)
-
-
-def _varied(exchange: ir.Exchange, message: ir.Message) -> tuple[bool, ...]:
-    """Which entries of `match` are not the same in all products."""
-    twins = [_twin(exchange, name, message) for name in message.products]
-    return tuple(any(twin.match[i].patterns != match.patterns for twin in twins) for i, match in enumerate(message.match))
 
 
 def _deepest(records: ir.Records, message: ir.Message) -> ir.RecordType | None:
@@ -212,14 +210,14 @@ class _Reader:
         example: ir.Example,
         quotes: dict[Path, set[bool]],
         texts: frozenset[Path],
-        varied: tuple[bool, ...],
+        twins: list[ir.Message],
     ) -> None:
         self.records = records
         self.message = message
         self.foreign = foreign
         self.record = record
         self.texts = texts
-        self.varied = varied
+        self.twins = twins
         self.varying: set[Path] = set()  # places with a word that another product has otherwise
         self.wire = example.wire.encode()
         self.quotes = quotes
@@ -282,9 +280,10 @@ class _Reader:
     # ----------------------------------------------------------------------- match
 
     def _match(self) -> None:
-        for own, theirs, varied in zip(self.message.match, self.foreign.match, self.varied, strict=True):
+        for index, (own, theirs) in enumerate(zip(self.message.match, self.foreign.match, strict=True)):
             place, node = self._locate(own.path)
-            if varied:
+            twins = [twin.match[index] for twin in self.twins]
+            if any(twin.patterns != own.patterns for twin in twins):
                 self.varying.add(place)
             if not own.path.steps and not own.path.element:
                 raise BeyondError("match on the whole frame")
@@ -295,10 +294,12 @@ class _Reader:
                     raise BeyondError("the example does not match")
                 self.words[place] = Literal(b"")
                 continue
-            self._pattern(own.patterns, theirs.patterns, place, node)
-            self._exclude(own.excluded, place)
+            self._pattern(own.patterns, theirs.patterns, [twin.patterns for twin in twins], place, node)
+            self._exclude(own.excluded, [twin.excluded for twin in twins], place)
 
-    def _pattern(self, own: tuple[ir.Text, ...], theirs: tuple[ir.Text, ...], place: Path, node: Node) -> None:
+    def _pattern(
+        self, own: tuple[ir.Text, ...], theirs: tuple[ir.Text, ...], twins: list[tuple[ir.Text, ...]], place: Path, node: Node
+    ) -> None:
         if len(own) != len(theirs):
             raise BeyondError("products differ in their patterns")
         for i, pattern in enumerate(theirs):
@@ -314,7 +315,7 @@ class _Reader:
                 self._fix(place, node, "".join(part.text for part in parts if isinstance(part, ir.Lit)))
                 self._certain(own[:i], Shape(Kind.FIXED, text=self.fixed[place]))
             else:
-                self._frame(place, node, parts)
+                self._frame(place, node, own[i], [twin[i] for twin in twins])
                 self._certain(own[:i], Shape(Kind.FRAMED, prefix=self.frames[place][0], suffix=self.frames[place][1]))
             return
         raise BeyondError("the example does not match")
@@ -333,20 +334,21 @@ class _Reader:
         self.fixed[place] = text
         self.words[place] = Literal(f'"{text}"'.encode() if node.kind == STRING else text.encode())
 
-    def _exclude(self, patterns: tuple[ir.Text, ...], place: Path) -> None:
-        for pattern in patterns:
+    def _exclude(self, patterns: tuple[ir.Text, ...], twins: list[tuple[ir.Text, ...]], place: Path) -> None:
+        for i, pattern in enumerate(patterns):
             if place in self.fixed:
                 if fitting(pattern, Shape(Kind.FIXED, text=self.fixed[place])) is not False:
                     raise BeyondError("a match word that `not` may exclude")
             elif not pattern.absent:
-                self.likes.setdefault(place, []).append(Like(place, _pieces(pattern.parts), False))
+                self.likes.setdefault(place, []).append(_like(place, pattern, [twin[i] for twin in twins], wanted=False))
 
-    def _frame(self, place: Path, node: Node, parts: tuple[ir.Lit | ir.Ref | ir.Star, ...]) -> None:
+    def _frame(self, place: Path, node: Node, pattern: ir.Text, twins: list[ir.Text]) -> None:
+        parts = pattern.parts
         names = [part for part in parts if not isinstance(part, ir.Lit)]
         name = names[0]
         if len(names) > 1 and node.kind == STRING:
             self.frames[place] = ("", "")
-            self.likes[place] = [Like(place, _pieces(parts), True)]
+            self.likes[place] = [_like(place, pattern, twins, wanted=True)]
             return
         if len(names) != 1 or node.kind != STRING or (isinstance(name, ir.Ref) and name.name in self.captures):
             raise BeyondError("a pattern with more than one open place")
@@ -533,6 +535,16 @@ def _places(tokens: Iterable[Token]) -> Iterable[Path]:
             yield token.path
         elif isinstance(token, Loop):
             yield from _places(token.tokens)
+
+
+def _like(place: Path, pattern: ir.Text, twins: list[ir.Text], *, wanted: bool) -> Like:
+    """What a pattern asks of a text. Where products differ in it, all have as many pieces: between two runs there may be an empty one."""
+    pieces = _pieces(pattern.parts)
+    others = [_pieces(twin.parts) for twin in twins]
+    if all(other == pieces for other in others) or min(map(len, (pieces, *others))) < 2:
+        return Like(place, pieces, wanted)
+    empty = (b"",) * (max(map(len, others)) - len(pieces))
+    return Like(place, (pieces[0], *empty, *pieces[1:]), wanted, True)
 
 
 def _pieces(parts: tuple[ir.Lit | ir.Ref | ir.Star, ...]) -> tuple[bytes, ...]:

@@ -445,20 +445,28 @@ struct k4_fast_piece {
     uint32_t len;
 };
 
-/* Is the text made of these pieces, two or more, with any run of characters between each two of them? */
+/* Is the text made of these pieces, with any run of characters between each two of them? */
 #define K4_FAST_LIKE(text, ...)                                                                               \
     k4_fast_like((text), (const struct k4_fast_piece[]){__VA_ARGS__},                                          \
         sizeof((const struct k4_fast_piece[]){__VA_ARGS__}) / sizeof(struct k4_fast_piece))
+
+/* Mostly the first byte tells. */
+K4_FAST_INLINE bool k4_fast_begins(const uint8_t *p, const struct k4_fast_piece *piece)
+{
+    return piece->len == 0 || (*p == (uint8_t)piece->text[0] && memcmp(p + 1, piece->text + 1, piece->len - 1) == 0);
+}
 
 K4_FAST_INLINE bool k4_fast_like(const struct k4_fast_text *text, const struct k4_fast_piece *pieces, size_t count)
 {
     const struct k4_fast_piece *first = &pieces[0];
     const struct k4_fast_piece *last = &pieces[count - 1];
+    const uint8_t *p = text->start;
+    if (count == 1)
+        return text->len == first->len && memcmp(p, first->text, first->len) == 0;
     if (text->len < first->len + last->len)
         return false;
-    const uint8_t *p = text->start;
     const uint8_t *const end = p + text->len - last->len;
-    if (memcmp(p, first->text, first->len) != 0 || memcmp(end, last->text, last->len) != 0)
+    if (!k4_fast_begins(p, first) || !k4_fast_begins(end, last))
         return false;
     p += first->len;
     for (size_t i = 1; i + 1 < count; i++) {
@@ -466,7 +474,7 @@ K4_FAST_INLINE bool k4_fast_like(const struct k4_fast_text *text, const struct k
         for (;; p++) {
             if ((size_t)(end - p) < piece->len)
                 return false;
-            if (memcmp(p, piece->text, piece->len) == 0)
+            if (k4_fast_begins(p, piece))
                 break;
         }
         p += piece->len;

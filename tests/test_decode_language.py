@@ -87,6 +87,16 @@ def test_levels_of_every_kind_agree_with_the_reference(built: Native, product: s
     assert told <= set(seen), seen
 
 
+def test_words_that_are_left_out(built: Native) -> None:
+    frame = next(wire for wire in wires(built, "attic") if "trade.MMM" in wire)
+    reference = ReferenceDecoder(built.records, built.exchanges["attic"], "spot", None)
+    for word, taken in (("real", True), ("test", False), ("tests", True), ("testtest", True), ("xtest", False), ("x.test.", False), ("xtes", True)):
+        told = frame.replace('"real"', f'"{word}"').encode()
+        assert ("record" in reference.lines(told)[0]) is taken, word
+        for tier in ("any", "tolerant"):
+            assert NativeDecoder(built, "attic", "spot", None, tier).lines(told) == reference.lines(told), (word, tier)
+
+
 def test_packed_frames_agree_with_the_reference(built: Native) -> None:
     """Binary frames of a product that compresses them: the same as their text, or malformed where they cannot be unpacked."""
     reference = ReferenceDecoder(built.records, built.exchanges["attic"], "perp", None)
