@@ -134,10 +134,15 @@ class Reloads:
         self._one = asyncio.Lock()
 
     async def whenever(self, asked: asyncio.Event) -> None:
-        """Reloads each time that `asked` is set."""
+        """Reloads each time that `asked` is set; where it was the end of the terminal that the run was typed in, that ends it."""
+        typed = _terminal()
         while True:
             await asked.wait()
             asked.clear()
+            if typed and not _terminal():
+                self._reading.log.info("stopping", reason="the terminal was closed")
+                self._running.stop()
+                return
             with contextlib.suppress(K4Error):  # it is in the log
                 await self.reload()
 
@@ -172,6 +177,15 @@ class Reloads:
             if not changes:
                 logger.info("reloaded", what="nothing has changed")
             return changes
+
+
+def _terminal() -> bool:
+    """Whether this process has one."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC))
+    except OSError:
+        return False
+    return True
 
 
 async def _looked_up(

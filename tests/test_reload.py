@@ -282,6 +282,32 @@ class Manager:
         self._socket.close()
 
 
+# Makes its standard input the terminal of its session, and becomes `k4`.
+TYPED = """
+import fcntl, os, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+os.execv(sys.executable, [sys.executable, "-m", "k4", *sys.argv[1:]])
+"""
+
+
+def test_a_closed_terminal_ends_the_run_that_was_typed_in_it(stage: Stage) -> None:
+    """Its SIGHUP is no reload; one that comes while the terminal is there is."""
+    config = write(stage, entry())
+    with Theatre(config, rate=100) as theatre:
+        terminal, ours = os.openpty()
+        words = [sys.executable, "-c", TYPED, "run", str(config), "--sim", theatre.address]
+        typed = subprocess.Popen(words, env=stage.env, stdin=ours, stdout=ours, stderr=ours, start_new_session=True)
+        os.close(ours)
+        wait_for(live, "the run", 60)
+        typed.send_signal(signal.SIGHUP)
+        wait_for(lambda: bool(log_lines(stage, "reloaded")), "a reload")
+        os.close(terminal)
+        assert typed.wait(20) == 0
+    assert [line["reason"] for line in log_lines(stage, "stopping")] == ["the terminal was closed"]
+    with k4.open(SEGMENT) as reader:
+        assert reader.info.writer == "closed"
+
+
 def test_a_run_is_found_by_its_file_and_is_the_only_one(stage: Stage) -> None:
     config = write(stage, entry())
     code, told = reload(stage, config)

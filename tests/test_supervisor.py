@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -23,6 +24,7 @@ from k4.config import Connection, Endpoints, Redundancy, Tls
 from k4.job import REFUSED, Entry, Job
 from k4.keeper import Keeper
 from k4.notify import Notifier
+from k4.pipe import Pipe
 from k4.supervisor import Supervisor
 from tests import logs
 
@@ -318,6 +320,73 @@ def test_a_supervisor_that_was_stopped_itself_blames_nobody(lines: Lines) -> Non
         assert await asyncio.wait_for(made._process.wait(), 10) == -signal.SIGKILL
 
     asyncio.run(main())
+
+
+# --------------------------------------------------------------------------- a worker that is told of another job
+
+ANSWERING = HEAD + """
+for line in sys.stdin:
+    job = json.loads(line)
+    note(f"told {job['group']} {job['level']}")
+    if job["group"] == "deaf": time.sleep(100)
+    if job["group"] == "dies" and starts == 1: sys.exit(7)
+    if job["level"] == "error": print('{"said": "refused", "reason": "no room"}', flush=True)
+    else: print('{"said": "changed"}', flush=True)
+"""
+
+
+def test_a_worker_never_waits_for_a_supervisor_that_does_not_read() -> None:
+    out, into = os.pipe()
+    pipe = Pipe(stdin=-1, stdout=into)
+    for _ in range(10_000):
+        pipe.say("alive", up=1, of=2)
+    os.set_blocking(out, False)
+    lines = os.read(out, 1 << 20).splitlines()
+    assert set(lines) == {b'{"said": "alive", "up": 1, "of": 2}'}, "each line whole or not at all"
+    assert 1000 < len(lines) < 10_000
+    os.close(out)
+    pipe.say("alive")
+    os.close(into)
+
+
+async def told_to_change(file: Path, group: str, *levels: str) -> tuple[list[str | None], list[str]]:
+    """What a keeper answers to jobs of these levels in turn, and the level of the job that it has after each."""
+    started = partial(supervisor.start, [sys.executable, "-c", ANSWERING])
+    made = Keeper(Job(group, (), "info", str(file), 14), logs.logger(), started, (0.01, 0.02))
+    running = asyncio.create_task(made.run())
+    await asyncio.wait_for(made.begun.wait(), 20)
+    answers, jobs = [], []
+    for level in levels:
+        answers.append(await asyncio.wait_for(made.change(Job(group, (), level, str(file), 14)), 20))
+        jobs.append(made.job.level)
+    if group in {"deaf", "dies"}:
+        await written(file, "start", 2)
+    made.stop()
+    await asyncio.wait_for(running, 20)
+    return answers, jobs
+
+
+def test_a_worker_takes_another_job_or_says_why_not(tmp_path: Path, lines: Lines) -> None:
+    file = tmp_path / "notes"
+    answers, jobs = asyncio.run(told_to_change(file, "g", "debug", "error", "warning"))
+    assert answers == [None, "no room", None]
+    assert jobs == ["debug", "debug", "warning"], "what it refuses it has not"
+    assert file.read_text().count("start") == 1
+    assert lines == []
+
+
+def test_a_worker_that_ends_over_its_new_job_begins_with_it(tmp_path: Path, lines: Lines) -> None:
+    file = tmp_path / "notes"
+    assert asyncio.run(told_to_change(file, "dies", "debug")) == ([None], ["debug"])
+    assert [line["how"] for line in lines] == ["exit code 7"]
+
+
+def test_a_worker_that_does_not_answer_is_replaced(tmp_path: Path, lines: Lines, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keeper, "ANSWER_S", 0.3)
+    file = tmp_path / "notes"
+    assert asyncio.run(told_to_change(file, "deaf", "debug")) == ([None], ["debug"])
+    assert lines[0] == {"event": "worker does not take its new job; killing it", "group": "deaf", "after_s": 0.3, "level": "error"}
+    assert lines[1]["how"] == "signal SIGKILL"
 
 
 # --------------------------------------------------------------------------- what the service manager hears
