@@ -79,7 +79,8 @@ class Process:
         return float(np.polyfit(self.at, self.rss_kib, 1)[0]) * (self.at[-1] - self.at[0])
 
     def __str__(self) -> str:
-        return f"{self.name}: {self.rss_kib[0]:,} to {self.rss_kib[-1]:,} KiB, fitted growth {self.growth_kib:+,.0f} KiB; descriptors {self.fds[0]} to {self.fds[-1]}, at most {max(self.fds)}"
+        quarters = " ".join(f"{self.rss_kib[(len(self.at) - 1) * n // 4]:,}" for n in range(5))
+        return f"{self.name}: {quarters} KiB, fitted growth {self.growth_kib:+,.0f} KiB; descriptors {self.fds[0]} to {self.fds[-1]}, at most {max(self.fds)}"
 
 
 @dataclass
@@ -227,16 +228,21 @@ def watch(report: Report, segments: Sequence[str], seconds: float) -> None:
         pipe(follower.stdin).close()
         report.segments = ask(follower)
     report.wrong += [f"{symbol} for {count} s" for symbol, count in unwell_at.items()]
-    for one in report.processes:
-        if one.growth_kib > GROWTH_KIB:
-            report.wrong.append(f"{one.name}: memory grew by {one.growth_kib:,.0f} KiB")
-        if one.fds[-1] > one.fds[0]:
-            report.wrong.append(f"{one.name}: descriptors went from {one.fds[0]} to {one.fds[-1]}")
+    flat(report)
     for segment, counts in report.segments.items():
         if not counts["records"]:
             report.wrong.append(f"{segment}: no records")
         # The reader's own laps are counted, and are no gaps of ours.
         report.wrong += [f"{segment}: {counts[what]} {what}" for what in ("disordered", *NAMED) if counts[what]]
+
+
+def flat(report: Report) -> None:
+    """Finds what grows."""
+    for one in report.processes:
+        if one.growth_kib > GROWTH_KIB:
+            report.wrong.append(f"{one.name}: memory grew by {one.growth_kib:,.0f} KiB")
+        if one.fds[-1] > one.fds[0]:
+            report.wrong.append(f"{one.name}: descriptors went from {one.fds[0]} to {one.fds[-1]}")
 
 
 def unwell(segments: Sequence[str]) -> list[str]:

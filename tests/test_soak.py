@@ -7,7 +7,7 @@ import os
 import pytest
 
 from k4.native import Native
-from tests.soak import GROWTH_KIB, VENUES, soak
+from tests.soak import GROWTH_KIB, VENUES, Process, Report, flat, soak
 
 SECONDS = float(os.environ.get("K4_SOAK_SECONDS") or 20)
 RATE = float(os.environ.get("K4_SOAK_RATE") or 8000)
@@ -28,3 +28,17 @@ def test_nothing_grows_and_nothing_is_lost(native: Native, monkeypatch: pytest.M
     assert all(len(one.at) == SECONDS + 1 and one.growth_kib <= GROWTH_KIB for one in report.processes), shown
     assert len(report.segments) == sum(len(venue[3]) for venue in VENUES), shown
     assert sum(one["records"] for one in report.segments.values()) > 0.2 * RATE * SECONDS, shown
+
+
+@pytest.mark.parametrize(
+    ("rss_kib", "fds", "wrong"),
+    [
+        ([50_000, 50_400, 49_900, 50_100], [9, 12, 9, 9], []),
+        ([50_000, 50_900, 51_900, 52_800], [9, 9, 9, 9], ["x: memory grew by 2,820 KiB"]),
+        ([50_000, 50_000, 50_000, 50_000], [9, 9, 10, 10], ["x: descriptors went from 9 to 10"]),
+    ],
+)
+def test_what_is_not_flat_is_found(rss_kib: list[int], fds: list[int], wrong: list[str]) -> None:
+    report = Report(3, [Process("x", 1, [0.0, 1.0, 2.0, 3.0], rss_kib, fds)])
+    flat(report)
+    assert report.wrong == wrong
