@@ -18,7 +18,7 @@ from k4.dials import Dials
 from k4.life import TURN_S, Core, Shared
 from k4.link import Resolver
 from k4.session import Plan
-from k4.slowest import LEAST_UPDATES, WINDOWS, Race, Slowest
+from k4.slowest import LEAST_UPDATES, Race, Slowest
 from tests import logs
 from tests.test_connection import BBO, Bench, Lines, events, run, until
 from tests.test_connection import bench as bench_of_connections
@@ -99,7 +99,7 @@ def test_one_that_is_slow_now_and_then_is_left_alone() -> None:
     fast, slow = Runner("fast"), Runner("slow", 4)
     judge = Slowest([fast, slow], 30.0, FLOORS_S, lambda now: True)
     for second in range(300):
-        slow.late = 4 if second // 10 % WINDOWS else 0
+        slow.late = 4 if second // 10 % 3 else 0
         judge.tick(float(second))
     assert slow.dialled == []
 
