@@ -173,11 +173,13 @@ def test_a_group_that_cannot_run_is_told_and_the_others_go_on(stage: Stage) -> N
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        wait_for(lambda: live("taken"), "the other run", 60)
-        refused = "more: refused: its worker cannot run, and has said why in the log"
-        assert reload(stage, one) == (1, ["one: 1 symbol added: BBBUSDT", refused])
-        holder.send_signal(signal.SIGTERM)
-        assert holder.wait(20) == 0
+        try:
+            wait_for(lambda: live("taken"), "the other run", 60)
+            refused = "more: refused: its worker cannot run, and has said why in the log"
+            assert reload(stage, one) == (1, ["one: 1 symbol added: BBBUSDT", refused])
+        finally:
+            holder.terminate()
+            assert holder.wait(20) == 0
         assert reload(stage, one) == (0, ["more: started"])
         assert set(states()) == {"AAAUSDT", "BBBUSDT"}
 
