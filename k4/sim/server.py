@@ -354,7 +354,8 @@ class Simulator:
             due = int((now - started) * self._rate)
             for _ in range(due - steps):
                 self.step(desk)
-                if time.monotonic() - now > BUSY_S:  # clients are answered meanwhile
+                if time.monotonic() - now > BUSY_S:  # clients are answered and books are told meanwhile
+                    self._tell(desk, list(desk.cut(time.time_ns())))
                     await asyncio.sleep(0)
                     now = time.monotonic()
             steps = due
