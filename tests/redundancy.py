@@ -142,19 +142,35 @@ class Venue:
 
 
 def expected(told: Sequence[tuple[int, pace.Track, int, int, int]]) -> dict[str, npt.NDArray[Any]]:
-    """Per record what was said, in order: symbol, id and time, from the bytes."""
-    rows: dict[str, list[tuple[int, int, int]]] = {record: [] for record in IDS}
-    whole: tuple[pace.Track | None, int, bytes] = (None, -1, b"")
+    """Per record what was said, in order: symbol, id and time. Ids are read from the bytes of two rounds, and held against a third."""
+    parts: list[npt.NDArray[Any]] = []
+    read: dict[pace.Track, tuple[npt.NDArray[Any], npt.NDArray[Any]]] = {}
     for at_ns, track, number, start, end in told:
-        if whole[:2] != (track, number):
-            whole = (track, number, track.lap.bytes_of(number))
-        first, last = (int(at) for at in np.searchsorted(track._positions, (start, end)))
-        for n in range(first, last):
-            frame = whole[2][track.lap.starts[n] : track.lap.starts[n + 1]]
-            message = orjson.loads(frame[frame.index(b"{") :])
-            record, key = WIRE[message["stream"].split("@")[1]]
-            rows[record].append((SYMBOLS.index(message["data"]["s"]), message["data"][key], at_ns))
-    return {record: np.array(found, dtype=np.int64).reshape(-1, 3) for record, found in rows.items()}
+        if track not in read:
+            first, second = spoken(track, 0), spoken(track, 1)
+            read[track] = first, second[:, 2] - first[:, 2]
+            assert (spoken(track, number)[:, 2] == first[:, 2] + read[track][1] * number).all(), "ids go up by the same each round"
+        frames, step = read[track]
+        some = slice(*np.searchsorted(track._positions, (start, end)))
+        rows = np.empty((len(frames[some]), 4), dtype=np.int64)
+        rows[:, :2] = frames[some, :2]
+        rows[:, 2] = frames[some, 2] + step[some] * number
+        rows[:, 3] = at_ns
+        parts.append(rows)
+    whole = np.concatenate(parts)
+    return {record: whole[whole[:, 0] == n, 1:] for n, record in enumerate(IDS)}
+
+
+def spoken(track: pace.Track, number: int) -> npt.NDArray[Any]:
+    """Record, symbol and id of every frame of a round."""
+    data, starts = track.lap.bytes_of(number), track.lap.starts
+    rows = []
+    for start, end in itertools.pairwise(starts):
+        frame = data[start:end]
+        message = orjson.loads(frame[frame.index(b"{") :])
+        record, key = WIRE[message["stream"].split("@")[1]]
+        rows.append((list(IDS).index(record), SYMBOLS.index(message["data"]["s"]), message["data"][key]))
+    return np.array(rows, dtype=np.int64)
 
 
 def keep(file: Path, tables: Mapping[str, npt.NDArray[Any]]) -> None:
@@ -276,11 +292,11 @@ def run(folder: Path, rate: float, seconds: float, troubles: Sequence[Trouble]) 
         words = ("--sim", f"127.0.0.1:{ask(venue)['port']}")
         with alone_stage.running("run", alone_config, *words):
             wait_for(lambda: ask(venue, "look")["clients"] == 1, "the connection of alone")
-            with reading("alone", folder / "alone.npz", env):
-                for n, trouble in enumerate(troubles):  # each with a pair that has had none before: patience grows with trouble
-                    stage, config = prepare(folder, f"pair{n}", 2, env)
-                    with stage.running("run", config, *words), reading(f"pair{n}", folder / f"pair{n}.npz", env):
-                        wait_for(lambda: ask(venue, "look")["clients"] == 3, "both connections")
+            for n, trouble in enumerate(troubles):  # each with a pair that has had none before: patience grows with trouble
+                stage, config = prepare(folder, f"pair{n}", 2, env)
+                with stage.running("run", config, *words), reading("alone", folder / f"alone{n}.npz", env):
+                    wait_for(lambda: ask(venue, "look")["clients"] == 3, "both connections")
+                    with reading(f"pair{n}", folder / f"pair{n}.npz", env):
                         time.sleep(LOOSE_S)
                         began = time.time_ns()
                         times = afflict(venue, trouble, seconds)
@@ -290,12 +306,12 @@ def run(folder: Path, rate: float, seconds: float, troubles: Sequence[Trouble]) 
                         time.sleep(LOOSE_S)
         pipe(venue.stdin).close()
         venue.wait(120)
-    said, alone = (dict(np.load(folder / f"{name}.npz")) for name in ("said", "alone"))
-    pairs = [dict(np.load(folder / f"pair{n}.npz")) for n in range(len(troubles))]
-    return [
-        judge(Figure(trouble.name, times), said, pair, alone, began, ended)
-        for pair, (trouble, times, began, ended) in zip(pairs, windows, strict=True)
-    ]
+    said = dict(np.load(folder / "said.npz"))
+    found = []
+    for n, (trouble, times, began, ended) in enumerate(windows):
+        pair, alone = (dict(np.load(folder / f"{group}{n}.npz")) for group in ("pair", "alone"))
+        found.append(judge(Figure(trouble.name, times), said, pair, alone, began, ended))
+    return found
 
 
 def prepare(folder: Path, group: str, connections: int, env: dict[str, str]) -> tuple[Stage, Path]:
