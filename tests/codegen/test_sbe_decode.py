@@ -62,8 +62,10 @@ def spot(built_in: Path) -> Iterator[Pair]:
 
 
 @pytest.fixture(scope="module", params=[YARD, SPOT], ids=["yard", "spot"])
-def either(request: pytest.FixtureRequest, compile_yard: Callable[[str], ctypes.CDLL], built_in: Path) -> Iterator[Pair]:
-    pair = Pair(request.param, "spot", compile_yard("gcc") if request.param == YARD else ctypes.CDLL(str(built_in / compiled.LIBRARY)))
+def either(request: pytest.FixtureRequest, compile_yard: Callable[[str], ctypes.CDLL]) -> Iterator[Pair]:
+    own = request.param == YARD
+    library = compile_yard("gcc") if own else ctypes.CDLL(str(request.getfixturevalue("built_in") / compiled.LIBRARY))
+    pair = Pair(request.param, "spot", library)
     yield pair
     pair.native.close()
 
