@@ -14,7 +14,7 @@ from k4._codegen.bind import render
 from k4._codegen.reference import Interpreter, Outcome
 from k4._codegen.refrecord import Record
 from k4.errors import UsageError
-from k4.sim import command, load
+from k4.sim import command, load, pace
 from k4.sim.desk import Desk
 from k4.sim.load import Lap, Reel, told_first
 from k4.sim.net import Request
@@ -230,6 +230,30 @@ def test_a_paced_load_is_the_same_for_all_at_once() -> None:
         await simulator.close()
 
     asyncio.run(scene())
+
+
+def test_who_comes_back_waits_for_no_rendering(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A lap takes a while to make, and nobody is told anything meanwhile: those of the sets of streams asked for last are kept."""
+    rendered: list[int] = []
+    monkeypatch.setattr(pace, "Lap", lambda reel, streams: rendered.append(len(streams)) or Lap(reel, streams))
+    simulator = Simulator([desk_of(ROOT / "schema/exchange/binance.toml", "spot")], load=3000.0)
+
+    async def scene() -> None:
+        port = await simulator.start("127.0.0.1", 0)
+        trusted = ssl.create_default_context(cafile=ca_file())
+        for streams in ("foobar@trade/foobar@bookTicker", "foobar@trade", "foobar@trade/foobar@bookTicker", "foobar@trade"):
+            async with connect(f"wss://127.0.0.1:{port}/stream?streams={streams}", ssl=trusted, compression=None) as socket:
+                await _take(socket, 20)
+        await simulator.close()
+
+    asyncio.run(scene())
+    assert rendered == [2, 1]
+    (paced,) = simulator.paces
+    for track in paced.tracks:
+        track.clients.clear()
+    for message in range(2 * pace.KEPT):
+        paced._track(frozenset({Stream(message, "")}))
+    assert len(paced.tracks) == pace.KEPT + 1
 
 
 async def _take(socket: object, count: int) -> list[str]:

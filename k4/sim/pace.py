@@ -18,6 +18,7 @@ from k4.sim.load import Lap, Reel, told_first
 from k4.sim.venue import Stream
 
 TICK_S = 0.001
+KEPT = 4  # tracks that nobody hears any more: to render one anew takes a while, in which all others hear nothing
 
 
 class Track:
@@ -106,7 +107,9 @@ class Pace:
     def _track(self, streams: frozenset[Stream]) -> Track:
         found = next((track for track in self.tracks if track.streams == streams), None)
         if found is None:
-            self.tracks[:] = [track for track in self.tracks if track.clients]
+            idle = [track for track in self.tracks if not track.clients]
+            for track in idle[: max(0, len(idle) - KEPT)]:
+                self.tracks.remove(track)
             found = Track(self.reel, streams, self._counts)
             self.tracks.append(found)
         return found
