@@ -235,7 +235,12 @@ def test_a_paced_load_is_the_same_for_all_at_once() -> None:
 def test_who_comes_back_waits_for_no_rendering(monkeypatch: pytest.MonkeyPatch) -> None:
     """A lap takes a while to make, and nobody is told anything meanwhile: those of the sets of streams asked for last are kept."""
     rendered: list[int] = []
-    monkeypatch.setattr(pace, "Lap", lambda reel, streams: rendered.append(len(streams)) or Lap(reel, streams))
+
+    def counted(reel: Reel, streams: frozenset[Stream]) -> Lap:
+        rendered.append(len(streams))
+        return Lap(reel, streams)
+
+    monkeypatch.setattr(pace, "Lap", counted)
     simulator = Simulator([desk_of(ROOT / "schema/exchange/binance.toml", "spot")], load=3000.0)
 
     async def scene() -> None:
