@@ -7,7 +7,7 @@ This module numbers the blocks and says what each field is read from; templates/
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from . import fields, ir, sbebind
 from .bind import bind
@@ -178,30 +178,60 @@ def _copied(one: ReadModel) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
+class PlainModel:
+    """Where everything is in a frame that is to the byte what the schema says: header, block, and the symbol behind them."""
+
+    message: MessageModel
+    schema: ir.SbeSchema
+    template: ir.SbeMessage
+
+    @property
+    def head(self) -> list[int]:
+        """The header's bytes."""
+        schema, out = self.schema, bytearray(self.schema.header)
+        for size, number in (
+            (schema.block, self.template.body.block_length),
+            (schema.template, self.template.id),
+            (schema.schema, schema.id),
+            (schema.acting, schema.version),
+        ):
+            width = ir.SBE_SIZES[size.primitive]
+            out[size.offset : size.offset + width] = number.to_bytes(width, "big" if schema.big_endian else "little")
+        return list(out)
+
+    @property
+    def length(self) -> ir.SbeSize:
+        """The symbol's length, from the frame's first byte on."""
+        length = self.template.body.data[0].length
+        return replace(length, offset=self.schema.header + self.template.body.block_length + length.offset)
+
+    @property
+    def symbol_at(self) -> int:
+        return self.schema.header + self.template.body.block_length + self.template.body.data[0].header
+
+    def at(self, spot: SpotModel) -> int:
+        assert spot.field is not None
+        return self.schema.header + spot.field.offset
+
+    def own(self, name: str) -> bool:
+        """Whether a field's value is read from the frame."""
+        return any(one.name == name for one in (*self.message.all_decimals, *self.message.plain_scalars))
+
+
+@dataclass(frozen=True, slots=True)
 class TemplateModel:
     number: int
     template: ir.SbeMessage
     root: BlockModel
     messages: tuple[MessageModel, ...]
 
-    def plain(self, schema: ir.SbeSchema) -> MessageModel | None:
-        """The one message of a template whose frames are copied where they are as the schema has them."""
+    def plain(self, schema: ir.SbeSchema) -> PlainModel | None:
+        """How frames of a template with one message are copied where they are as the schema has them."""
         sizes = (schema.block, schema.template, schema.schema, schema.acting)
         whole = sum(ir.SBE_SIZES[size.primitive] for size in sizes) == schema.header
-        return self.messages[0] if whole and len(self.messages) == 1 and self.messages[0].plain else None
-
-    def head(self, schema: ir.SbeSchema) -> list[int]:
-        """The bytes of the header of such a frame."""
-        body, head = self.template.body, bytearray(schema.header)
-        for size, number in (
-            (schema.block, body.block_length),
-            (schema.template, self.template.id),
-            (schema.schema, schema.id),
-            (schema.acting, schema.version),
-        ):
-            width = ir.SBE_SIZES[size.primitive]
-            head[size.offset : size.offset + width] = number.to_bytes(width, "big" if schema.big_endian else "little")
-        return list(head)
+        if not whole or len(self.messages) != 1 or not self.messages[0].plain:
+            return None
+        return PlainModel(self.messages[0], schema, self.template)
 
 
 @dataclass(frozen=True, slots=True)
