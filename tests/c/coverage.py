@@ -37,7 +37,7 @@ DRIVES_C = (
     "tests/test_examples_cut.py", "tests/test_fuzz.py", "tests/test_books.py", "tests/codegen/test_books.py",
     "tests/codegen/test_tolerant.py", "tests/codegen/test_fast.py", "tests/codegen/test_sbe_decode.py", "tests/test_book_captures.py",
     "tests/test_venues.py", "tests/test_venues_books.py", "tests/test_venues_hostile.py", "tests/test_venues_shuffled.py",
-    "tests/test_venues_mutated.py",
+    "tests/test_venues_mutated.py", "tests/test_inflate.py",
 )  # fmt: skip
 
 PYTEST = (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--timeout", "600", "-n", "logical", "--dist", "worksteal")
