@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from . import native, record
 from ._codegen import bind, ir
@@ -30,12 +30,6 @@ _TIERS = {"any": 0, "fast": 1, "tolerant": 2, "sbe": 3}
 _BINARY = (".bin", ".hex")
 
 Line = dict[str, object]
-
-
-class Decoder(Protocol):
-    """Something that says what a frame gives, as lines without their frame number. `binary`: it came as a binary frame."""
-
-    def lines(self, frame: bytes, binary: bool = False) -> list[Line]: ...
 
 
 class DeclinedError(Exception):

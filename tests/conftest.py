@@ -41,6 +41,8 @@ def pytest_report_header() -> list[str]:
         lines.append("not run: comparison with flatc, it is not installed (Debian package flatbuffers-compiler)")
     if shutil.which("spin") is None:
         lines.append("not run: the model of the ring, Spin is not installed (Debian package spin)")
+    if shutil.which("systemd-analyze") is None:
+        lines.append("not run: systemd's own check of the unit, systemd-analyze is not installed (Debian package systemd)")
     if shutil.which("git") is None:
         lines.append("not run: that nothing generated is committed, git is not installed (Debian package git)")
     return lines
