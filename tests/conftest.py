@@ -19,7 +19,10 @@ from hypothesis import settings
 if TYPE_CHECKING:
     from k4.native import Native
 
+    from .links import Bench
+    from .logs import Lines
     from .segments import Writer
+    from .venue_server import Authority
 
 ROOT = Path(__file__).resolve().parent.parent
 # No example is judged by its time. Where CI is set, hypothesis draws the same examples every time by itself.
@@ -137,3 +140,29 @@ def writer(shm: Path, program: Path) -> Iterator[Writer]:
     made = Writer(program)
     yield made
     made.end()
+
+
+@pytest.fixture(scope="session")
+def tls(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """A certificate authority, with what it gives a server on loopback and those that trust it."""
+    from .venue_server import authority
+
+    return authority(tmp_path_factory.mktemp("ca"))
+
+
+@pytest.fixture
+def lines() -> Iterator[Lines]:
+    """What is logged meanwhile, line by line."""
+    from . import logs
+
+    with logs.captured() as captured:
+        yield captured
+
+
+@pytest.fixture
+def bench(native: Native, tls: Authority, tmp_path: Path) -> Iterator[Bench]:
+    """A feed of one segment, and what a connection needs to fill it."""
+    from .links import opened
+
+    with opened(native, tls, tmp_path) as made:
+        yield made

@@ -7,13 +7,15 @@ from collections.abc import Iterator
 
 from k4.log import Event, Logger
 
-_captures: list[list[Event]] = []
+Lines = list[Event]
+
+_captures: list[Lines] = []
 
 
 @contextlib.contextmanager
-def captured() -> Iterator[list[Event]]:
+def captured() -> Iterator[Lines]:
     """The lines that loggers of `logger` write meanwhile, without their times."""
-    lines: list[Event] = []
+    lines: Lines = []
     _captures.append(lines)
     try:
         yield lines

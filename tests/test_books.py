@@ -25,8 +25,9 @@ from k4.native import Native
 from k4.venue import Venue
 from k4.watch import RESYNC, Watch
 from tests import logs
-from tests.test_connection import events, run, running, until
-from tests.venue_server import TEXT, Authority, Peer, authority, serve
+from tests.links import events, run, running, until
+from tests.logs import Lines
+from tests.venue_server import TEXT, Authority, Peer, serve
 
 SPECS = Path(__file__).resolve().parent / "cases" / "decode"
 DEPTH5, DEPTH20 = "depth5", "depth20"
@@ -38,17 +39,6 @@ SECOND = 1_000_000_000
 def built() -> Native:
     build.build([SPECS])
     return natives.load([SPECS])
-
-
-@pytest.fixture(scope="module")
-def tls(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    return authority(tmp_path_factory.mktemp("ca"))
-
-
-@pytest.fixture
-def lines() -> Iterator[list[dict[str, Any]]]:
-    with logs.captured() as captured:
-        yield captured
 
 
 # --------------------------------------------------------------------------- when a book is asked for
@@ -196,7 +186,7 @@ def said(peer: Peer) -> list[str]:
     return [json.loads(text)["op"] for text in peer.said(TEXT)]
 
 
-def test_a_gap_is_answered_by_a_new_subscription(bench: Bench, lines: list[dict[str, Any]]) -> None:
+def test_a_gap_is_answered_by_a_new_subscription(bench: Bench, lines: Lines) -> None:
     async def main() -> None:
         async with serve(bench.tls.server(), quiet) as server:
             connection = bench.connection(server.port, "AAABBB", [DEPTH5])
@@ -245,7 +235,7 @@ def change(first: int, last: int, price: str) -> str:
     return f'{{"stream":"changes.eeefff","E":1600000000300,"U":{first},"u":{last},"b":[["{price}","1"]],"a":[]}}'
 
 
-def test_updates_wait_for_the_snapshot_that_is_fetched(bench: Bench, lines: list[dict[str, Any]]) -> None:
+def test_updates_wait_for_the_snapshot_that_is_fetched(bench: Bench, lines: Lines) -> None:
     old = b'{"id":5,"bids":[["1","1"]],"asks":[]}'
     good = b'{"id":93,"bids":[["1","1"]],"asks":[["9","5"]]}'
     fetch = Snapshots([old, good])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,23 +13,9 @@ import pytest
 
 from k4 import session
 from k4.session import Plan, Stream
-from tests import logs
-from tests.test_connection import Bench, Lines, events, limit, run, running, until
-from tests.test_connection import bench as bench_of_connections
-from tests.venue_server import TEXT, Authority, Peer, authority, serve
-
-bench = bench_of_connections
-
-
-@pytest.fixture(scope="module")
-def tls(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    return authority(tmp_path_factory.mktemp("ca"))
-
-
-@pytest.fixture
-def lines() -> Iterator[Lines]:
-    with logs.captured() as captured:
-        yield captured
+from tests.links import Bench, events, limit, run, running, until
+from tests.logs import Lines
+from tests.venue_server import TEXT, Authority, Peer, serve
 
 
 def streams(bench: Bench, symbols: Sequence[str]) -> tuple[Stream, ...]:

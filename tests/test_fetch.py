@@ -28,11 +28,6 @@ from tests.https_server import Handler, serving
 from tests.venue_server import Authority, authority
 
 
-@pytest.fixture(scope="module")
-def tls(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    return authority(tmp_path_factory.mktemp("ca"))
-
-
 async def get(tls: Authority, handler: Handler, path: str = "/x?a=1", *, body: str | None = None, most: int = 1 << 20) -> bytes:
     async with serving(tls, handler) as base, Fetcher() as made:
         return await made.fetch(Asked(base + path, body, (str(tls.ca_file),), most))

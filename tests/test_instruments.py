@@ -6,7 +6,7 @@ import asyncio
 import json
 import random
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -18,8 +18,8 @@ from k4._codegen import exchange, fbs
 from k4.errors import K4Error
 from k4.instrument import Instrument, Listing
 from k4.listing import Source
-from k4.log import Event
 from tests import logs
+from tests.logs import Lines
 
 ROOT = Path(__file__).resolve().parent.parent
 RECORDS = fbs.load(ROOT / "schema/records.fbs")
@@ -174,12 +174,6 @@ class Venue:
         return self.pages[parse_qs(urlsplit(url).query, keep_blank_values=True)["after"][0] or "first"]
 
 
-@pytest.fixture
-def lines() -> Iterator[list[Event]]:
-    with logs.captured() as captured:
-        yield captured
-
-
 def fetched(source: Source, venue: Venue) -> Listing:
     return asyncio.run(listing.fetch(source, venue.get, logs.logger()))
 
@@ -274,7 +268,7 @@ def test_a_damaged_cache_is_no_list(source: Source) -> None:
         assert listing.cached(source) is None, text
 
 
-def test_a_run_takes_what_it_can_have(source: Source, monkeypatch: pytest.MonkeyPatch, lines: list[Event]) -> None:
+def test_a_run_takes_what_it_can_have(source: Source, monkeypatch: pytest.MonkeyPatch, lines: Lines) -> None:
     async def gone(_url: str, _body: str | None) -> bytes:
         raise K4Error("no route")
 

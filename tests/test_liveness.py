@@ -7,7 +7,7 @@ import ctypes
 import json
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -24,24 +24,12 @@ from k4.link import CLOSE_S
 from k4.session import Plan
 from k4.watch import Watch
 from tests import logs
-from tests.test_connection import Bench, Lines, events, limit, run, until
-from tests.test_connection import bench as bench_of_connections
-from tests.venue_server import PING, PONG, TEXT, Authority, Peer, authority, frame, serve
+from tests.links import Bench, events, limit, run, until
+from tests.logs import Lines
+from tests.venue_server import PING, PONG, TEXT, Authority, Peer, frame, serve
 
-bench = bench_of_connections
 TICK_S = 0.1  # as a worker does
 TRIES = 3  # a busy machine only adds to a time: the best of so many is judged
-
-
-@pytest.fixture(scope="module")
-def tls(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    return authority(tmp_path_factory.mktemp("ca"))
-
-
-@pytest.fixture
-def lines() -> Iterator[Lines]:
-    with logs.captured() as captured:
-        yield captured
 
 
 @asynccontextmanager

@@ -9,7 +9,7 @@ import json
 import os
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -32,8 +32,9 @@ from k4.watch import Watch
 from k4.weights import part
 from tests import logs
 from tests.https_server import serving
-from tests.test_connection import Lines, events, until
-from tests.venue_server import Authority, Peer, authority, serve
+from tests.links import events, until
+from tests.logs import Lines
+from tests.venue_server import Authority, Peer, serve
 
 SYMBOLS = [f"S{n}BAR" for n in range(12)]
 RECORDS = ("bbo", "trade", "depth20")
@@ -41,17 +42,6 @@ RECORDS = ("bbo", "trade", "depth20")
 WINDOW_S = 2.0
 LIMITS = ((600, WINDOW_S),)
 ALLOWED, ASKED = LIMITS[0][0] // 50, part(LIMITS)[0][0] // 50
-
-
-@pytest.fixture(scope="module")
-def tls(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    return authority(tmp_path_factory.mktemp("ca"))
-
-
-@pytest.fixture
-def lines() -> Iterator[Lines]:
-    with logs.captured() as captured:
-        yield captured
 
 
 @dataclass

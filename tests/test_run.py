@@ -24,14 +24,9 @@ import k4.segments
 import k4.values
 from k4.native import Native
 from tests.https_server import serving
-from tests.venue_server import CLOSE, Authority, Peer, Server, authority, serve
+from tests.venue_server import CLOSE, Authority, Peer, Server, serve
 
 BBO = '{{"stream":"foobar@bookTicker","data":{{"u":{},"s":"FOOBAR","b":"25.35","B":"31.2","a":"25.36","A":"40.6"}}}}'
-
-
-@pytest.fixture(scope="module")
-def tls(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    return authority(tmp_path_factory.mktemp("ca"))
 
 
 @dataclass

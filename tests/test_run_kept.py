@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 
 from k4 import log
-from tests.test_run import Stage, market, reading, run, stage, tls, until, worker_pid
+from tests.test_run import Stage, market, reading, run, stage, until, worker_pid
 
-__all__ = ["stage", "tls"]  # fixtures
+__all__ = ["stage"]  # a fixture
 
 
 def test_a_worker_runs_where_it_is_pinned(stage: Stage) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import random
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,6 +18,7 @@ from k4.clock import NEAR_NS, TRIES, Clock
 from k4.errors import K4Error
 from k4.watch import LIVE, SLICE, STALE, Watch
 from tests import logs
+from tests.logs import Lines
 
 # --------------------------------------------------------------------------- backoff, budget
 
@@ -175,13 +175,7 @@ class Carrier:
         self.renewed.append(keys)
 
 
-@pytest.fixture
-def lines() -> Iterator[list[dict[str, Any]]]:
-    with logs.captured() as captured:
-        yield captured
-
-
-def test_a_stream_lives_while_a_connection_is_up_and_has_brought_data(lines: list[dict[str, Any]]) -> None:
+def test_a_stream_lives_while_a_connection_is_up_and_has_brought_data(lines: Lines) -> None:
     shm, one, two = Shm(), Carrier(), Carrier()
     shm.recv[1, 0] = 5  # left by a former writer
     watch = Watch(shm, None, logs.logger())
@@ -208,7 +202,7 @@ def test_a_stream_lives_while_a_connection_is_up_and_has_brought_data(lines: lis
     assert lines == []
 
 
-def test_a_stream_quiet_for_longer_than_the_venue_says_is_stale_and_subscribed_anew(lines: list[dict[str, Any]]) -> None:
+def test_a_stream_quiet_for_longer_than_the_venue_says_is_stale_and_subscribed_anew(lines: Lines) -> None:
     shm, carrier = Shm(), Carrier(1 * SECOND)
     watch = Watch(shm, None, logs.logger())
     watch.add(1, 0, ("bbo", "FOOBAR"), [carrier], 0, 5.0)
@@ -263,7 +257,7 @@ def test_a_stream_that_the_venue_refuses_is_stale_though_it_had_data() -> None:
     assert shm.states == {(1, 0): LIVE}
 
 
-def test_a_stream_silent_since_its_subscription_is_named_once(lines: list[dict[str, Any]]) -> None:
+def test_a_stream_silent_since_its_subscription_is_named_once(lines: Lines) -> None:
     shm, carrier = Shm(), Carrier(SECOND)
     watch = Watch(shm, None, logs.logger())
     for n, label in enumerate(["FOOBAR bbo", "NOPE bbo", "NADA bbo"]):
@@ -278,7 +272,7 @@ def test_a_stream_silent_since_its_subscription_is_named_once(lines: list[dict[s
     assert watch.states() == {"live": 2, "stale": 1, "silent": 1}
 
 
-def test_streams_still_silent_at_the_end_are_named(lines: list[dict[str, Any]]) -> None:
+def test_streams_still_silent_at_the_end_are_named(lines: Lines) -> None:
     shm, carrier, down = Shm(), Carrier(SECOND), Carrier(0)
     watch = Watch(shm, None, logs.logger())
     for n, (label, by) in enumerate([("FOOBAR bbo", carrier), ("NOPE bbo", carrier), ("DOWN bbo", down)]):

@@ -17,15 +17,10 @@ from k4.group import Feed
 from k4.job import Entry, Job
 from k4.native import Native
 from tests import logs
-from tests.venue_server import TEXT, Authority, Peer, authority, frame, serve
+from tests.venue_server import TEXT, Authority, Peer, frame, serve
 
 BINARY = 2
 KEY = "Zx81-not-to-be-seen"
-
-
-@pytest.fixture(scope="module")
-def tls(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    return authority(tmp_path_factory.mktemp("ca"))
 
 
 def entry(tls: Authority, port: int, secret: dict[str, Any]) -> Entry:

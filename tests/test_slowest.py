@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import pytest
@@ -20,11 +19,10 @@ from k4.link import Resolver
 from k4.session import Plan
 from k4.slowest import LEAST_UPDATES, Race, Slowest
 from tests import logs
-from tests.test_connection import BBO, Bench, Lines, events, run, until
-from tests.test_connection import bench as bench_of_connections
-from tests.venue_server import Authority, Peer, authority, serve
+from tests.links import BBO, Bench, events, run, until
+from tests.logs import Lines
+from tests.venue_server import Authority, Peer, serve
 
-bench = bench_of_connections
 FLOORS_S = (0.0, 0.0005, 0.001, 0.002, 0.004)
 
 
@@ -120,17 +118,6 @@ def test_not_while_it_is_not_its_turn() -> None:
 
 
 # --------------------------------------------------------------------------- connections
-
-
-@pytest.fixture(scope="module")
-def tls(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    return authority(tmp_path_factory.mktemp("ca"))
-
-
-@pytest.fixture
-def lines() -> Iterator[Lines]:
-    with logs.captured() as captured:
-        yield captured
 
 
 def test_a_delayed_sibling_is_dialled_anew_until_it_is_fast(bench: Bench, tls: Authority, lines: Lines) -> None:

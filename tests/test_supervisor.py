@@ -27,8 +27,7 @@ from k4.notify import Notifier
 from k4.pipe import Pipe
 from k4.supervisor import Supervisor
 from tests import logs
-
-Lines = list[dict[str, Any]]
+from tests.logs import Lines
 
 # Each worker notes its beginning as `start PID` in the file that its job's log_dir names, then does as its script says.
 HEAD = """
@@ -49,12 +48,6 @@ while True:
     time.sleep(0.05)
 """
 )
-
-
-@pytest.fixture
-def lines() -> Iterator[Lines]:
-    with logs.captured() as captured:
-        yield captured
 
 
 During = Callable[[Supervisor], Coroutine[Any, Any, None]]
