@@ -1,177 +1,197 @@
-"""Nanoseconds per message of both parser tiers and of their peers, on the same invented frames, in the same run.
+"""Nanoseconds per message of both parser tiers and of their peers: every kind of market data of every built-in exchange, a row each.
 
-The compiled decoders (fast tier, tolerant tier, yyjson, simdjson) are compiled here with the same stated flags, once as the wheel ships and
-once for x86-64-v3. The Python peers turn every price and quantity into a float. May import the peers and what stands in bench.
+The compiled decoders (fast tier, tolerant tier, yyjson, simdjson, SBE) stand in one program, compiled here with the same stated flags, once
+as the wheel ships and once for x86-64-v3; all fill the same structs, which is compared. The Python peers take the same fields out and turn
+every price and quantity into a float. May import `k4._codegen` and what stands in bench.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import struct
 import sys
+import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 if __name__ == "__main__":  # run by its path: what it imports stands beside its folder
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from bench import frames, kinds, peers, sources, tools
-from bench.tools import BUILDS, ROOT, BenchError, Figure, builds, command, compiler, cpp_compiler, generated, run, spread
+from bench import fills, kinds, peers, sources
+from bench.kinds import Kind
+from bench.tools import BUILDS, ROOT, BenchError, Figure, builds, command, compiler, run, spread
+from k4._codegen import exchange, fbs, generate, places
 
-EXCHANGE = "binance"  # whose spec the frames follow
-COUNT = 4096  # frames of each kind
-# How many times longer than the fast tier a peer must take at least.
-GOALS = {"yyjson": {"bookTicker": 4.0, "": 3.0}, "orjson + float": {"": 15.0}}
-TOLERANT = 0.75  # how many times longer than the tolerant tier yyjson must take at least
-
-
-@dataclass(frozen=True, slots=True)
-class Compiled:
-    """Peers' sources that are there."""
-
-    yyjson: Path | None
-    simdjson: Path | None
+COUNT = 512  # frames of each kind
+# How many times longer than a tier a peer must take at least, by the beginning of the kind's name.
+GOALS = {
+    ("yyjson", "fast"): {"binance spot bookTicker": 4.0, "": 3.0},
+    ("orjson + float", "fast"): {"": 15.0},
+    ("yyjson", "tolerant"): {"": 0.75},
+}
+SBE_NS = {"bestBidAsk": 15.0}  # by the channel's own word
+COLUMNS = ("fast", "tolerant", "sbe", "yyjson", "yyjson, document", "simdjson")
+PYTHON = "Python"  # stands where other figures have their build
 
 
 def main(arguments: Sequence[str]) -> int:
     """Runs and prints; exit code 1 with a sentence when something is missing or two decoders read different values."""
-    named = {"yyjson": "a folder with yyjson.c and yyjson.h", "simdjson": "a folder with simdjson.cpp and simdjson.h"}
-    return command("decode", __doc__, arguments, measure, show=show, folders=named, rounds=31)
+    named = {"yyjson": "a folder with yyjson.c and yyjson.h"}
+    texts = {"only": "only kinds whose name holds this, as `okx spot` or `trade`"}
+    return command("decode", __doc__, arguments, measure, show=show, folders=named, texts=texts, rounds=31)
 
 
 def measure(options: argparse.Namespace) -> list[Figure]:
-    """Every kind, build and decoder, then what the goals are about, then the kinds of all exchanges. Raises BenchError."""
-    found = Compiled(sources.find("yyjson", options.yyjson), sources.find("simdjson", options.simdjson))
+    """A figure per kind, build and decoder, then what the goals are about. Raises BenchError."""
+    yyjson = sources.find("yyjson", options.yyjson)
+    told = [kind for kind in kinds.kinds() if (options.only or "") in kind.name]
+    if not told:
+        raise BenchError(f"no kind's name holds {options.only}; they are {', '.join(kind.name for kind in kinds.kinds())}")
+    wires = {kind.name: kinds.frames(kind, COUNT) for kind in told}
     out: list[Figure] = []
-    with generated(EXCHANGE) as folder:
-        spoken = frames.spoken((ROOT / f"schema/exchange/{EXCHANGE}.toml").read_text(encoding="utf-8"))
-        print(
-            *(f"not measured: {kind}, the exchange's spec has no such message\n" for kind in frames.KINDS if kind not in spoken),
-            end="",
-            sep="",
-        )
-        for kind in spoken:
-            wires = frames.frames(kind, COUNT)
-            (folder / f"{kind}.frames").write_bytes(b"".join(struct.pack("<I", len(wire)) + wire for wire in wires))
-            out += _python(kind, wires, options.rounds)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        takers = _generate(folder)
+        for kind in told:
+            (folder / f"{kind.name}.frames").write_bytes(b"".join(struct.pack("<I", len(wire)) + wire for wire in wires[kind.name]))
         for build, flags in builds():
-            driver = compile_driver(folder, build, flags, found)
-            for kind in spoken:
-                out += _compiled(driver, folder / f"{kind}.frames", kind, build, options.rounds)
-    build, flags = next(iter(builds()))
-    return [*out, *_goals(out, spoken), *kinds.measure(build, flags, found.yyjson, options.rounds)]
+            driver = compile_driver(folder, build, flags, yyjson)
+            for kind in told:
+                out += _compiled(driver, folder / f"{kind.name}.frames", kind, build, options.rounds)
+        out += _python([kind for kind in told if not kind.binary], wires, takers, options.rounds)
+    return [*out, *_ratios(out, [kind.name for kind in told])]
 
 
-def _compiled(driver: Path, file: Path, kind: str, build: str, rounds: int) -> Iterator[Figure]:
-    sums: set[str] = set()
-    for line in run([driver, file, str(rounds)]).splitlines():
-        decoder, checksum, *rest = line.split()
-        if int(checksum) == 2**64 - 1:
-            raise BenchError(f"{decoder} did not read a frame of kind {kind}")
-        sums.add(checksum)
-        yield spread(f"{build} {kind}: {decoder}", "ns", [float(ns) for ns in rest])
-    if len(sums) != 1:
-        raise BenchError(f"{kind}: the decoders read different values")
+def _compiled(driver: Path, file: Path, kind: Kind, build: str, rounds: int) -> Iterator[Figure]:
+    goal = next((ns for word, ns in SBE_NS.items() if kind.binary and word in kind.name), None)
+    mode = "binary" if kind.binary else "text"
+    try:
+        lines = run([driver, kind.exchange.name, kind.product.name, mode, file, str(rounds)]).splitlines()
+    except BenchError as error:
+        raise BenchError(f"{kind.name}: {error}") from error
+    for line in lines:
+        decoder, declined, *rest = line.split("\t")
+        yield spread(f"{build}/{kind.name}: {decoder}", "ns", [float(ns) for ns in rest], goal)
+        if decoder == "fast":
+            yield Figure(f"{build}/{kind.name}: declined", "%", float(declined))
 
 
-def _python(kind: str, wires: list[bytes], rounds: int) -> Iterator[Figure]:
+def _python(told: Sequence[Kind], wires: Mapping[str, list[bytes]], takers: Mapping[str, peers.Take], rounds: int) -> Iterator[Figure]:
     """The Python peers that are installed; one line for each that is not."""
     for name, make in peers.PEERS.items():
-        decode = make(kind)
-        if decode is None:
-            if kind == next(iter(frames.KINDS)):
+        for kind in told:
+            decode = make(kind, takers[fills.name_of(kind.exchange.name, kind.product.name)])
+            if decode is None:
                 print(f"not measured: {name}, it is not installed (pip install k4[bench])")
-            continue
-        times = [_timed(decode, wires) for _ in range(max(3, rounds // 4))]
-        yield spread(f"Python {kind}: {name}", "ns", times[1:])
+                break
+            times = [_timed(decode, wires[kind.name]) for _ in range(max(4, rounds // 6))]
+            yield spread(f"{PYTHON}/{kind.name}: {name}", "ns", times[1:])
 
 
-def _timed(decode: Callable[[list[bytes]], None], wires: list[bytes]) -> float:
+def _timed(decode: peers.Decode, wires: list[bytes]) -> float:
     start = time.process_time_ns()
     decode(wires)
     return (time.process_time_ns() - start) / len(wires)
 
 
-def _goals(figures: Sequence[Figure], spoken: Sequence[str]) -> Iterator[Figure]:
-    """Ratios of medians, from this run."""
+def _ratios(figures: Sequence[Figure], names: Sequence[str]) -> Iterator[Figure]:
+    """Of medians, from this run."""
     ns = {figure.name: figure.value for figure in figures}
     for build in BUILDS:
-        for kind in spoken:
-            if f"{build} {kind}: fast" not in ns:
-                continue
-            fast, tolerant = ns[f"{build} {kind}: fast"], ns[f"{build} {kind}: tolerant"]
-            for peer, goals in GOALS.items():
-                took = ns.get(f"{build} {kind}: {peer}") or ns.get(f"Python {kind}: {peer}")
-                if took is not None:
-                    yield Figure(f"{build} {kind}: {peer} / fast", "times", took / fast, goal=goals.get(kind, goals[""]), less=False)
-            yyjson = ns.get(f"{build} {kind}: yyjson")
-            if yyjson is not None:
-                yield Figure(f"{build} {kind}: yyjson / tolerant", "times", yyjson / tolerant, goal=TOLERANT, less=False)
+        for name in names:
+            for (peer, tier), goals in GOALS.items():
+                took = ns.get(f"{build}/{name}: {peer}") or ns.get(f"{PYTHON}/{name}: {peer}")
+                own = ns.get(f"{build}/{name}: {tier}")
+                if took is not None and own is not None:
+                    goal = next(goal for start, goal in goals.items() if name.startswith(start))
+                    yield Figure(f"{build}/{name}: {peer} / {tier}", "times", took / own, goal=goal, less=False)
 
 
 # --------------------------------------------------------------------------- building
 
 
-def compile_driver(folder: Path, build: str, flags: tuple[str, ...], found: Compiled) -> Path:
-    """The driver with the generated parsers and the peers that are there, all with the same flags."""
+def _generate(folder: Path) -> dict[str, peers.Take]:
+    """Writes the parsers of all exchanges and the peers beside them; gives the Python functions that take the fields out, by product."""
+    records = fbs.load(places.schema() / "records.fbs")
+    specs = [exchange.load(file, records) for file in sorted((places.schema() / "exchange").glob("*.toml"))]
+    for file, text in generate.generate(records, specs, "bench").items():
+        (folder / file).write_text(text)
+    try:
+        products = [fills.model(spec, product, records) for spec in specs for product in spec.products]
+    except fills.FillError as error:
+        raise BenchError(f"the peers have no words for {error}; add them to bench/fills.py and bench/templates") from error
+    (folder / "peer_yyjson.c").write_text(fills.render("yyjson.c.j2", products))
+    return peers.takers(fills.render("taking.py.j2", products))
+
+
+def compile_driver(folder: Path, build: str, flags: Sequence[str], yyjson: Path | None) -> Path:
+    """The driver with every exchange's parsers and the peers that are there, all with the same flags."""
     own = ROOT / "bench/c"
-    core = sorted((ROOT / "csrc").glob("*.c"))
-    words: list[str | Path] = [
-        "-std=c11",
-        *flags,
-        f"-I{folder}",
-        f"-I{ROOT / 'csrc'}",
-        f"-I{own}",
-        own / "driver.c",
-        *sorted(folder.glob("*.c")),
-        *core,
-    ]
-    if found.yyjson is not None:
-        words += ["-DK4_BENCH_YYJSON", f"-I{found.yyjson}", own / "peer_yyjson.c", found.yyjson / "yyjson.c"]
-    if found.simdjson is not None:
-        words += ["-DK4_BENCH_SIMDJSON", *_simdjson(folder, build, flags, found.simdjson), "-lstdc++"]
-    driver = folder / f"driver-{build}"
-    run([compiler(), *words, "-o", driver])
+    core = [own / "decode.c", *sorted(folder.glob("k4_*.c")), *sorted((ROOT / "csrc").glob("*.c"))]
+    words: list[str | Path] = [*flags, f"-I{folder}", f"-I{ROOT / 'csrc'}", f"-I{own}"]
+    if yyjson is not None:
+        words += ["-DK4_BENCH_YYJSON", f"-I{yyjson}"]
+        core += [folder / "peer_yyjson.c", yyjson / "yyjson.c"]
+    jobs = [[compiler(), "-std=c11", *words, "-c", source, "-o", folder / f"{source.stem}-{build}.o"] for source in core]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for made in [pool.submit(run, job) for job in jobs]:
+            made.result()
+    driver = folder / f"decode-{build}"
+    run([compiler(), *(job[-1] for job in jobs), "-o", driver])
     return driver
-
-
-def _simdjson(folder: Path, build: str, flags: tuple[str, ...], place: Path) -> list[Path]:
-    """Its objects. It is C++, and takes half a minute."""
-    objects = []
-    for source in (ROOT / "bench/c/peer_simdjson.cpp", place / "simdjson.cpp"):
-        objects.append(folder / f"{source.stem}-{build}.o")
-        run([cpp_compiler(), "-std=c++17", *flags, f"-I{place}", f"-I{ROOT / 'bench/c'}", "-c", source, "-o", objects[-1]])
-    return objects
 
 
 # --------------------------------------------------------------------------- telling
 
 
 def show(figures: list[Figure], before: dict[str, float]) -> str:
-    """A table per build: nanoseconds per message, and how many times longer than the fast tier. Then all exchanges' kinds, the goals."""
-    ns = {figure.name: figure.value for figure in figures if figure.unit == "ns"}
-    shown = [kind for kind in frames.KINDS if any(f" {kind}: " in name for name in ns)]
-    out = []
-    for build in BUILDS:
-        decoders = list(dict.fromkeys(name.partition(": ")[2] for name in ns if name.startswith((f"{build} ", "Python "))))
-        if f"{build} {shown[0]}: fast" not in ns:
+    """A row per kind and build: nanoseconds, and how many times longer peers take, `!` where that misses a goal."""
+    rows: dict[str, dict[str, Figure]] = {}
+    for figure in figures:
+        kind, _, what = figure.name.partition(": ")
+        rows.setdefault(kind, {})[what] = figure
+    columns = [name for name in (*COLUMNS, *peers.PEERS) if any(name in row for row in rows.values())]
+    ratios = [f"{peer} / {tier}" for peer, tier in GOALS]
+    width = max(len(kind) for kind in rows) + 1
+    out = ["ns per message, median of rounds; peer / tier: times longer, `!`: less than the goal; kept: the fast tier, or SBE, against it"]
+    head = [_wrapped(name) for name in ("declined", *columns, *ratios, "kept")]
+    out += ["".ljust(width) + "".join(lines[i].rjust(11) for lines in head) for i in range(2)]
+    for kind, compiled in rows.items():
+        build, _, name = kind.partition("/")
+        if build == PYTHON:
             continue
-        decoders.sort(key=lambda name: name not in {"fast", "tolerant", "yyjson", "simdjson"})
-        out.append(f"ns per message, median of rounds ({' '.join(BUILDS[build])}); in brackets: times the fast tier")
-        out.append("decoder".ljust(24) + "".join(kind.rjust(20) for kind in shown))
-        for decoder in decoders:
-            cells = [_cell(ns, build, kind, decoder) for kind in shown]
-            out.append(decoder.ljust(24) + "".join(cell.rjust(20) for cell in cells))
-        out.append("")
-    out += [kinds.show([figure for figure in figures if "/" in figure.name.partition(":")[0]]), ""]
-    return "\n".join([*out, tools.report([figure for figure in figures if figure.goal is not None or figure.name in before], before)])
+        row = {**rows.get(f"{PYTHON}/{name}", {}), **compiled}
+        cells = [f"{row['declined'].value:.0f} %" if "declined" in row else "-"]
+        cells += [_cell(row.get(name)) for name in (*columns, *ratios)]
+        own = row.get("fast") or row["sbe"]
+        cells.append(f"{100 * (own.value / before[own.name] - 1):+.0f} %" if before.get(own.name) else "-")
+        out.append(kind.ljust(width) + "".join(cell.rjust(11) for cell in cells))
+    return "\n".join([*out, *_count(figures)])
 
 
-def _cell(ns: dict[str, float], build: str, kind: str, decoder: str) -> str:
-    took = ns.get(f"{build} {kind}: {decoder}") or ns.get(f"Python {kind}: {decoder}")
-    return "-" if took is None else f"{took:.0f} ({took / ns[f'{build} {kind}: fast']:.1f})"
+def _wrapped(name: str) -> tuple[str, str]:
+    """A column's name over two lines."""
+    first, _, rest = name.partition(" " if " / " not in name else " / ")
+    return (first, "/ " + rest) if " / " in name else (first.rstrip(","), rest)
+
+
+def _cell(figure: Figure | None) -> str:
+    if figure is None:
+        return "-"
+    text = f"{figure.value:.2f}" if figure.unit == "times" else f"{figure.value:.1f}" if figure.value < 100 else f"{figure.value:.0f}"
+    return text if figure.holds else f"{text} !"
+
+
+def _count(figures: Sequence[Figure]) -> Iterator[str]:
+    """How many rows reach each goal."""
+    for peer, tier in GOALS:
+        own = [figure for figure in figures if figure.name.endswith(f": {peer} / {tier}")]
+        if own:
+            goals = " or ".join(f"{goal:g}" for goal in sorted({figure.goal for figure in own if figure.goal is not None}))
+            yield f"{peer} / {tier} ≥ {goals}: {sum(figure.holds for figure in own)} of {len(own)} rows"
 
 
 if __name__ == "__main__":

@@ -1,31 +1,20 @@
-"""Nanoseconds per message of every kind of market data of every built-in exchange, JSON and SBE: a row each.
+"""Every kind of market data of every built-in exchange, JSON and SBE, and frames of each.
 
-Frames are the specs' own examples with other digits: every number is drawn anew, in as many digits, where the message takes that. All
-decoders are compiled in one program with the same flags. May import `k4._codegen`, the peers and what stands in bench.
+Frames are the specs' own examples with other digits: every number is drawn anew, in as many digits, where the message takes that. May
+import `bench.tools` and `k4._codegen`, and k4's simulator, which packs SBE.
 """
 
 from __future__ import annotations
 
-import json
-import os
 import random
 import re
-import struct
-import tempfile
-import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from bench.tools import ROOT, BenchError, Figure, compiler, run, spread
-from k4._codegen import bind, exchange, fbs, generate, ir, places
+from bench.tools import BenchError
+from k4._codegen import bind, exchange, fbs, ir, places
 from k4._codegen.reference import Interpreter
 
-COUNT = 512  # frames of each kind
-FAST, TOLERANT = 3.0, 0.75  # how many times longer yyjson must take, at least
-SBE_NS = {"bestBidAsk": 15.0}  # by the channel's own word
 _VALUE = re.compile(r'(?<=[:\[,])"?(-?[0-9]+(?:\.[0-9]+)?)"?(?=[,\]}])')
 
 
@@ -159,111 +148,3 @@ def _binary(kind: Kind, own: Sequence[ir.Example], rng: random.Random, count: in
         else:
             rows = [{**base, **levels}]
         yield packet.say(rows)[0]
-
-
-# --------------------------------------------------------------------------- measuring
-
-
-@contextmanager
-def generated() -> Iterator[Path]:
-    """A folder with the generated C of all built-in exchanges; gone afterwards."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        records = fbs.load(places.schema() / "records.fbs")
-        specs = [exchange.load(file, records) for file in sorted((places.schema() / "exchange").glob("*.toml"))]
-        for file, text in generate.generate(records, specs, "bench").items():
-            (folder / file).write_text(text)
-        yield folder
-
-
-def compile_driver(folder: Path, build: str, flags: Sequence[str], yyjson: Path | None) -> Path:
-    """The driver with every exchange's parsers and, where it is there, yyjson, all with the same flags."""
-    own = ROOT / "bench/c"
-    words: list[str | Path] = [f"-I{folder}", f"-I{ROOT / 'csrc'}", f"-I{own}"]
-    sources = [own / "kinds.c", *sorted(folder.glob("*.c")), *sorted((ROOT / "csrc").glob("*.c"))]
-    if yyjson is not None:
-        words += ["-DK4_BENCH_YYJSON", f"-I{yyjson}"]
-        sources.append(yyjson / "yyjson.c")
-    objects = [folder / f"{source.stem}-{build}.o" for source in sources]
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        made = [
-            pool.submit(run, [compiler(), "-std=c11", *flags, *words, "-c", one, "-o", out])
-            for one, out in zip(sources, objects, strict=True)
-        ]
-        for one in made:
-            one.result()
-    driver = folder / f"kinds-{build}"
-    run([compiler(), *objects, "-o", driver])
-    return driver
-
-
-def measure(build: str, flags: Sequence[str], yyjson: Path | None, rounds: int, only: str = "") -> list[Figure]:
-    """A figure per decoder and kind, then the ratios that the goals are about. Raises BenchError."""
-    out: list[Figure] = []
-    with generated() as folder:
-        driver = compile_driver(folder, build, flags, yyjson)
-        for kind in kinds():
-            if only in kind.name:
-                wires = frames(kind, COUNT)
-                file = folder / "frames"
-                file.write_bytes(b"".join(struct.pack("<I", len(wire)) + wire for wire in wires))
-                out += _kind(driver, file, kind, wires, build, rounds)
-    return out
-
-
-def _kind(driver: Path, file: Path, kind: Kind, wires: list[bytes], build: str, rounds: int) -> Iterator[Figure]:
-    mode = "binary" if kind.binary else "text"
-    ns: dict[str, float] = {}
-    goal = next((ns_ for word, ns_ in SBE_NS.items() if kind.binary and word in kind.name), None)
-    try:
-        lines = run([driver, kind.exchange.name, kind.product.name, mode, file, str(rounds)]).splitlines()
-    except BenchError as error:
-        raise BenchError(f"{kind.name}: {error}") from error
-    for line in lines:
-        decoder, *rest = line.split()
-        if decoder == "declined":
-            if not kind.binary:
-                yield Figure(f"{build}/{kind.name}: declined", "%", float(rest[0]))
-            continue
-        figure = spread(f"{build}/{kind.name}: {decoder}", "ns", [float(one) for one in rest], goal if decoder == "sbe" else None)
-        ns[decoder] = figure.value
-        yield figure
-    if not kind.binary:
-        yield from _python(kind, wires, build, rounds)
-    if "yyjson" in ns:
-        yield Figure(f"{build}/{kind.name}: yyjson / fast", "times", ns["yyjson"] / ns["fast"], goal=FAST, less=False)
-        yield Figure(f"{build}/{kind.name}: yyjson / tolerant", "times", ns["yyjson"] / ns["tolerant"], goal=TOLERANT, less=False)
-
-
-def _python(kind: Kind, wires: list[bytes], build: str, rounds: int) -> Iterator[Figure]:
-    """orjson, which makes the frame a tree, and the standard library's json; no value is taken out of it."""
-    loads: dict[str, Callable[[bytes], object]] = {"json, loaded": json.loads}
-    try:
-        import orjson
-    except ImportError:
-        pass
-    else:
-        loads["orjson, loaded"] = orjson.loads
-    for name, load in loads.items():
-        times = []
-        for _ in range(max(3, rounds // 6)):
-            start = time.process_time_ns()
-            for wire in wires:
-                load(wire)
-            times.append((time.process_time_ns() - start) / len(wires))
-        yield spread(f"{build}/{kind.name}: {name}", "ns", times)
-
-
-def show(figures: Sequence[Figure]) -> str:
-    """A row per kind: nanoseconds, and how many times longer yyjson takes than the fast tier."""
-    rows: dict[str, dict[str, float]] = {}
-    for figure in figures:
-        kind, _, decoder = figure.name.partition(": ")
-        rows.setdefault(kind, {})[decoder] = figure.value
-    names = ("fast", "declined", "tolerant", "sbe", "yyjson", "orjson, loaded", "json, loaded")
-    out = ["ns per message, median of rounds".ljust(56) + "".join(name.rjust(16) for name in names) + "yyjson / fast".rjust(16)]
-    for kind, values in rows.items():
-        cells = [f"{values[name]:.1f}" if name in values else "-" for name in names]
-        ratio = values.get("yyjson / fast")
-        out.append(kind.ljust(56) + "".join(cell.rjust(16) for cell in cells) + ("-" if ratio is None else f"{ratio:.2f}").rjust(16))
-    return "\n".join(out)

@@ -58,12 +58,14 @@ def command(
     show: Callable[[list[Figure], dict[str, float]], str] | None = None,
     folders: Mapping[str, str] | None = None,
     switches: Mapping[str, str] | None = None,
+    texts: Mapping[str, str] | None = None,
     **options: int,
 ) -> int:
     """A measurement's command line: measures, prints, compares with the last kept result, writes what was asked for.
 
     `show`: prints figures and kept values in a form of its own. `folders`: options that name a folder, `switches`: options without a value,
-    each with its help; `options`: integer options with their defaults. Exit code 1 with a sentence when something is missing.
+    `texts`: with a word, each with its help; `options`: integer options with their defaults. Exit code 1 with a sentence when something is
+    missing.
     """
     parser = argparse.ArgumentParser(f"bench {name}", description=(doc or "").partition("\n")[0])
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the result here, too")
@@ -72,6 +74,8 @@ def command(
         parser.add_argument(f"--{option}", type=int, default=default, metavar="N", help=f"default {default}")
     for option, help_text in (folders or {}).items():
         parser.add_argument(f"--{option}", type=Path, metavar="DIR", help=help_text)
+    for option, help_text in (texts or {}).items():
+        parser.add_argument(f"--{option}", metavar="TEXT", help=help_text)
     for option, help_text in (switches or {}).items():
         parser.add_argument(f"--{option}", action="store_true", help=help_text)
     chosen = parser.parse_args(arguments)
