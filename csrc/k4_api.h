@@ -79,6 +79,8 @@ int k4_feed_remove(k4_feed *feed, int record, int instrument, int64_t now_ns);
 /* Last receive time of (record, instrument), INT64_MIN = none yet: for the watchdog. */
 int64_t k4_feed_last_recv_ns(const k4_feed *feed, int record, int instrument);
 void k4_feed_heartbeat(k4_feed *feed, int64_t wall_ns, int64_t mono_ns);
+/* Notes what each connection has brought since the last survey, for k4_conn_stuck; about twice a second. */
+void k4_feed_survey(k4_feed *feed, int64_t mono_ns);
 
 /* ---------------------------------------------------------------- feed: connections */
 /* `name` and `transport` ("json" or "sbe") appear in the source tables. message_cap: largest message in bytes. symbol: "" unless the
@@ -98,6 +100,13 @@ int k4_conn_message(k4_conn *conn, const uint8_t *text, size_t len, int64_t wall
  * K4_CONN_TOOK if that book is live now. */
 int k4_conn_fetched(k4_conn *conn, int message, const uint8_t *symbol, uint32_t symbol_len, const uint8_t *body, size_t len, int64_t wall_ns,
                     int64_t mono_ns);
+
+/* Everything has been asked for on its link: all its streams count as heard at the next survey. */
+void k4_conn_asked(k4_conn *conn);
+/* Which of these instruments, as of the last survey, the connection has not brought for more than `silence_ns`, or for more than `missing_ns`
+ * since another published something newer. Writes them to `out`, which has room for all; returns how many. */
+uint32_t k4_conn_stuck(const k4_conn *conn, int record, const uint32_t *instruments, uint32_t count, int64_t silence_ns, int64_t missing_ns,
+                       uint32_t *out);
 
 enum { K4_CONN_EVENTS = 1, K4_CONN_FAILED = 2, K4_CONN_TOOK = 4 };
 

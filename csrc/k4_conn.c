@@ -381,8 +381,10 @@ void k4_conn_close(k4_conn *conn)
     while (*link != conn)
         link = &(*link)->next;
     *link = conn->next;
-    for (int record = 1; record <= K4_RECORD_COUNT; record++)
+    for (int record = 1; record <= K4_RECORD_COUNT; record++) {
         k4_feed_leave(conn->feed, conn, record);
+        k4_heard_fini(&conn->berths[record].heard);
+    }
     k4_ws_fini(&conn->ws);
     k4_books_fini(&conn->books);
     k4_unpack_fini(&conn->unpack);

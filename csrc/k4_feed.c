@@ -90,6 +90,7 @@ static void end_feed(k4_feed *feed, void (*end_segment)(struct k4_segment *))
         k4_conn_close(feed->conns);
     for (int record = 1; record <= K4_RECORD_COUNT; record++) {
         struct k4_lane *lane = &feed->lanes[record];
+        free(lane->surveyed);
         if (!lane->open)
             continue;
         k4_arbiter_fini(&lane->arbiter);
@@ -131,6 +132,24 @@ static struct k4_lane *lane_of(k4_feed *feed, int record)
     return &feed->lanes[record];
 }
 
+/* Room for `capacity` instruments in all that is kept by instrument. The arbiter's comes last: it is what tells whether there is room. */
+static int reserve(struct k4_feed *feed, int record, uint32_t capacity)
+{
+    struct k4_lane *lane = &feed->lanes[record];
+    if (capacity > lane->surveyed_room) {
+        uint64_t *surveyed = realloc(lane->surveyed, capacity * sizeof *surveyed);
+        if (surveyed == NULL)
+            return -1;
+        memset(surveyed + lane->surveyed_room, 0, (capacity - lane->surveyed_room) * sizeof *surveyed);
+        lane->surveyed = surveyed;
+        lane->surveyed_room = capacity;
+    }
+    for (k4_conn *conn = feed->conns; conn != NULL; conn = conn->next)
+        if (conn->berths[record].product >= 0 && k4_heard_reserve(&conn->berths[record].heard, capacity) != 0)
+            return -1;
+    return k4_arbiter_reserve(&lane->arbiter, capacity);
+}
+
 int k4_feed_segment(k4_feed *feed, int record, const char *name, const k4_segment_options *options, char *error, size_t error_size)
 {
     if (record < 1 || record > K4_RECORD_COUNT) {
@@ -146,9 +165,10 @@ int k4_feed_segment(k4_feed *feed, int record, const char *name, const k4_segmen
     int status = k4_segment_open(&lane->segment, name, record, options, 0, error, error_size);
     if (status != K4_OK)
         return status;
-    if (k4_arbiter_init(&lane->arbiter, lane->segment.header->symbol_capacity, options->window_ids, is_event(record)) != 0) {
-        snprintf(error, error_size, "segment %s: no memory for the ids of %u symbols; lower symbol_capacity or the window", name,
-                 lane->segment.header->symbol_capacity);
+    const uint32_t capacity = lane->segment.header->symbol_capacity;
+    if (k4_arbiter_init(&lane->arbiter, capacity, options->window_ids, is_event(record)) != 0 || reserve(feed, record, capacity) != 0) {
+        k4_arbiter_fini(&lane->arbiter);
+        snprintf(error, error_size, "segment %s: no memory for the ids of %u symbols; lower symbol_capacity or the window", name, capacity);
         k4_segment_discard(&lane->segment);
         return K4_NO_MEMORY;
     }
@@ -179,7 +199,7 @@ int k4_feed_instrument(k4_feed *feed, const k4_product *product, int record, con
     if (instrument < 0)
         return instrument;
     int line_a, line_b;
-    if (k4_arbiter_reserve(&lane->arbiter, lane->segment.header->symbol_capacity) != 0
+    if (reserve(feed, record, lane->segment.header->symbol_capacity) != 0
         || k4_arbiter_rule(&lane->arbiter, (uint32_t)instrument, k4_feed_rule(product, record, &line_a, &line_b)) != 0)
         return -K4_NO_MEMORY;
     return instrument;
@@ -237,13 +257,17 @@ int k4_feed_berth(struct k4_feed *feed, k4_conn *conn, int record, char *error, 
         snprintf(error, error_size, "connection %s: segment %s cannot take it: %s", conn->name, lane->segment.name, k4_status_text(-source));
         return -source;
     }
-    int place = k4_arbiter_join(&lane->arbiter, (uint16_t)source);
+    int place = k4_heard_reserve(&berth->heard, lane->arbiter.capacity);
+    if (place == 0)
+        place = k4_arbiter_join(&lane->arbiter, (uint16_t)source);
     if (place < 0) {
         snprintf(error, error_size, "connection %s: %s in segment %s", conn->name,
                  place == -1 ? "no memory to compete" : "more than 128 connections at a time", lane->segment.name);
         return place == -1 ? K4_NO_MEMORY : K4_SOURCES_FULL;
     }
-    *berth = (struct k4_berth){number, source, place};
+    berth->product = number;
+    berth->source = source;
+    berth->number = place;
     return K4_OK;
 }
 
@@ -402,6 +426,7 @@ static inline __attribute__((always_inline)) void carry_out(k4_conn *conn, struc
     struct k4_segment *segment = &lane->segment;
     struct k4_shm_source *source = &segment->sources[berth->source];
     k4_segment_alive(segment, front->instrument, conn->wall_ns);
+    berth->heard.marks[front->instrument] = 1;
     if (!v->publish) {
         count_loss(conn, segment, source, v);
         return;

@@ -16,6 +16,7 @@
 #include "k4_arbiter.h"
 #include "k4_books.h"
 #include "k4_decode.h"
+#include "k4_heard.h"
 #include "k4_memo.h"
 #include "k4_rules.h"
 #include "k4_segment.h"
@@ -39,6 +40,8 @@ struct k4_lane {
     bool open;
     bool dirty;   /* published since the last wake */
     bool stepped; /* the next record carries CLOCK_STEP */
+    uint32_t surveyed_room;
+    uint64_t *surveyed; /* per instrument: the sequence word of its latest slot at the last survey */
     struct k4_segment segment;
     struct k4_arbiter arbiter;
 };
@@ -49,6 +52,8 @@ struct k4_feed {
     const k4_conn *reading; /* whose read was the last one */
     bool turned;            /* it was another one before */
     int64_t turned_ns;      /* monotonic, when that changed */
+    int64_t surveyed_ns;    /* monotonic, the last survey; survey_ns: the same in the time of surveys (k4_heard.h), 0: none yet */
+    int64_t survey_ns;
     struct k4_memo memo;
     struct k4_scratch again; /* for a copy that is published after all */
     bool clock_known;
@@ -60,9 +65,10 @@ struct k4_berth {
     int product;
     int source;
     int number;
+    struct k4_heard heard;
 };
 
-/* About 350 KiB, and per lane 32 bytes for each instrument it has brought: the region of k4_ws, 64 items of scratch, events. Of the
+/* About 350 KiB, and per lane 17 bytes for each instrument there is and 32 for each it has brought: the region of k4_ws, 64 items of scratch, events. Of the
  * other scratches usually only the first item is ever touched. Books take what k4_book.h says, each. */
 struct k4_conn {
     struct k4_feed *feed;

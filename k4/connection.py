@@ -2,7 +2,7 @@
 
 A connection has one link at a time, two while one is being replaced: the new one is proven before the old one is closed. What a link
 says and hears while it is up: `k4.life`. Imports `backoff`, `dials`, `drift`, `errors`, `life`, `link`, `names`, `session`, `slowest`,
-`subscription`, `venue`.
+`stuck`, `subscription`, `venue`.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from .link import LinkError, State, dial
 from .names import address
 from .session import Plan
 from .slowest import Race
+from .stuck import Expected
 from .subscription import symbols
 from .venue import Venue
 
@@ -56,6 +57,7 @@ class Connection:
         self.stale_books: frozenset[tuple[str, str]] = frozenset()  # (record, symbol) of what no link that is up has a good book of
         self.refused: frozenset[tuple[str, str]] = frozenset()  # the same of what the venue gives to no link that is up
         self.links = 0  # how often a link came up
+        self.renewed = 0  # streams that were subscribed anew for being stuck
         self._core = core
         self._venue = venue
         self._shared = shared
@@ -109,12 +111,17 @@ class Connection:
                 life.change(plan)
 
     def renew(self, keys: frozenset[tuple[str, str]]) -> None:
-        """Subscribes what brings these (record, symbol) anew: it is quiet for longer than the venue says."""
+        """Subscribes what brings these (record, symbol) anew: it is stuck."""
         for life in self._lives:
-            if life.link.state is State.OPEN:
+            if life.link.state is State.OPEN and not life.replace.done():
                 streams = [s for s in life.plan.streams if any((record, s.symbol) in keys for record in s.records)]
                 if streams:
-                    life.renew(streams, f"{symbols(streams, 1)} is quiet, and only a new link subscribes it anew")
+                    self.renewed += len(streams)
+                    life.renew(streams, f"{symbols(streams, 1)} is stuck, and only a new link subscribes it anew")
+
+    def stuck(self, expected: Expected, missing_ns: int) -> list[int]:
+        """The instruments that its link, though all was asked for, has not brought in time, as of the last survey."""
+        return [instrument for life in self._lives for instrument in life.stuck(expected, missing_ns)]
 
     def tick(self, now_ns: int) -> None:
         """Looks after liveness, duties and pacing; ten times a second. `now_ns`: monotonic."""

@@ -148,7 +148,7 @@ class Feed:
         self._log.info(event, streams_live=states["live"], streams_stale=states["stale"], streams_silent=states["silent"])
         for connection in self.connections:
             counters = {name: count for name, count in connection.stats().items() if count or name in _ALWAYS}
-            self._log.info("counters", connection=connection.name, links=connection.links, **counters)
+            self._log.info("counters", connection=connection.name, links=connection.links, renewed=connection.renewed, **counters)
             if (drift := connection.drift()) and drift != self._drift.get(connection.name):
                 self._drift[connection.name] = drift
                 self._log.warning("messages differ from the spec", connection=connection.name, messages=drift)
@@ -262,11 +262,13 @@ class Feed:
         for (number, instrument), wanted in places.items():
             by: list[Connection] = []
             silence_s: float | None = None
+            each = True
             for entry, record, symbol in wanted:
                 own = carriers[entry].get((record, symbol))
+                each = each and own is not None
                 by += own or carriers[entry].get((record, None)) or everything[entry]
                 silence_s = session.silence_s(self._messages[entry], record) if own else None
-            self.watch.add(number, instrument, wanted[0][1:], by, now, silence_s)
+            self.watch.add(number, instrument, wanted[0][1:], by, now, silence_s, each=each)
         self._watched = places
 
     def _race(self, job: Job) -> None:

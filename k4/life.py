@@ -3,7 +3,8 @@
 `k4.connection` brings links up, replaces them and ends them; here is what a link says and hears in between. `tick` is called ten times a
 second and is all that measures time, on the monotonic clock. No exchange is known here: what is said comes from `session`, what is
 understood from `venue`. Market data passes below this module, in C.
-Imports `backoff`, `books`, `clock`, `dials`, `errors`, `fetch`, `inbox`, `link`, `log`, `secrets`, `session`, `subscription`, `venue`.
+Imports `backoff`, `books`, `clock`, `dials`, `errors`, `fetch`, `inbox`, `link`, `log`, `secrets`, `session`, `stuck`,
+`subscription`, `venue`.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from .link import Event, Link, Resolver, State, target
 from .log import Logger
 from .secrets import Secret
 from .session import Names, Plan, Stream
+from .stuck import Expected
 from .subscription import Rejected, Subscriptions, symbols
 from .venue import Reading, Venue
 
@@ -41,6 +43,7 @@ TURN_S = 60.0
 SNAPSHOTS_AT_ONCE = 4
 SNAPSHOT_BYTES = 8 << 20
 _SECOND_NS = 1_000_000_000
+_NEVER_NS = (1 << 63) - 1
 _REFUSALS = ("", "malformed", "depth", "utf8", "missing", "duplicate", "type", "range", "unmapped", "symbol")
 
 
@@ -108,6 +111,7 @@ class Life:
 
     def begin(self) -> None:
         """The link is up: asks for what its URL does not name."""
+        self._core.lib.k4_conn_asked(self.link.conn)
         if self.plan.by_message:
             self.subscriptions.subscribe(self.plan.by_message)
             self._ask(time.monotonic())
@@ -166,6 +170,16 @@ class Life:
         self.subscriptions.subscribe(streams)
         self._ask(time.monotonic())
 
+    def stuck(self, expected: Expected, missing_ns: int) -> list[int]:
+        """The instruments that it has not brought in time, though all was asked for, as of the last survey."""
+        if self.link.state is not State.OPEN or self.replace.done() or self.subscriptions.next is not None:
+            return []
+        lib, ffi, count = self._core.lib, self._core.ffi, len(expected.instruments)
+        instruments, out = ffi.from_buffer("uint32_t[]", expected.instruments), ffi.new("uint32_t[]", count)
+        silence_ns = _NEVER_NS if expected.silence_ns is None else expected.silence_ns
+        found = lib.k4_conn_stuck(self.link.conn, expected.record, instruments, count, silence_ns, missing_ns, out)
+        return list(out[0:found])
+
     @property
     def asked(self) -> bool:
         """Has everything been asked for, and answered?"""
@@ -202,6 +216,8 @@ class Life:
             self._subscribes.spend(now)
             self.link.send_text(request.text)
             self.subscriptions.sent(now)
+            if self.subscriptions.next is None:
+                self._core.lib.k4_conn_asked(self.link.conn)
 
     def _probe(self, now_ns: int) -> None:
         """Sends what makes the venue answer."""

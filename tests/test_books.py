@@ -22,6 +22,7 @@ from k4.fetch import Fetch, FetchError
 from k4.life import Core, Shared
 from k4.link import Resolver
 from k4.native import Native
+from k4.stuck import Expected
 from k4.venue import Venue
 from k4.watch import RESYNC, Watch
 from tests import logs
@@ -278,12 +279,19 @@ class Shm:
         self.state = state
         return 0
 
+    def k4_feed_survey(self, _feed: Any, _now_ns: int) -> None:
+        pass
+
 
 @dataclass
 class Carrier:
     healthy_since_ns: int
     stale_books: frozenset[tuple[str, str]] = frozenset()
     refused: frozenset[tuple[str, str]] = frozenset()
+    name: str = "one#0"
+
+    def stuck(self, _expected: Expected, _missing_ns: int) -> list[int]:
+        return []
 
     def renew(self, keys: frozenset[tuple[str, str]]) -> None:
         raise AssertionError(keys)

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 import k4
-from k4 import native
+from k4 import native, stuck
 from k4._codegen import build, exchange, fbs
 from k4._codegen.reference import Interpreter, Refusal
 from k4._codegen.refrecord import Record
@@ -61,10 +61,10 @@ def struck(run: Run) -> int:
     return sum(saboteur._fired.values())
 
 
-def by_reference(run: Run, number: int = 0) -> tuple[list[Record], list[Refusal]]:
-    """What the frames that a connection was sent give, by the letter."""
+def by_reference(run: Run, number: int = 0, after: int = 0) -> tuple[list[Record], list[Refusal]]:
+    """What the frames that a connection was sent give, by the letter; without the first `after`."""
     reader = Interpreter(run.native.records, run.desk.venue.messages, schema=run.desk.venue.exchange.schema(run.desk.venue.product))
-    items = [item for frame in run.sent[number] for item in reader.decode(payload(frame), binary=frame[0] == 0x82).items]
+    items = [item for frame in run.sent[number][after:] for item in reader.decode(payload(frame), binary=frame[0] == 0x82).items]
     return [item for item in items if isinstance(item, Record)], [item for item in items if isinstance(item, Refusal)]
 
 
@@ -142,6 +142,43 @@ def test_redundant_connections_make_up_for_it(name: str, folder: Path) -> None:
                     assert line[id_name] > last or at in anew
                     last = line[id_name]
     assert not run.events("link lost")
+
+
+@pytest.mark.parametrize("record", ["bbo", "trade"])
+def test_a_stream_that_is_stuck_on_one_of_two_connections_is_subscribed_anew_there(
+    record: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Readers see LIVE and every update once; the connection is made to bring it again, by a message, and nothing else is asked for."""
+    monkeypatch.setattr(stuck, "MISSING_S", 2.0)
+    run = Run(folder, {**BINANCE, **TWO})
+    with run.running():
+        assert run.feed is not None
+        ill, well = run.feed.connections
+        began = len(run.theatre.said[run.desk])
+        run.order(f"stuck-stream@conn=0,symbol=FOOBAR,record={record},times=1")
+        wait_for(lambda: struck(run) == 1, "it to be stuck")
+        at = time.monotonic()
+        wait_for(lambda: ill.renewed + well.renewed > 0, "it to be subscribed anew")
+        took_s = time.monotonic() - at
+        assert run.live()
+        healed = len(run.sent[0])
+        wait_for(
+            lambda: any(one.symbol == "FOOBAR" and one.record == record for one in by_reference(run, after=healed)[0]),
+            "it to come again on that connection",
+        )
+        time.sleep(3.0)
+        ended = len(run.theatre.said[run.desk])
+        time.sleep(0.3)
+    (told,) = run.events("stuck on this connection, subscribed anew")
+    assert (told["connection"], told["streams"]) == ("one#0", f"FOOBAR {record}")
+    assert (ill.renewed, well.renewed, ill.links, well.links) == (1, 0, 1, 1)
+    assert took_s > 1.9
+    id_name = IDS[record]
+    said = [(one.symbol, one.values[id_name]) for one in run.theatre.said[run.desk][began:ended] if record in one.records]
+    published = [(line["symbol"], line[id_name]) for line in run.published(record)]
+    assert len(published) == len(set(published)), "nothing twice"
+    assert set(said) <= set(published), "nothing missed"
+    assert [line["renewed"] for line in run.events("counters")] == [1, 0]
 
 
 def test_alone_a_gap_is_counted_and_flagged(folder: Path) -> None:
@@ -343,7 +380,7 @@ def test_every_venues_messages_can_be_tampered_with(file: Path, product: str) ->
         for stream, said in some:
             told = Told(said, desk.venue.messages[stream.message], stream.symbol, fault.options, random.Random(1), {}, {})
             out = fault.inject.alter(told)
-            if out is None or fault.name in ("gap", "duplicate", "reorder", "late"):
+            if out is None or fault.name in ("gap", "stuck-stream", "duplicate", "reorder", "late"):
                 continue
             ((_, text),) = out
             assert isinstance(text, str)

@@ -181,8 +181,42 @@ def test_a_quiet_stream_on_a_link_that_lives_is_stale_within_its_limit_and_comes
 
     run(main())
     assert limit_s - 0.1 < took[1] - took[0] < limit_s + 0.5
-    (told,) = events(lines, "quiet for longer than the venue says, subscribed anew")
-    assert (told["streams"], told["limit_s"]) == ("STOPS bbo", limit_s)
+    (told,) = events(lines, "stuck on this connection, subscribed anew")
+    assert (told["streams"], told["connection"]) == ("STOPS bbo", "one#0")
+
+
+def test_where_no_message_ends_a_stream_a_stuck_one_gets_another_link(bench: Bench, tls: Authority, lines: Lines) -> None:
+    peers: list[Peer] = []
+
+    async def script(peer: Peer) -> None:
+        await peer.handshake()
+        peers.append(peer)
+        listening = asyncio.ensure_future(peer.listen())
+        first, number = len(peers) == 1, time.monotonic_ns()
+        end = number + 25
+        while not peer.gone.is_set():
+            number += 1
+            peer.send(quote("STAYS", number))
+            if not first or number < end:
+                peer.send(quote("STOPS", number))
+            await asyncio.sleep(0.02)
+        await listening
+
+    async def main() -> None:
+        limit(bench, args=2)
+        streams = session.streams(bench.venue.product, bench.venue.messages, ["bbo"], ["STAYS", "STOPS"])
+        bench.venue.product = replace(bench.venue.product, session=replace(bench.venue.product.session, unsubscribe=None))
+        async with serve(tls.server(), script) as server:
+            connection = bench.carrying(Plan(f"wss://127.0.0.1:{server.port}/stream", (), streams, ""))
+            async with working(bench, connection, ["STAYS", "STOPS"], 1.0):
+                await until(lambda: events(lines, "replaced the link"))
+                await asyncio.sleep(2.0)
+            assert (connection.links, connection.renewed) == (2, 1)
+
+    run(main())
+    (told,) = events(lines, "replacing the link")
+    assert told["reason"] == "STOPS bbo is stuck, and only a new link subscribes it anew"
+    assert len(events(lines, "stuck on this connection, subscribed anew")) == 1
 
 
 def test_the_venues_keepalive_is_kept_while_data_flows_and_inside_its_limit(bench: Bench, tls: Authority) -> None:

@@ -16,6 +16,7 @@ from k4 import log
 from k4.backoff import Backoff, Budget
 from k4.clock import NEAR_NS, TRIES, Clock
 from k4.errors import K4Error
+from k4.stuck import Expected
 from k4.watch import LIVE, SLICE, STALE, Watch
 from tests import logs
 from tests.logs import Lines
@@ -148,11 +149,12 @@ def test_time_goes_forward_through_a_stall() -> None:
 
 
 class Shm:
-    """The three functions of the core that the watch calls."""
+    """The functions of the core that the watch calls."""
 
     def __init__(self) -> None:
         self.recv: dict[tuple[int, int], int] = {}
         self.states: dict[tuple[int, int], int] = {}
+        self.surveys: list[int] = []
 
     def k4_feed_last_recv_ns(self, _feed: Any, record: int, instrument: int) -> int:
         return self.recv.get((record, instrument), -(1 << 63))
@@ -161,15 +163,31 @@ class Shm:
         self.states[record, instrument] = state
         return 0
 
+    def k4_feed_remove(self, _feed: Any, record: int, instrument: int, _now_ns: int) -> int:
+        del self.states[record, instrument]
+        return 0
+
+    def k4_feed_survey(self, _feed: Any, now_ns: int) -> None:
+        self.surveys.append(now_ns)
+
 
 @dataclass
 class Carrier:
-    """`renewed`: what was to be subscribed anew, call by call."""
+    """`stuck_on`: (record, instrument) of what it does not bring; `asked`: what it was expected to, of the last look; `renewed`: what was to be
+    subscribed anew, call by call."""
 
     healthy_since_ns: int = 0
     stale_books: frozenset[tuple[str, str]] = frozenset()
     refused: frozenset[tuple[str, str]] = frozenset()
+    name: str = "one#0"
+    stuck_on: set[tuple[int, int]] = field(default_factory=set)
+    asked: dict[tuple[int, int | None], list[int]] = field(default_factory=dict)
     renewed: list[frozenset[tuple[str, str]]] = field(default_factory=list)
+
+    def stuck(self, expected: Expected, missing_ns: int) -> list[int]:
+        assert missing_ns == 10 * SECOND
+        self.asked[expected.record, expected.silence_ns] = list(expected.instruments)
+        return [instrument for instrument in expected.instruments if (expected.record, instrument) in self.stuck_on]
 
     def renew(self, keys: frozenset[tuple[str, str]]) -> None:
         self.renewed.append(keys)
@@ -202,7 +220,7 @@ def test_a_stream_lives_while_a_connection_is_up_and_has_brought_data(lines: Lin
     assert lines == []
 
 
-def test_a_stream_quiet_for_longer_than_the_venue_says_is_stale_and_subscribed_anew(lines: Lines) -> None:
+def test_a_stream_quiet_for_longer_than_the_venue_says_is_stale() -> None:
     shm, carrier = Shm(), Carrier(1 * SECOND)
     watch = Watch(shm, None, logs.logger())
     watch.add(1, 0, ("bbo", "FOOBAR"), [carrier], 0, 5.0)
@@ -211,33 +229,89 @@ def test_a_stream_quiet_for_longer_than_the_venue_says_is_stale_and_subscribed_a
     shm.recv = {(1, 0): 1, (2, 0): 1}
     watch.tick(2 * SECOND, 0)
     assert shm.states == {(1, 0): LIVE, (1, 1): STALE, (2, 0): LIVE}
-    watch.tick(6 * SECOND, 0)
-    assert carrier.renewed == [], "five seconds are allowed"
-    watch.tick(6 * SECOND + 1, 0)
-    assert carrier.renewed == [{("bbo", "NADA")}], "it has had none since the connection came up"
     shm.recv[1, 0] = 2
     watch.tick(7 * SECOND, 0)
     watch.tick(12 * SECOND, 0)
-    assert shm.states == {(1, 0): LIVE, (1, 1): STALE, (2, 0): LIVE}
-    assert carrier.renewed[1:] == [{("bbo", "NADA")}]
+    assert shm.states == {(1, 0): LIVE, (1, 1): STALE, (2, 0): LIVE}, "five seconds are allowed"
     watch.tick(12 * SECOND + 1, 0)
     assert shm.states == {(1, 0): STALE, (1, 1): STALE, (2, 0): LIVE}
-    assert carrier.renewed[2:] == [{("bbo", "FOOBAR")}]
-    asked: list[int] = []
-    for now in range(13, 100):
-        before = len(carrier.renewed)
-        watch.tick(now * SECOND, 0)
-        asked += [now] * (len(carrier.renewed) - before)
-    assert asked == [18, 22, 28, 42, 48, 82, 88], "each after ten seconds more, then twenty, then forty"
     shm.recv[1, 0] = 3
     watch.tick(2000 * SECOND, 0)
     assert shm.states == {(1, 0): LIVE, (1, 1): STALE, (2, 0): LIVE}
+
+
+def test_what_each_connection_is_expected_to_bring() -> None:
+    """Its streams whose silence is bounded, and those that a sibling brings too."""
+    shm, one, two = Shm(), Carrier(1), Carrier(1)
+    watch = Watch(shm, None, logs.logger())
+    watch.add(1, 0, ("bbo", "FOOBAR"), [one], 0)  # nobody to compare it with
+    watch.add(1, 1, ("bbo", "BARFOO"), [one, two], 0)
+    watch.add(1, 2, ("bbo", "BAZ"), [one], 0, 5.0)
+    watch.add(1, 3, ("bbo", "QUX"), [one, two], 0)
+    watch.add(1, 4, ("bbo", "QUUX"), [one, two], 0, each=False)  # by one or the other
+    watch.add(2, 3, ("trade", "QUX"), [two, one], 0)
+    watch.tick(10 * SECOND, 0)
+    assert one.asked == {(1, None): [1, 3], (1, 5 * SECOND): [2], (2, None): [3]}
+    assert two.asked == {(1, None): [1, 3], (2, None): [3]}
+    for now_ns in (10 * SECOND + 100_000_000, 10 * SECOND + 499_999_999, 10 * SECOND + 500_000_000):
+        watch.tick(now_ns, 0)
+    assert shm.surveys == [10 * SECOND, 10 * SECOND + 500_000_000], "twice a second"
+    watch.remove([(1, 3)], 0)
+    watch.add(1, 0, ("bbo", "FOOBAR"), [one, two], 0)
+    two.asked.clear()
+    watch.tick(20 * SECOND, 0)
+    assert two.asked == {(1, None): [0, 1], (2, None): [3]}
+
+
+def test_what_is_stuck_on_a_connection_is_subscribed_anew_there_and_ever_more_rarely(lines: Lines) -> None:
+    shm, one, two = Shm(), Carrier(1), Carrier(1, name="one#1")
+    watch = Watch(shm, None, logs.logger())
+    watch.add(1, 0, ("bbo", "FOOBAR"), [one, two], 0)
+    watch.add(2, 0, ("trade", "FOOBAR"), [one, two], 0, 2.0)
+    asked: list[tuple[int, set[tuple[str, str]]]] = []
+
+    def until(begin: int, end: int) -> None:
+        for now in range(begin, end):
+            before = len(one.renewed)
+            watch.tick(now * SECOND, 0)
+            asked.extend((now, set(keys)) for keys in one.renewed[before:])
+
+    one.stuck_on = {(1, 0), (2, 0)}
+    until(100, 200)
+    bbo, trade = ("bbo", "FOOBAR"), ("trade", "FOOBAR")
+    assert [now for now, keys in asked if trade in keys] == [100, 105, 115, 135, 175], "5 s, 10, 20, 40"
+    assert [now for now, keys in asked if bbo in keys] == [100, 110, 120, 140, 180], "not before it can be found again"
+    assert asked[0] == (100, {bbo, trade})
+    assert two.renewed == []
+    one.stuck_on = {(1, 0)}
+    asked.clear()
+    until(200, 2000)
+    assert [now for now, _ in asked] == [260, 420, 740, 1340, 1940], "10 minutes at most"
+    one.stuck_on = set()
+    until(2000, 3000)
+    one.stuck_on = {(1, 0)}
+    asked.clear()
+    until(3000, 3030)
+    assert [now for now, _ in asked] == [3000, 3010, 3020], "it had come back, so all begins anew"
     assert lines[0] == {
-        "event": "quiet for longer than the venue says, subscribed anew",
-        "streams": "NADA bbo",
-        "limit_s": 5.0,
+        "event": "stuck on this connection, subscribed anew",
+        "connection": "one#0",
+        "streams": "FOOBAR bbo, FOOBAR trade",
         "level": "warning",
     }
+
+
+def test_what_is_refused_or_a_stale_book_is_not_subscribed_anew_as_stuck() -> None:
+    shm, one, two = Shm(), Carrier(1), Carrier(1)
+    watch = Watch(shm, None, logs.logger())
+    for n, symbol in enumerate("ABC"):
+        watch.add(1, n, ("bbo", symbol), [one, two], 0)
+    watch.add(2, 0, ("trade", "A"), [one, two], 0)
+    one.stuck_on = {(1, 0), (1, 1), (1, 2), (2, 0)}
+    one.stale_books = frozenset({("bbo", "A")})
+    one.refused = frozenset({("bbo", "B"), ("trade", "")})
+    watch.tick(100 * SECOND, 0)
+    assert one.renewed == [{("bbo", "C")}]
 
 
 def test_a_stream_that_the_venue_refuses_is_stale_though_it_had_data() -> None:

@@ -16,6 +16,8 @@ def _refused(name: str, how: str, alter: tamper.Alter, code: str) -> Fault:
 
 DATA = (
     Fault("gap", "a message is left out", "a sibling fills it in; alone: gaps counted and flagged where ids step by one, a book resyncs", Message(tamper.gap)),
+    Fault("stuck-stream", "a stream stops on a link that goes on with others, until it is subscribed anew there", "subscribed anew on that connection after the venue's own silence, or 10 s after a sibling went on with it; siblings are left alone, every update once",
+          Message(tamper.stuck)),
     Fault("duplicate", "a message comes twice", ONCE + "; the second is a duplicate", Message(tamper.duplicate)),
     Fault("reorder", "a message comes behind the next of its stream", ONCE + "; of events the later one carries LATE, of states the newest counts, a book resyncs", Message(tamper.reorder)),
     Fault("late", "a message comes so many milliseconds late, others pass it", ONCE + "; of events it carries LATE, of states the newest counts, a book resyncs", Message(tamper.late), options={"ms": 100.0}),

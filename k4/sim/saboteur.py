@@ -137,6 +137,11 @@ class Saboteur:
             if whose is client:
                 task.cancel()
 
+    def ended(self, client: Client, stream: Stream) -> None:
+        """It is not told of that stream any more: what has befallen it ends."""
+        for key in [key for key in self._memory if key[1:] == (client, stream)]:
+            del self._memory[key]
+
     # ------------------------------------------------------------------ what is told, asked and fetched
 
     @property

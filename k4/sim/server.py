@@ -307,6 +307,7 @@ class Simulator:
 
     def _unsubscribe(self, client: Client, told: Told) -> None:
         client.streams.discard(told)
+        self.saboteur.ended(client, told[1])
         client.asked += 1
         cursor = client.cursors.pop(told, None)
         if cursor is not None:

@@ -132,6 +132,12 @@ def gap(_: Told) -> Out:
     return []
 
 
+def stuck(told: Told) -> Out:
+    """Nothing of the stream from here on, until it is ended."""
+    told.memory["more"] = True
+    return []
+
+
 def duplicate(told: Told) -> Out:
     return [(0.0, told.said), (0.0, told.said)]
 
