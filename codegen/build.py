@@ -19,7 +19,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from . import digest, exchange, fbs, generate, ir, places, sizes
-from .cache import CONTENT, EXTENSION, check_folders, folder_for
+from .cache import CONTENT, EXTENSION, WRITABLE, check_folders, folder_for
 from .cdef import write_bridge
 from .compiler import NO_COMPILER, BuildError, find_compiler, flags
 from .errors import Finding, FindingsError
@@ -73,6 +73,13 @@ def build(specs: Sequence[Path] = ()) -> Path:
     target = folder_for(content)
     if target.is_dir():
         return target
+    try:
+        return _build(target, specs, content)
+    except OSError as error:
+        raise BuildError(f"{error.filename or target} cannot be written: {error.strerror}", WRITABLE) from error
+
+
+def _build(target: Path, specs: Sequence[Path], content: str) -> Path:
     target.parent.mkdir(mode=0o700, exist_ok=True)
     with _locked(target.parent):
         if target.is_dir():

@@ -19,6 +19,7 @@ from .compiler import BuildError, compiler_identity, flags
 
 EXTENSION = "_k4.abi3.so"
 LITERAL = "_k4_ir.py"
+WRITABLE = "make it writable, or set XDG_CACHE_HOME to a folder that is"
 CONTENT = "content"  # holds the content digest of the build it stands in
 
 
@@ -31,16 +32,25 @@ def check_folders(specs: Sequence[Path]) -> None:
             raise BuildError(f"--spec {folder}: no spec in it", "a spec is a file <exchange>.toml in that folder")
 
 
-def cache() -> Path:
-    """The folder of all builds, made if need be. Raises BuildError when it is not the user's alone."""
+def place() -> Path:
+    """The folder of all that is kept for later, whether it is there or not. Raises BuildError where nobody says which that is."""
     base = os.environ.get("XDG_CACHE_HOME", "")
-    root = (Path(base) if base.startswith("/") else Path.home() / ".cache") / "k4"
+    if base.startswith("/"):
+        return Path(base) / "k4"
+    try:
+        return Path.home() / ".cache" / "k4"
+    except RuntimeError as error:
+        raise BuildError("no home folder is known to keep builds in", "set XDG_CACHE_HOME to a folder of your own") from error
+
+
+def cache() -> Path:
+    """The same, made if need be. Raises BuildError when it is not the user's alone."""
+    root = place()
     try:
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
         found = root.lstat()
     except OSError as error:
-        hint = "make it writable, or set XDG_CACHE_HOME to a folder that is"
-        raise BuildError(f"{root} cannot be made: {error.strerror}", hint) from error
+        raise BuildError(f"{root} cannot be made: {error.strerror}", WRITABLE) from error
     if not stat.S_ISDIR(found.st_mode):
         raise BuildError(f"{root} is not a folder; code is loaded from there", "remove it")
     if found.st_uid != os.getuid():
@@ -81,10 +91,28 @@ def _memory() -> Path:
 
 def remember(specs: Sequence[Path]) -> None:
     """Makes `specs` the set that commands use from now on."""
-    path = _memory()
-    temporary = path.with_suffix(f".{os.getpid()}")
-    temporary.write_text(json.dumps({"specs": [str(folder.resolve()) for folder in specs]}) + "\n", encoding="utf-8")
-    temporary.replace(path)
+    write(_memory(), json.dumps({"specs": [str(folder.resolve()) for folder in specs]}).encode() + b"\n")
+
+
+def make(folder: Path) -> None:
+    """Makes a folder of the cache. Raises BuildError."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise BuildError(f"{folder} cannot be made: {error.strerror}", WRITABLE) from error
+
+
+def write(path: Path, data: bytes) -> None:
+    """Makes a file of the cache, whole or not at all, whoever else makes it at the same time. Raises BuildError."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        temporary.write_bytes(data)
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise BuildError(
+            f"{path} cannot be written: {error.strerror}", "make room there, or set XDG_CACHE_HOME to another folder"
+        ) from error
 
 
 def remembered() -> tuple[Path, ...]:

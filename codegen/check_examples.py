@@ -80,7 +80,7 @@ class _Trial:
 
     def run(self) -> None:
         """Tries them all; a book stops at the first that is refused, since what follows hangs on it."""
-        book = self.about.message.field("snapshot") is not None
+        book = self.about.message.book
         for number, example in enumerate(self.about.message.examples, start=1):
             if example.product != self.product.name or (book and self.refused):
                 continue

@@ -107,7 +107,7 @@ def _whole(about: About) -> None:
     """What cannot be said of levels: halves of a book that are not there, and prices that come by another way than their quantities."""
     message = about.message
     given = {name: field for name in (*LEVEL_NEEDED, *SIDED_NEEDED, "checksum") if (field := message.field(name)) is not None}
-    if message.field("snapshot") is not None:
+    if message.book:
         for name, field in given.items():
             if not _read(field) and name != "side":
                 what = "its rule and its place" if name == "checksum" else "both halves of every level, with their paths"

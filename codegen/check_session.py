@@ -222,7 +222,7 @@ def _fetched(about: About, messages: tuple[About, ...]) -> None:
 def _book(other: About, about: About) -> bool:
     shared = set(other.message.products) & set(about.message.products)
     same = about.message.record in other.message.records and bool(shared)
-    return same and not other.fetched and other.message.field("snapshot") is not None
+    return same and not other.fetched and other.message.book
 
 
 def _vars_asked(about: About, messages: tuple[About, ...]) -> bool:

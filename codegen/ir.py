@@ -416,6 +416,11 @@ class Message:
         return next((f for f in self.fields if f.name == name), None)
 
     @property
+    def book(self) -> bool:
+        """It changes a book, or replaces one, and what it gives is cut from that."""
+        return self.field("snapshot") is not None
+
+    @property
     def waits(self) -> bool:
         """A book's changes alone: its snapshots come by another message."""
         snapshot = self.field("snapshot")

@@ -173,7 +173,7 @@ def _texts(found: Iterable[Layout]) -> Iterable[Path]:
 def _deepest(records: ir.Records, message: ir.Message) -> ir.RecordType | None:
     """The message's record; of a book's, the one with the most levels."""
     found = [record for word in message.records if (record := records.record(word)) is not None]
-    if message.field("snapshot") is None or not found:
+    if not message.book or not found:
         return records.record(message.record)
     return max(found, key=lambda record: max(member.length for member in record.fields))
 
@@ -258,7 +258,7 @@ class _Reader:
                 raise BeyondError("elements that give no records")
             if node.kind != ARRAY or not node.items:
                 raise BeyondError("`each` finds no element in the example")
-            if self.message.field("snapshot") is not None:
+            if self.message.book:
                 if len(node.items) > 1:
                     raise BeyondError("several updates of books in one frame")
                 return (*place, 0), node.items[0]

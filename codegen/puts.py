@@ -114,7 +114,7 @@ class _Filler:
         self.reads = Reads()
 
     def all(self) -> Reads:
-        book = self.message.field("snapshot") is not None
+        book = self.message.book
         if len(self.message.records) > 1 and not book:
             raise BeyondError("several records from one message")
         members = {f.name for f in self.record.fields if f.kind not in _FILLED_BY_FEED} - {"recv_ns"}

@@ -53,10 +53,6 @@ def levels_of(records: ir.Records, word: str) -> int:
     return 0 if price is None else price.length
 
 
-def is_book(message: ir.Message) -> bool:
-    return message.field("snapshot") is not None
-
-
 def members(record: ir.RecordType) -> tuple[ir.RecordField, ...]:
     """The members that a record's values are: times of the venue, then the own fields."""
     return tuple(f for f in record.fields if f.kind not in _OWN and f.name != "recv_ns")
@@ -82,13 +78,13 @@ class Drafter:
         sides: Sides | None = None
         for member in members(self.record):
             if self.depth and member.name in _LEVEL_NAMES:
-                book = is_book(self.message)
+                book = self.message.book
                 sides = sides or reader.sides(NO_LIMIT if book or reader.has("side") else self.depth, book)
                 continue
             values[member.name] = self._value(reader, member, values)
             if member.name == "engine_ns":
                 flags |= {flag.upper() for flag in ("backfill", "reset") if _flag(reader, flag)}
-        update = self._update(reader, values, sides) if sides is not None and is_book(self.message) else None
+        update = self._update(reader, values, sides) if sides is not None and self.message.book else None
         if any(isinstance(value, Id) and value.hashed for value in values.values()):
             flags.add("HASHED_ID")
         return Draft(name, frozenset(flags), values, sides, update)

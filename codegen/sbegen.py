@@ -295,7 +295,7 @@ class _Builder:
         scalars: list[ReadModel] = []
         kept: list[ReadModel] = []
         sides: list[SideModel] = []
-        book = bound.message.field("snapshot") is not None
+        book = bound.message.book
         if deepest is not None:
             levels = _levels(deepest)
             rules = [rule for rule in fields.rules(deepest.word, self.records) if not (levels and rule.level)]

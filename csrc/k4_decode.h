@@ -104,6 +104,7 @@ struct k4_message {
     uint8_t records;  /* what it gives, a bit 1 << K4_RECORD_* each; 0: no market record */
     uint8_t skip;     /* enum k4_skip for a message that is no market record */
     uint8_t order;    /* enum k4_order */
+    bool book;        /* its records are cut from a book, and only where they differ from the last */
     uint16_t line;    /* where the spec says it */
 };
 

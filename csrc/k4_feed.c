@@ -11,7 +11,9 @@ static bool is_event(int record)
     return record == K4_RECORD_TRADE || record == K4_RECORD_AGGTRADE;
 }
 
-static enum k4_rule rule_of(enum k4_order order, int record)
+/* `book`: a message cuts the record from a book, whose updates do not all show in it: ids that are missing there are no holes. Where ids
+ * step by one, the book itself sees to it. */
+static enum k4_rule rule_of(enum k4_order order, int record, bool book)
 {
     switch (order) {
     case K4_ORDER_INCREASING:
@@ -19,7 +21,7 @@ static enum k4_rule rule_of(enum k4_order order, int record)
     case K4_ORDER_WINDOW:
         return K4_RULE_WINDOW;
     case K4_ORDER_CONTIGUOUS:
-        return is_event(record) ? K4_RULE_CONTIGUOUS : K4_RULE_STEPPING;
+        return is_event(record) ? K4_RULE_CONTIGUOUS : book ? K4_RULE_INCREASING : K4_RULE_STEPPING;
     case K4_ORDER_LEADER:
         return K4_RULE_LEADER;
     case K4_ORDER_NONE:
@@ -31,11 +33,13 @@ static enum k4_rule rule_of(enum k4_order order, int record)
 enum k4_rule k4_feed_rule(const struct k4_product *product, int record, int *line_a, int *line_b)
 {
     const struct k4_message *first = NULL;
+    bool book = false;
     *line_a = *line_b = 0;
     for (int i = 0; i < product->message_count; i++) {
         const struct k4_message *m = &product->messages[i];
         if ((m->records >> record & 1) == 0 || m->order == K4_ORDER_NONE)
             continue;
+        book |= m->book;
         if (first == NULL) {
             first = m;
         } else if (m->order != first->order) {
@@ -43,7 +47,7 @@ enum k4_rule k4_feed_rule(const struct k4_product *product, int record, int *lin
             *line_b = m->line;
         }
     }
-    return first == NULL ? K4_RULE_ALL : rule_of((enum k4_order)first->order, record);
+    return first == NULL ? K4_RULE_ALL : rule_of((enum k4_order)first->order, record, book);
 }
 
 static bool gives(const struct k4_product *product, int record)

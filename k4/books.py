@@ -89,7 +89,7 @@ class Books:
     def _find(self, like: ir.Message, *, fetched: bool) -> int | None:
         """The message that keeps the same books, pushed or fetched."""
         for index, message in enumerate(self._messages):
-            keeps = message.field("snapshot") is not None and (message.url is not None) is fetched
+            keeps = message.book and (message.url is not None) is fetched
             keeps = keeps and (fetched or message.transport == self._transport)
             if keeps and fields.book_of(self._messages, message) == fields.book_of(self._messages, like):
                 return index

@@ -3,7 +3,7 @@
 Two passes: pydantic checks shape, types and ranges; `k4.configcheck` checks what the models cannot know (the built specs, segments
 that several entries name). Every finding has file, line, key path, value and what is allowed.
 The built specs are passed in.
-Imports pydantic, `configcheck`, `errors`, `keypath`, `log` and, of the generator, `errors` and `ir`.
+Imports pydantic, `configcheck`, `errors`, `instrument`, `keypath`, `log`, `segments` and, of the generator, `errors` and `ir`.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
-from . import configcheck, keypath
+from . import configcheck, instrument, keypath, segments
 from ._codegen import ir
 from ._codegen.errors import Finding, FindingsError, did_you_mean
 from .errors import K4Error
 from .log import default_dir
 
 RecordWord = Literal["bbo", "trade", "aggtrade", "depth5", "depth20"]
-SEGMENT_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,47}")
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,47}")
 _ENDPOINT = re.compile(r"(wss|https)://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+)(:[0-9]{1,5})?")
 
 # Keys of the agreed configuration that are valid but not there yet: they are refused, never ignored.
@@ -43,16 +43,34 @@ class _WrongError(ValueError):
     """A value that its validator refuses; the text says what is allowed."""
 
 
+_NAMES = "1 to 48 letters, digits, '_', '-' or '.', not beginning with '-' or '.'"
+
+
 def _name(text: str) -> str:
-    if not SEGMENT_NAME.fullmatch(text):
-        raise _WrongError("1 to 48 letters, digits, '_', '-' or '.', not beginning with '-' or '.'")
+    if not _NAME.fullmatch(text):
+        raise _WrongError(_NAMES)
+    return text
+
+
+def _segment(text: str) -> str:
+    if not _NAME.fullmatch(text) or text.endswith(segments.BESIDE):
+        raise _WrongError(f"{_NAMES}, not ending with .lock, .wait or .new")
     return text
 
 
 def _symbol(text: str) -> str:
-    if not 1 <= len(text.encode()) <= 48 or any(ord(c) <= 0x20 or ord(c) == 0x7F for c in text):
+    if not instrument.is_symbol(text):
         raise _WrongError("1 to 48 bytes of UTF-8 without blanks and control characters")
     return text
+
+
+def _path(what: str) -> Callable[[str], str]:
+    def check(text: str) -> str:
+        if not text or "\0" in text:
+            raise _WrongError(what)
+        return text
+
+    return check
 
 
 def _secret_name(text: str) -> str:
@@ -77,7 +95,8 @@ def _transport(text: str) -> str:
 
 def _endpoint(scheme: str) -> Callable[[str], str]:
     def check(text: str) -> str:
-        if not text.startswith(f"{scheme}://") or not _ENDPOINT.fullmatch(text):
+        match = _ENDPOINT.fullmatch(text)
+        if match is None or match[1] != scheme or not 0 < int((match[3] or ":443")[1:]) < 65536:
             raise _WrongError(f"{scheme}://HOST or {scheme}://HOST:PORT, without path (the path is the exchange spec's)")
         return text
 
@@ -85,6 +104,8 @@ def _endpoint(scheme: str) -> Callable[[str], str]:
 
 
 Name = Annotated[str, AfterValidator(_name)]
+Segment = Annotated[str, AfterValidator(_segment)]
+File = Annotated[str, AfterValidator(_path("the path of a file"))]
 Symbol = Annotated[str, AfterValidator(_symbol)]
 SecretName = Annotated[str, AfterValidator(_secret_name)]
 
@@ -126,9 +147,7 @@ class Secret(_Model):
     """Where a value stands that no configuration may hold."""
 
     env: str | None = Field(default=None, min_length=1, description="Environment variable that holds it.")
-    file: str | None = Field(
-        default=None, min_length=1, description="File of mode 0600 that holds nothing else; relative to this file's folder."
-    )
+    file: File | None = Field(default=None, description="File of mode 0600 that holds nothing else; relative to this file's folder.")
 
     @model_validator(mode="after")
     def _one(self) -> Secret:
@@ -138,7 +157,7 @@ class Secret(_Model):
 
 
 class Tls(_Model):
-    ca_file: str | None = Field(default=None, description="PEM file of further CAs to trust; relative to this file's folder.")
+    ca_file: File | None = Field(default=None, description="PEM file of further CAs to trust; relative to this file's folder.")
 
 
 class Connection(_Model):
@@ -152,7 +171,7 @@ class Connection(_Model):
         description="The venue's own symbols; unified ones (`BTC-USDT`, `BTC-USDT-PERP`, `BTC-USDT-261225`); patterns (`*USDT`).",
     )
     records: list[RecordWord] = Field(min_length=1, description="What to receive.")
-    shm: dict[RecordWord, Name] = Field(
+    shm: dict[RecordWord, Segment] = Field(
         default_factory=dict, description="Segment per record; `<exchange>_<product>_<record>` where not given."
     )
     ring_slots: Annotated[int, Field(ge=2, le=1 << 26), AfterValidator(_power_of_two)] = Field(
@@ -174,7 +193,7 @@ class Connection(_Model):
 
 
 class Log(_Model):
-    dir: str | None = Field(
+    dir: Annotated[str, AfterValidator(_path("the path of a folder, or null"))] | None = Field(
         default_factory=lambda: str(default_dir()),
         description="Folder of the daily files, relative to this file's folder; null = no file. Default: `$XDG_STATE_HOME/k4/log`.",
     )
@@ -215,12 +234,7 @@ def parse(text: str, file: str, exchanges: Mapping[str, ir.Exchange], *, cpus: I
 
     `exchanges`: the built specs. `cpus`: those this process may use (default: asks the system).
     """
-    try:
-        value = json.loads(text, parse_constant=_no_constant)
-    except json.JSONDecodeError as error:
-        raise FindingsError([Finding(file, error.lineno, f"not JSON at column {error.colno}: {error.msg}")]) from error
-    except _WrongError as error:
-        raise FindingsError([Finding(file, 1, f"not JSON: {error}")]) from error
+    value = _json(text, file)
     places = keypath.places(text)
     findings = [Finding(file, line, f"{keypath.show(keys)}: this key is given twice; keep one of them") for keys, line in places.twice]
     config: Config | None = None
@@ -237,6 +251,21 @@ def parse(text: str, file: str, exchanges: Mapping[str, ir.Exchange], *, cpus: I
     return config
 
 
+def _json(text: str, file: str) -> object:
+    if not text.strip():
+        raise FindingsError([Finding(file, 1, "the file is empty; `k4 config schema` says what may stand in it")])
+    if text.startswith("\ufeff"):
+        raise FindingsError([Finding(file, 1, "not JSON: it begins with a byte order mark; save it without one")])
+    try:
+        return json.loads(text, parse_constant=_no_constant, parse_int=_int)
+    except json.JSONDecodeError as error:
+        raise FindingsError([Finding(file, error.lineno, f"not JSON at column {error.colno}: {error.msg}")]) from error
+    except _WrongError as error:
+        raise FindingsError([Finding(file, 1, f"not JSON: {error}")]) from error
+    except RecursionError as error:
+        raise FindingsError([Finding(file, 1, "not JSON: nested too deeply")]) from error
+
+
 def load(path: Path, exchanges: Mapping[str, ir.Exchange]) -> Config:
     """Reads a configuration file; `log.dir` and `tls.ca_file` come back as absolute paths. Raises K4Error or FindingsError."""
     try:
@@ -246,28 +275,49 @@ def load(path: Path, exchanges: Mapping[str, ir.Exchange]) -> Config:
     except UnicodeDecodeError as error:
         raise K4Error(f"configuration {str(path)!r} is not UTF-8 at byte {error.start}") from error
     config = parse(text, str(path), exchanges)
-    base = path.resolve().parent
-    log = config.log.model_copy(update={"dir": None if config.log.dir is None else str(base / Path(config.log.dir).expanduser())})
+    placed = _Placed(path, text)
+    log = config.log.model_copy(update={"dir": placed.path(config.log.dir, ("log", "dir"))})
     entries: list[Connection] = []
-    findings: list[Finding] = []
     for index, entry in enumerate(config.connections):
-        placed = {
-            name: secret if secret.file is None else Secret(file=str(base / Path(secret.file).expanduser()))
+        keys = ("connections", index)
+        secrets = {
+            name: secret if secret.file is None else Secret(file=placed.path(secret.file, (*keys, "secrets", name, "file")))
             for name, secret in entry.secrets.items()
         }
-        entry = entry.model_copy(update={"secrets": placed})  # noqa: PLW2901 (the same entry, its paths absolute)
-        if entry.tls.ca_file is None:
-            entries.append(entry)
-            continue
-        ca_file = base / Path(entry.tls.ca_file).expanduser()
-        if not ca_file.is_file():
-            keys = ("connections", index, "tls", "ca_file")
-            message = f'{keypath.show(keys)}: "{ca_file}" is not a file; write the path of a PEM file'
-            findings.append(Finding(str(path), keypath.places(text).line(keys), message))
-        entries.append(entry.model_copy(update={"tls": Tls(ca_file=str(ca_file))}))
-    if findings:
-        raise FindingsError(findings)
+        tls = Tls(ca_file=placed.file(entry.tls.ca_file, (*keys, "tls", "ca_file")))
+        entries.append(entry.model_copy(update={"secrets": secrets, "tls": tls}))
+    if placed.findings:
+        raise FindingsError(placed.findings)
     return config.model_copy(update={"log": log, "connections": entries})
+
+
+class _Placed:
+    """Paths of a configuration made absolute: they are relative to its folder, `~` is a home folder. What is wrong: in `findings`."""
+
+    def __init__(self, config: Path, text: str) -> None:
+        self._config = config
+        self._places = keypath.places(text)
+        self.findings: list[Finding] = []
+
+    def path(self, path: str | None, keys: keypath.Keys) -> str | None:
+        if path is None:
+            return None
+        try:
+            return str(self._config.resolve().parent / Path(path).expanduser())
+        except RuntimeError:
+            self._wrong(keys, f"{keypath.quoted(path)} begins with ~, but that user has no home folder; write a path without it")
+            return path
+
+    def file(self, path: str | None, keys: keypath.Keys) -> str | None:
+        """The same of a PEM file, which must be there."""
+        found = len(self.findings)
+        path = self.path(path, keys)
+        if path is not None and len(self.findings) == found and not os.path.isfile(path):  # noqa: PTH113 (False for names too long, too)
+            self._wrong(keys, f'"{path}" is not a file; write the path of a PEM file')
+        return path
+
+    def _wrong(self, keys: keypath.Keys, message: str) -> None:
+        self.findings.append(Finding(str(self._config), self._places.line(keys), f"{keypath.show(keys)}: {message}"))
 
 
 def load_reported(path: Path, exchanges: Mapping[str, ir.Exchange]) -> Config:
@@ -292,6 +342,13 @@ def schema() -> int:
 
 def _no_constant(text: str) -> object:
     raise _WrongError(f"{text} is not a JSON number")
+
+
+def _int(text: str) -> int:
+    """Nothing here takes so many digits, and Python refuses thousands of them in words of its own."""
+    if len(text) > 400:
+        raise _WrongError(f"a number of {len(text)} digits")
+    return int(text)
 
 
 def shape(entry: Mapping[str, object]) -> configcheck.Shape | None:
@@ -328,8 +385,7 @@ def _sentence(error: ErrorDetails) -> str:
         return f"{where}: is needed"
     context = error.get("ctx", {})
     value = keys[-1] if "[key]" in error["loc"] else error["input"]
-    shown = json.dumps(value, ensure_ascii=False, default=str)
-    shown = shown if len(shown) <= 60 else shown[:57] + "..."
+    shown = keypath.quoted(value)
     if "secrets" in keys:
         shown = "what stands there"  # it may be the value itself, written where it must not be
     if kind == "literal_error":
@@ -346,6 +402,8 @@ def _sentence(error: ErrorDetails) -> str:
 
 _ALLOWED = {
     "string_type": "allowed: a text in quotes",
+    "string_unicode": "allowed: a text in quotes",
+    "string_too_short": "at least {min_length} character is needed",
     "int_type": "allowed: a whole number",
     "list_type": "allowed: a list in [ ]",
     "dict_type": "allowed: an object in {{ }}",

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from . import keypath
 from ._codegen import bind, ir
 from ._codegen.errors import did_you_mean
+from .keypath import quoted
 
 Entry = Mapping[str, object]
 
@@ -45,7 +46,9 @@ def findings(
     for i, entry in entries:
         name = entry.get("name")
         if isinstance(name, str) and names.setdefault(name, i) != i:
-            found.append(_found(("connections", i, "name"), f'"{name}" is also the name of connections[{names[name]}]; names are unique'))
+            found.append(
+                _found(("connections", i, "name"), f"{quoted(name)} is also the name of connections[{names[name]}]; names are unique")
+            )
         cpu = entry.get("cpu")
         if isinstance(cpu, int) and cpu >= 0 and cpu not in cpus:
             allowed = " ".join(map(str, sorted(cpus)))
@@ -71,7 +74,7 @@ def _twice(i: int, entry: Entry) -> list[Found]:
         seen: dict[str, int] = {}
         for n, item in enumerate(_items(entry, key)):
             if item is not None and seen.setdefault(item, n) != n:
-                found.append(_found(("connections", i, key, n), f'"{item}" is given twice; keep one of them'))
+                found.append(_found(("connections", i, key, n), f"{quoted(item)} is given twice; keep one of them"))
     return found
 
 
@@ -86,12 +89,12 @@ def _spec(i: int, entry: Entry, exchanges: Mapping[str, ir.Exchange]) -> list[Fo
         return [_found(("connections", i, "exchange"), '"udp" is not built yet; remove the entry')]
     exchange = exchanges.get(name)
     if exchange is None:
-        return [_found(("connections", i, "exchange"), f'no spec of "{name}" is built{did_you_mean(name, exchanges)}')]
+        return [_found(("connections", i, "exchange"), f"no spec of {quoted(name)} is built{did_you_mean(name, exchanges)}")]
     if not isinstance(product, str):
         return []
     if exchange.product(product) is None:
         guess = did_you_mean(product, [p.name for p in exchange.products])
-        return [_found(("connections", i, "product"), f'"{name}" has no product "{product}"{guess}')]
+        return [_found(("connections", i, "product"), f'"{name}" has no product {quoted(product)}{guess}')]
     messages = bind.bind(exchange, product)
     known = exchange.product(product)
     assert known is not None
@@ -130,7 +133,9 @@ def _transported(i: int, entry: Entry, what: str, product: ir.Product, messages:
         hint = f'write "secrets": {{ "{name}": {{ "env": "NAME" }} }}, or {{ "file": "PATH" }}'
         found.append(_found(("connections", i), f'{what} needs the secret "{name}" for its SBE endpoint; {hint}'))
     found += [
-        _found(("connections", i, "secrets", name), f'"{name}" is put in nowhere; remove it, or write "sbe" into redundancy.transports')
+        _found(
+            ("connections", i, "secrets", name), f'{quoted(name)} is put in nowhere; remove it, or write "sbe" into redundancy.transports'
+        )
         for name in names
         if name not in needed
     ]
@@ -168,7 +173,7 @@ def _case(i: int, entry: Entry, messages: Sequence[ir.Message]) -> list[Found]:
     if not folded:
         return []
     return [
-        _found(("connections", i, "symbols", n), f'"{symbol}": symbols are in upper case here; write "{_upper(symbol)}"')
+        _found(("connections", i, "symbols", n), f"{quoted(symbol)}: symbols are in upper case here; write {quoted(_upper(symbol))}")
         for n, symbol in enumerate(_items(entry, "symbols"))
         if symbol is not None and _upper(symbol) != symbol
     ]

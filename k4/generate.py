@@ -79,11 +79,9 @@ def _write_headers(folder: Path) -> None:
     from ._codegen import fbs, generate
 
     records = fbs.load(places.schema() / digest.RECORDS)
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    cache.make(folder)
     for name, text in ((HEADERS[1], generate.records_header(records)), (HEADERS[0], generate.reader_header(records))):
-        temporary = folder / f".{name}.new"
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(folder / name)
+        cache.write(folder / name, text.encode())
 
 
 def _copy_headers(folder: Path, out: Path) -> None:

@@ -23,6 +23,15 @@ _CURRENCY = re.compile(r"[^\s*-]{1,24}")
 MAX_TEXT = 48
 
 
+def is_symbol(text: str) -> bool:
+    """Whether a segment can hold this as a symbol, and a log and a terminal show it: no blanks, no control characters."""
+    try:
+        size = len(text.encode())
+    except UnicodeEncodeError:  # half of a surrogate pair
+        return False
+    return 1 <= size <= MAX_TEXT and not any(c <= " " or "\x7f" <= c <= "\xa0" for c in text)
+
+
 @dataclass(frozen=True, slots=True)
 class Instrument:
     """`kind`: spot, perpetual, future, option. Steps and sizes are decimal texts without an exponent. None: the venue does not say.
@@ -76,8 +85,8 @@ _TYPES = {"expiry_ns": int, "trading": bool}
 def of_row(row: Mapping[str, object]) -> Instrument:
     """From a row of a fetched `instrument` message, its factors multiplied out. Raises ValueError for what is no instrument."""
     symbol = str(row.get("symbol", ""))
-    if not 1 <= len(symbol.encode()) <= MAX_TEXT:
-        raise ValueError(f"symbol {symbol!r}: 1 to {MAX_TEXT} bytes are wanted")
+    if not is_symbol(symbol):
+        raise ValueError(f"symbol {symbol!r}: 1 to {MAX_TEXT} bytes without blanks and control characters are wanted")
     kind, expiry = _text(row, "kind"), row.get("expiry_ns")
     expires = kind not in {"spot", "perpetual"} and isinstance(expiry, int) and 0 < expiry < 1 << 62
     return Instrument(
@@ -98,6 +107,8 @@ def of_row(row: Mapping[str, object]) -> Instrument:
 
 def _text(row: Mapping[str, object], name: str) -> str | None:
     value = row.get(name)
+    if value is not None and not (str(value).isprintable() and len(str(value)) <= MAX_TEXT):
+        raise ValueError(f"{name} is {str(value)[:MAX_TEXT]!r}")
     return None if value is None else str(value)
 
 

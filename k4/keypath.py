@@ -1,4 +1,4 @@
-"""Where each value of a JSON text stands: key path → line. Imports nothing of the project.
+"""Where each value of a JSON text stands, key path → line, and how both are shown. Imports nothing of the project.
 
 `json` tells values but not lines, and forgets a key that is given twice; this scanner is only trusted with text that `json`
 has accepted, and is tested against it.
@@ -11,6 +11,8 @@ import re
 from dataclasses import dataclass
 
 Keys = tuple[str | int, ...]
+
+LONGEST = 60  # characters of a value that a message shows
 
 _WORD = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\]:,]|[^\s{}\[\]:,"]+')
 
@@ -70,5 +72,13 @@ def show(keys: Keys) -> str:
     """`("connections", 0, "symbols")` → `connections[0].symbols`."""
     text = ""
     for key in keys:
-        text += f"[{key}]" if isinstance(key, int) else f".{key}" if text else key
+        plain = key if isinstance(key, int) or key.isprintable() else repr(key)[1:-1]
+        text += f"[{plain}]" if isinstance(key, int) else f".{plain}" if text else str(plain)
     return text
+
+
+def quoted(value: object) -> str:
+    """A value of a file in a message about it: as JSON writes it, cut where it is long, nothing in it that a terminal would obey."""
+    shown = json.dumps(value, ensure_ascii=False, default=str)
+    shown = shown if len(shown) <= LONGEST else shown[: LONGEST - 3] + "..."
+    return "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in shown)

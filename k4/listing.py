@@ -3,7 +3,7 @@
     `$XDG_CACHE_HOME/k4/instruments/<exchange>_<product>_<digest>.json`
 
 The digest is of the messages that describe the list and of the host that was asked, so that neither a changed spec nor a simulator is
-answered from a list that is not theirs. Imports `errors`, `fetch`, `instrument`, `session` and, of the generator, `bind`,
+answered from a list that is not theirs. Imports `errors`, `fetch`, `home`, `instrument`, `session` and, of the generator, `bind`,
 `ir`, `reference`, `refload`.
 """
 
@@ -22,7 +22,7 @@ from typing import Protocol
 
 import orjson
 
-from . import instrument, session
+from . import home, instrument, session
 from ._codegen import bind, ir, refload
 from ._codegen.reference import Fetched, FetchError, Interpreter, captured
 from .errors import K4Error
@@ -74,8 +74,7 @@ class Source:
         """Where the list is kept."""
         told = [repr((message, self.base)) for message in self.messages if message.record == "instrument"]
         digest = hashlib.sha256("\n".join(told).encode()).hexdigest()[:16]
-        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-        return cache / "k4" / "instruments" / f"{self.exchange.name}_{self.product}_{digest}.json"
+        return home.folder("instruments") / f"{self.exchange.name}_{self.product}_{digest}.json"
 
 
 def cached(source: Source) -> Listing | None:
@@ -177,6 +176,9 @@ def _keep(file: Path, listing: Listing) -> None:
     with contextlib.suppress(OSError):
         file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         descriptor, name = tempfile.mkstemp(dir=file.parent, prefix=file.name)
-        with os.fdopen(descriptor, "wb") as out:
-            out.write(orjson.dumps(listing.to_json()))
-        Path(name).replace(file)
+        try:
+            with os.fdopen(descriptor, "wb") as out:
+                out.write(orjson.dumps(listing.to_json()))
+            Path(name).replace(file)
+        except OSError:
+            Path(name).unlink(missing_ok=True)

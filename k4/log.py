@@ -216,5 +216,11 @@ def change(logger: Logger, *, level: str, folder: str | None, retain_days: int) 
 
 def default_dir() -> Path:
     """Where logs go unless configured: the user's state folder."""
-    state = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
-    return Path(state) / "k4" / "log"
+    state = os.environ.get("XDG_STATE_HOME", "")
+    if state.startswith("/"):
+        return Path(state) / "k4" / "log"
+    try:
+        return Path.home() / ".local" / "state" / "k4" / "log"
+    except RuntimeError as error:
+        hint = 'name a folder: "log": { "dir": "PATH" } (null: no file), or set XDG_STATE_HOME'
+        raise K4Error("no home folder is known to keep logs in", hint=hint) from error

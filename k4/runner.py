@@ -1,7 +1,7 @@
 """`k4 run`: from a configuration file to running workers. Nothing of what a worker does is loaded here.
 
 The first worker is started before anything else: what it needs is loaded beside what reading the configuration needs.
-Imports `changes`, `config`, `control`, `errors`, `fetch`, `job`, `log`, `lookup`, `native`, `notify`, `session`, `supervisor`
+Imports `changes`, `config`, `control`, `errors`, `fetch`, `home`, `job`, `log`, `lookup`, `native`, `notify`, `session`, `supervisor`
 and, of the generator, `bind`."""
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import control, log, supervisor
+from . import control, home, log, supervisor
 from .changes import Change
 from .errors import K4Error, UsageError
 from .job import Entry, FetcherJob, Job
@@ -231,8 +231,7 @@ def sim_ca(sim: str) -> Path:
     match = _HOST_PORT.fullmatch(sim)
     if match is None or not 0 < int(match[2]) < 65536:
         raise UsageError(f"--sim {sim!r}: HOST:PORT is needed, as `k4 sim` prints it, for example --sim 127.0.0.1:9443")
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    ca = cache / "k4" / "sim" / "ca.pem"
+    ca = home.folder("sim") / "ca.pem"
     if not ca.is_file():
         raise K4Error(f"{str(ca)!r} is not there: no simulator has run for this user", hint="start one first: k4 sim CONFIG")
     return ca

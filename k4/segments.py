@@ -13,6 +13,7 @@ May import `errors`.
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,9 @@ from typing import Any
 from .errors import K4Error
 
 STATES = ("LIVE", "STALE", "RESYNC", "REMOVED")
+# What stands beside a segment, by the end of its name: no segment is called so.
+BESIDE = (".lock", ".wait", ".new")
+_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,62}")
 _WRITERS = ("alive", "closed", "replaced")
 _MAGIC = b"\x0a\x0d\x00GES4K"  # K4_SHM_MAGIC in csrc/k4_shm.h, as it lies in the file
 _INT64_MIN = -(1 << 63)
@@ -112,7 +116,8 @@ def names(folder: Path | None = None) -> list[str]:
     """The segments that exist, by name."""
     found = []
     for path in sorted((folder or directory()).glob("k4.*")):
-        if path.name.endswith((".lock", ".wait", ".new")) or path.is_symlink() or not path.is_file():
+        name = path.name.removeprefix("k4.")
+        if not is_name(name) or path.is_symlink() or not path.is_file():
             continue
         try:
             with path.open("rb") as file:
@@ -120,8 +125,13 @@ def names(folder: Path | None = None) -> list[str]:
         except OSError:
             continue
         if magic == _MAGIC:
-            found.append(path.name.removeprefix("k4."))
+            found.append(name)
     return found
+
+
+def is_name(text: str) -> bool:
+    """Whether a segment can be called so: the same rule as `k4_shm_name_ok` in csrc/k4_shm.h."""
+    return _NAME.fullmatch(text) is not None and not text.endswith(BESIDE)
 
 
 def no_segment(name: str, folder: Path | None = None) -> NoSegmentError:

@@ -89,9 +89,9 @@ def streams(
     asked_by_symbol = any("symbol" in bind.names_in(text) for text in asking)
     found: dict[tuple[str, str | None, tuple[tuple[str, str], ...]], tuple[list[int], list[str]]] = {}
     asked = [(i, m) for i, m in enumerate(messages) if m.channel is not None and m.transport == transport]
-    cut = {record for _, m in asked if m.field("snapshot") is not None for record in m.records if record.startswith("depth")}
+    cut = {record for _, m in asked if m.book for record in m.records if record.startswith("depth")}
     for index, message in asked:
-        given = [record for record in message.records if record in wanted and (record not in cut or message.field("snapshot") is not None)]
+        given = [record for record in message.records if record in wanted and (record not in cut or message.book)]
         if not given or message.channel is None:
             continue
         per_symbol: list[str | None] = [*symbols] if asked_by_symbol or "symbol" in bind.names_in(message.channel) else [None]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from k4 import cli
+from k4 import cli, home
 from k4.errors import K4Error, UsageError
 from k4.version import VERSION
 
@@ -110,3 +110,36 @@ def test_delays() -> None:
     for text in ("", "-1", "nan", "inf", "1;2"):
         with pytest.raises(UsageError, match="milliseconds are needed"):
             cli._delays(text)
+
+
+def test_a_user_whom_the_system_does_not_know(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr("os.path.expanduser", lambda path: path)
+    with pytest.raises(K4Error, match="no home folder is known to keep builds in") as caught:
+        home.folder("sim")
+    assert caught.value.hint == "set XDG_CACHE_HOME to a folder of your own"
+    monkeypatch.setenv("XDG_CACHE_HOME", "not/absolute")  # which is none, says its standard
+    with pytest.raises(K4Error, match="no home folder"):
+        home.folder("sim")
+    monkeypatch.setenv("XDG_CACHE_HOME", "/c")
+    assert home.folder("sim") == Path("/c/k4/sim")
+
+
+@pytest.mark.parametrize("command", ["headers", "codegen"])
+def test_a_full_disk_is_told_and_leaves_nothing_behind(command: str, tmp_path: Path) -> None:
+    """The limit for a file's size stands for the disk's end."""
+    code = "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (20, 20)); from k4 import cli; cli.main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code, command],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, "XDG_CACHE_HOME": str(tmp_path)},
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"k4: error: {tmp_path}/k4/")
+    assert "cannot be written: File too large\n  " in done.stderr
+    assert "Traceback" not in done.stderr
+    assert [file.name for file in tmp_path.rglob("*") if file.is_file() and file.name != "lock"] == []

@@ -60,6 +60,8 @@ def test_every_example_configuration_is_good(built_in: dict[str, ir.Exchange]) -
 
 
 NAMES = "1 to 48 letters, digits, '_', '-' or '.', not beginning with '-' or '.'"
+SEGMENTS = f"{NAMES}, not ending with .lock, .wait or .new"
+SYMBOLS = "1 to 48 bytes of UTF-8 without blanks and control characters"
 ENDPOINTS = "wss://HOST or wss://HOST:PORT, without path (the path is the exchange spec's)"
 ENTRIES: list[tuple[dict[str, Any], str]] = [
     ({"name": ...}, "connections[0].name: is needed"),
@@ -96,8 +98,17 @@ ENTRIES: list[tuple[dict[str, Any], str]] = [
     ),
     (
         {"shm": {"bbo": "../x"}},
-        f'connections[0].shm.bbo: "../x" is wrong; allowed: {NAMES}',
+        f'connections[0].shm.bbo: "../x" is wrong; allowed: {SEGMENTS}',
     ),
+    ({"shm": {"bbo": "x.lock"}}, f'connections[0].shm.bbo: "x.lock" is wrong; allowed: {SEGMENTS}'),
+    ({"symbols": ["A\x9b1B"]}, f'connections[0].symbols[0]: "A\\u009b1B" is wrong; allowed: {SYMBOLS}'),
+    ({"symbols": ["A\ud800"]}, f'connections[0].symbols[0]: "A\\ud800" is wrong; allowed: {SYMBOLS}'),
+    ({"symbols": ["X" * 5000]}, f'connections[0].symbols[0]: "{"X" * 56}... is wrong; allowed: {SYMBOLS}'),
+    ({"exchange": "x" * 5000}, f'connections[0].exchange: no spec of "{"x" * 56}... is built; write one of binance okx'),
+    ({"exchange": "\x1b[1m"}, 'connections[0].exchange: no spec of "\\u001b[1m" is built; write one of binance okx'),
+    ({"records": ["b\ud800"]}, 'connections[0].records[0]: "b\\ud800" is wrong; allowed: a text in quotes'),
+    ({"endpoints": {"ws": "wss://h:70000"}}, f'connections[0].endpoints.ws: "wss://h:70000" is wrong; allowed: {ENDPOINTS}'),
+    ({"tls": {"ca_file": "a\0b"}}, 'connections[0].tls.ca_file: "a\\u0000b" is wrong; allowed: the path of a file'),
     ({"ring_slots": 1000}, "connections[0].ring_slots: 1000 is wrong; allowed: a power of two; the next one is 1024"),
     ({"ring_slots": 1}, "connections[0].ring_slots: 1 is wrong; allowed: 2 and above"),
     ({"ring_slots": "64"}, 'connections[0].ring_slots: "64" is wrong; allowed: a whole number'),
@@ -180,6 +191,9 @@ TOPS: list[tuple[object, str]] = [
     ({"connections": [entry()], "log": {"level": "loud"}}, 'log.level: "loud" is not allowed; write one of debug info warning error'),
     ({"connections": [entry()], "log": {"retain_days": 0}}, "log.retain_days: 0 is wrong; allowed: 1 and above"),
     ({"connections": [entry()], "log": {"dir": 1}}, "log.dir: 1 is wrong; allowed: a text in quotes"),
+    ({"connections": [entry()], "log": {"dir": ""}}, 'log.dir: "" is wrong; allowed: the path of a folder, or null'),
+    ({"connections": [entry()], "log": {"dir": "a\0b"}}, 'log.dir: "a\\u0000b" is wrong; allowed: the path of a folder, or null'),
+    ({"connections": [entry()], "a\x1b[1m": 1}, "a\\x1b[1m: unknown key; write one of connections log"),
 ]
 
 
@@ -252,7 +266,10 @@ def test_all_findings_come_at_once_with_their_lines(exchanges: dict[str, ir.Exch
         ('{\n "connections": [\n', 3, "not JSON at column 1: Expecting value"),
         ('{"a": 1,}', 1, "not JSON at column 9: Expecting property name enclosed in double quotes"),
         ('{"connections": NaN}', 1, "not JSON: NaN is not a JSON number"),
-        ("", 1, "not JSON at column 1: Expecting value"),
+        ("", 1, "the file is empty; `k4 config schema` says what may stand in it"),
+        ("\ufeff{}", 1, "not JSON: it begins with a byte order mark; save it without one"),
+        ("[" * 100_000, 1, "not JSON: nested too deeply"),
+        ('{"connections": ' + "9" * 5000 + "}", 1, "not JSON: a number of 5000 digits"),
     ],
 )
 def test_what_is_no_json_is_told_with_line_and_column(text: str, line: int, message: str, exchanges: dict[str, ir.Exchange]) -> None:
@@ -278,6 +295,31 @@ def test_paths_are_relative_to_the_file(tmp_path: Path, exchanges: dict[str, ir.
     (tmp_path / "ca.pem").write_text("")
     made = config.load(file, exchanges)
     assert (made.connections[0].tls.ca_file, made.log.dir) == (str(tmp_path / "ca.pem"), str(tmp_path / "logs"))
+
+
+def test_paths_that_lead_nowhere(tmp_path: Path, exchanges: dict[str, ir.Exchange], monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "c.json"
+
+    def message(value: object) -> str:
+        file.write_text(json.dumps(value))
+        with pytest.raises(FindingsError) as caught:
+            config.load(file, exchanges)
+        return str(caught.value).removeprefix(f"{file}:1: ")
+
+    nobody = "begins with ~, but that user has no home folder; write a path without it"
+    assert message({"connections": [entry()], "log": {"dir": "~nobody-here/log"}}) == f'log.dir: "~nobody-here/log" {nobody}'
+    assert message({"connections": [entry(tls={"ca_file": "~nobody-here/ca"})]}) == (
+        f'connections[0].tls.ca_file: "~nobody-here/ca" {nobody}'
+    )
+    long = message({"connections": [entry(tls={"ca_file": "x" * 300})]})
+    assert long == f'connections[0].tls.ca_file: "{tmp_path}/{"x" * 300}" is not a file; write the path of a PEM file'
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.delenv("XDG_STATE_HOME", raising=False)
+    monkeypatch.setattr("os.path.expanduser", lambda path: path)  # a user number that the system knows nothing of
+    file.write_text(json.dumps({"connections": [entry()]}))
+    with pytest.raises(K4Error, match="no home folder is known") as caught:
+        config.load(file, exchanges)
+    assert caught.value.hint == 'name a folder: "log": { "dir": "PATH" } (null: no file), or set XDG_STATE_HOME'
 
 
 def test_the_report_lists_every_finding(tmp_path: Path, exchanges: dict[str, ir.Exchange]) -> None:

@@ -39,11 +39,6 @@ def wires(message: ir.Message, product: str) -> list[Wire]:
     return [wire for example in ordered if (wire := Wire.of(example)) is not None]
 
 
-def is_book(message: ir.Message) -> bool:
-    """Does the message change a book, or replace one?"""
-    return message.field("snapshot") is not None
-
-
 def rank(message: ir.Message, wire: Wire, product: str) -> tuple[bool, bool, int]:
     """How good an example is to speak from, best first: it shows all prices and quantities, is the product's own, shows most fields."""
     starts = [node for path in message.each if (node := walk(wire.root, path.steps)) is not None]

@@ -162,9 +162,7 @@ class Saboteur:
                 out = [(wait + more, one) for wait, many in changed for more, one in many]
         return out
 
-    def _altered(
-        self, order: Order, inject: Message, client: Client, desk: Desk, stream: Stream, said: Said
-    ) -> list[tuple[float, Said]]:
+    def _altered(self, order: Order, inject: Message, client: Client, desk: Desk, stream: Stream, said: Said) -> list[tuple[float, Said]]:
         as_it_is = [(0.0, said)]
         memory = self._memory.setdefault((order, client, stream), {})
         shared = self._shared.setdefault(order, {})

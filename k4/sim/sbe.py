@@ -45,7 +45,7 @@ class Packet:
         example = refsbe.parse(wire, schema)
         self._template = example.template
         self._each = tuple(step.name for path in message.each for step in path.steps if isinstance(step, ir.Key))
-        book = message.field("snapshot") is not None
+        book = message.book
         self._most = 0 if book else max((_LEVELS.get(record, 0) for record in message.records), default=0)
         self._kept: dict[Names, bytes] = {}
         self._keep((), self._template.body, example.root, example)

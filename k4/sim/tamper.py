@@ -307,7 +307,7 @@ def checksum(told: Told) -> Out | None:
 def chain_break(told: Told) -> Out | None:
     """The update says that it follows one that nobody has seen."""
     nodes = told.nodes("prev_id") or told.nodes("first_id")
-    if told.message.field("snapshot") is None or not nodes:
+    if not told.message.book or not nodes:
         return None
     return [(0.0, told.put(*(_text(node, str(int(node.text) + 3)) for node in nodes if node.text.isdigit())))]
 

@@ -1,7 +1,7 @@
 """A throw-away certificate authority in the user's cache, and server certificates signed by it.
 
 The authority is made once per user and kept with mode 0600; readers of its certificate (`tls.ca_file`, `k4 run --sim`)
-trust nothing beyond servers that this user's own simulators run. Imports cryptography only.
+trust nothing beyond servers that this user's own simulators run. Imports cryptography, `k4.errors`, `k4.home`.
 """
 
 from __future__ import annotations
@@ -21,23 +21,31 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from k4 import home
+from k4.errors import K4Error
+
 VALID_DAYS = 365
 RENEW_BEFORE_DAYS = 30
 
 
 def ca_dir() -> Path:
     """The folder that holds the authority: `$XDG_CACHE_HOME/k4/sim`, by default below `~/.cache`."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "k4" / "sim"
+    return home.folder("sim")
 
 
 def ca_file() -> Path:
-    """The authority's certificate (PEM), made when it is not there yet or about to run out."""
+    """The authority's certificate (PEM), made when it is not there yet or about to run out. Raises K4Error."""
     folder = ca_dir()
     certificate, key = folder / "ca.pem", folder / "ca.key"
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with _locked(folder):
-        if not (certificate.exists() and key.exists() and _still_valid(certificate)):
-            _make_authority(certificate, key)
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with _locked(folder):
+            if not (certificate.exists() and key.exists() and _still_valid(certificate)):
+                _make_authority(certificate, key)
+    except OSError as error:
+        raise K4Error(
+            f"{error.filename or folder} cannot be used: {error.strerror}", hint="the simulator keeps its authority there"
+        ) from error
     return certificate
 
 

@@ -17,7 +17,7 @@ from k4._codegen import ir
 from k4._codegen.bind import names_in, render
 from k4._codegen.refmatch import fits
 from k4.errors import K4Error
-from k4.sim.example import Wire, holds, is_book, rank, says, walk, wires
+from k4.sim.example import Wire, holds, rank, says, walk, wires
 from k4.sim.sbe import Packet
 from k4.sim.spell import Json, Values, simple_sources
 from k4.sim.wire import Frame
@@ -31,7 +31,7 @@ _FIRST = {"book": "snapshot", "trade": "backfill", "aggtrade": "backfill"}
 
 def kind_of(message: ir.Message) -> str:
     """What of the market a message tells: `bbo`, `trade`, `aggtrade`, `depth` (a cut of the book) or `book` (its changes)."""
-    if is_book(message):
+    if message.book:
         return "book"
     depth = any(record.startswith("depth") for record in message.records)
     return "depth" if depth else message.record

@@ -18,7 +18,7 @@ from itertools import groupby
 from k4._codegen import ir
 from k4._codegen.refjson import Node
 from k4.errors import K4Error
-from k4.sim.example import Wire, is_book, place, reach, walk
+from k4.sim.example import Wire, place, reach, walk
 from k4.sim.spell import CHECKSUMS, Simple, Values, Writer, fraction, match_writer, place_writer, quoted, simple_sources
 
 Span = tuple[int, int]
@@ -107,7 +107,7 @@ class Frame:
         self._wire = wire
         self._spare = (wire, *spare)
         self._most = max((_LEVELS.get(record, 0) for record in message.records), default=0)
-        self._book = is_book(message)
+        self._book = message.book
         self._sides: dict[str, _Side] = {}
         self._only: dict[Span, Node] = {}
         edits: dict[Span, Writer] = {}

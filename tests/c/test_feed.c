@@ -452,16 +452,24 @@ static void orders_become_rules(void)
 {
     static const struct {
         int record, order, rule;
+        bool book;
     } cases[] = {
-        {K4_RECORD_BBO, K4_ORDER_INCREASING, K4_RULE_INCREASING}, {K4_RECORD_TRADE, K4_ORDER_WINDOW, K4_RULE_WINDOW},
-        {K4_RECORD_TRADE, K4_ORDER_CONTIGUOUS, K4_RULE_CONTIGUOUS}, {K4_RECORD_AGGTRADE, K4_ORDER_CONTIGUOUS, K4_RULE_CONTIGUOUS},
-        {K4_RECORD_DEPTH5, K4_ORDER_CONTIGUOUS, K4_RULE_STEPPING}, {K4_RECORD_BBO, K4_ORDER_LEADER, K4_RULE_LEADER},
-        {K4_RECORD_BBO, K4_ORDER_NONE, K4_RULE_ALL},
+        {K4_RECORD_BBO, K4_ORDER_INCREASING, K4_RULE_INCREASING, false},
+        {K4_RECORD_TRADE, K4_ORDER_WINDOW, K4_RULE_WINDOW, false},
+        {K4_RECORD_TRADE, K4_ORDER_CONTIGUOUS, K4_RULE_CONTIGUOUS, false},
+        {K4_RECORD_AGGTRADE, K4_ORDER_CONTIGUOUS, K4_RULE_CONTIGUOUS, false},
+        {K4_RECORD_DEPTH5, K4_ORDER_CONTIGUOUS, K4_RULE_STEPPING, false},
+        {K4_RECORD_BBO, K4_ORDER_LEADER, K4_RULE_LEADER, false},
+        {K4_RECORD_BBO, K4_ORDER_NONE, K4_RULE_ALL, false},
+        /* Of a book only what differs is published: a missing id is no hole. */
+        {K4_RECORD_DEPTH5, K4_ORDER_CONTIGUOUS, K4_RULE_INCREASING, true},
+        {K4_RECORD_BBO, K4_ORDER_LEADER, K4_RULE_LEADER, true},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct k4_message one = {.kind = "x", .line = 3};
         one.records = (uint8_t)(1u << cases[i].record);
         one.order = (uint8_t)cases[i].order;
+        one.book = cases[i].book;
         const struct k4_product made = {.exchange = "nova", .name = "spot", .messages = &one, .message_count = 1, .fast = fast, .tolerant = parse};
         int a, b;
         EQUAL(k4_feed_rule(&made, cases[i].record, &a, &b), cases[i].rule);
