@@ -114,6 +114,17 @@ static bool in_older_epoch(const instrument_t *in, const seen_t *seen)
     return (int32_t)(seen->epoch - in->epoch) < 0;
 }
 
+/* A state lower than the connection's last one, which was `before`: did the venue send it out of order, rather than start anew? So it is
+ * within what its epoch has counted through. */
+static bool out_of_order(const instrument_t *in, const arrival_t *a, int64_t before)
+{
+    if (a->id >= before || later(a->engine_ns, in->engine_ns))
+        return false;
+    if (in_older_epoch(in, a->seen))
+        return from_before(in, a);
+    return a->seen->epoch == in->epoch && a->id > in->first_id;
+}
+
 /* The connection counts an older epoch than we do. Does it stand in ours all the same? */
 static bool catches_up(const instrument_t *in, const arrival_t *a)
 {
@@ -173,7 +184,8 @@ static bool started_anew(instrument_t *in, const arrival_t *a, bool rising)
         return true;
     /* TCP's order contradicts it on a connection that is known to be in this epoch: wait longer. */
     int64_t patience = anchored(seen) ? K4_ARBITER_GIVE_UP_NS : K4_ARBITER_SETTLE_NS;
-    if (rising && overdue(seen, in, patience, a->now_ns))
+    bool waited = overdue(seen, in, patience, a->now_ns); /* from the fall on; the verdict needs ids that rise again */
+    if (waited && rising)
         return true;
     if (a->id >= seen->target)
         seen->target = NEVER;
@@ -184,20 +196,26 @@ struct k4_verdict k4_rule_state(struct k4_arbiter *arbiter, struct k4_arbiter_in
 {
     seen_t *seen = a->seen;
     bool rising = true, reset = (a->flags & K4_FLAG_RESET) != 0, soft = false;
+    int64_t before = NEVER;
     if (seen->life != arbiter->life[a->conn]) {
         enter(arbiter, in, a, in->id);
     } else if ((a->flags & K4_FLAG_BACKFILL) && a->id <= seen->id) {
         return drop(in, K4_CAUSE_BEHIND, a); /* sent again on purpose: says nothing about epochs */
     } else {
-        if (reset || a->id < seen->id)
+        before = seen->id;
+        rising = a->id > before;
+        if (reset || (a->id < before && !out_of_order(in, a, before)))
             next_epoch(seen);
-        rising = a->id > seen->id;
+        else if (a->id < before && seen->epoch == in->epoch && anchored(seen))
+            seen->target = before; /* should it go on below, nothing proves any more where it stands */
         seen->id = a->id;
     }
     if (!in->started)
         return publish_state(arbiter, in, a, reset ? K4_FLAG_RESET : 0);
     if (in_older_epoch(in, seen)) {
-        if (!catches_up(in, a))
+        /* It brings, or brought just before, what was published last: they count the same ids, and what began the epoch was an error. */
+        bool alike = in->id == a->id || in->id == before;
+        if (!alike && !catches_up(in, a))
             return drop(in, K4_CAUSE_EPOCH, a);
         joins_epoch(in, seen);
     }

@@ -97,19 +97,31 @@ class World:
             if conn.at == len(self.updates):
                 return
             position, conn.at = conn.at, conn.at + 1
-            if lose and position % lose == 0:
-                continue
-            update = self.updates[position]
-            newest = max((p for p, _ in self.published), default=-1)
-            if conn.life == 0:
-                conn.in_step = newest < 0 or self.updates[newest].epoch == update.epoch
-            conn.life += 1
-            flags = RESET if update.signal and self.signals else 0
-            verdict = self.arbiter.decide(conn.number, update.identity, self.now, engine=update.engine, flags=flags)
-            if verdict.publish:
-                self.published.append((position, verdict))
-            else:
-                self.dropped.append((position, conn, verdict, newest))
+            if not lose or position % lose != 0:
+                self.bring(conn, position)
+
+    def bring(self, conn: Conn, position: int) -> None:
+        update = self.updates[position]
+        newest = max((p for p, _ in self.published), default=-1)
+        if conn.life == 0:
+            conn.in_step = newest < 0 or self.updates[newest].epoch == update.epoch
+        conn.life += 1
+        flags = RESET if update.signal and self.signals else 0
+        verdict = self.arbiter.decide(conn.number, update.identity, self.now, engine=update.engine, flags=flags)
+        if verdict.publish:
+            self.published.append((position, verdict))
+        else:
+            self.dropped.append((position, conn, verdict, newest))
+
+    def swap(self, conn: Conn) -> None:
+        """The next two, of one epoch, come the wrong way round. Not its very first ones: lower than all is what a new epoch is known by."""
+        at = conn.at
+        if conn.life == 0 or at + 1 >= len(self.updates) or self.updates[at].epoch != self.updates[at + 1].epoch:
+            return
+        if any(p < at and self.updates[p].epoch == self.updates[at].epoch for p, _ in self.published):
+            conn.at += 2
+            self.bring(conn, at + 1)
+            self.bring(conn, at)
 
     def flush(self) -> None:
         for conn in self.conns:
@@ -136,9 +148,10 @@ class World:
 Op = tuple[str, int, int]
 
 
-def ops(*, resets: bool) -> st.SearchStrategy[list[Op]]:
+def ops(*, resets: bool, swaps: bool = False) -> st.SearchStrategy[list[Op]]:
     small = st.integers(0, 12)
-    names = ["tick", "deliver", "deliver", "deliver", "connect", "disconnect", "wait"] + (["reset"] if resets else [])
+    names = ["tick", "deliver", "deliver", "deliver", "connect", "disconnect", "wait"]
+    names += (["reset"] if resets else []) + (["swap", "swap"] if swaps else [])
     return st.lists(st.tuples(st.sampled_from(names), small, small), min_size=5, max_size=80)
 
 
@@ -150,6 +163,8 @@ def play(world: World, script: list[Op], *, lose: int = 0, keep_one: bool = Fals
             world.tick(a, b)
         elif name == "deliver" and world.conns:
             world.deliver(world.conns[a % len(world.conns)], b, lose)
+        elif name == "swap" and world.conns:
+            world.swap(world.conns[a % len(world.conns)])
         elif name == "connect":
             world.connect(a)
         elif name == "disconnect" and not (keep_one and len(world.conns) == 1):
@@ -161,7 +176,7 @@ def play(world: World, script: list[Op], *, lose: int = 0, keep_one: bool = Fals
     world.flush()
 
 
-@given(ops(resets=True), st.booleans(), st.booleans(), st.integers(1, 4))
+@given(ops(resets=True, swaps=True), st.booleans(), st.booleans(), st.integers(1, 4))
 @EXAMPLES
 def test_state_is_published_once_in_order_and_never_late(
     lib: ctypes.CDLL, script: list[Op], signals: bool, engine: bool, step: int
@@ -186,7 +201,7 @@ def check_reset_flags(world: World) -> None:
             assert verdict.has(RESET) == (world.updates[position].epoch != before or signalled)
 
 
-@given(ops(resets=False), st.integers(0, 5))
+@given(ops(resets=False, swaps=True), st.integers(0, 5))
 @EXAMPLES
 def test_state_that_steps_by_one_counts_its_holes(lib: ctypes.CDLL, script: list[Op], lose: int) -> None:
     with Arbiter(lib, STEPPING) as arbiter:
@@ -199,6 +214,37 @@ def test_state_that_steps_by_one_counts_its_holes(lib: ctypes.CDLL, script: list
             assert verdict.has(GAP) == (missing > 0)
             assert verdict.flags & ~GAP == 0
             previous = position
+
+
+@given(st.integers(0, 10**6 - 1), st.lists(st.integers(0, 2), min_size=1, max_size=60), st.booleans())
+@EXAMPLES
+def test_a_single_wrong_id_sends_no_sibling_away(lib: ctypes.CDLL, wrong: int, turns: list[int], engine: bool) -> None:
+    """One of three brings an id far below, then goes on where it was. As soon as a sibling has been level with it, it competes again."""
+    with Arbiter(lib, INCREASING) as arbiter:
+        conns = [arbiter.join(i) for i in range(3)]
+        now, at, newest = 1000 * SECOND, [10**6] * 3, 0
+
+        def go_on(which: int) -> Verdict:
+            nonlocal now, newest
+            now += MS
+            at[which] += 1
+            verdict = arbiter.decide(conns[which], at[which], now, engine=now if engine else ABSENT)
+            assert verdict.flags == 0
+            if verdict.publish:
+                assert at[which] > newest, "nothing twice, nothing backwards"
+                newest = at[which]
+            return verdict
+
+        for conn in conns:
+            arbiter.decide(conn, 10**6, now)
+        assert arbiter.decide(conns[0], wrong, now).has(RESET)
+        for which in [0, *turns]:
+            go_on(which)
+        top = max(at) + 1
+        for which in range(3):
+            while at[which] < top:
+                go_on(which)
+        assert [go_on(which).cause for which in (1, 2, 2, 1, 1, 0)] == ["new", "duplicate", "new", "duplicate", "new", "behind"]
 
 
 class Window:

@@ -70,6 +70,65 @@ static void state_by_engine_time(void)
     k4_arbiter_fini(&arbiter);
 }
 
+/* Ids begin anew above the first one that was published: as little is known of that connection as of one that begins there. */
+static void state_that_falls_within_its_count(void)
+{
+    start(K4_RULE_INCREASING);
+    int a = k4_arbiter_join(&arbiter, 0), b = k4_arbiter_join(&arbiter, 1);
+    EQUAL(say_id(a, 10), 0);
+    EQUAL(say_id(b, 10), -K4_CAUSE_DUPLICATE);
+    EQUAL(say_id(a, 1000), 0);
+    EQUAL(say_id(a, 500), -K4_CAUSE_BEHIND);
+    EQUAL(say_id(a, 1001), 0); /* it was one out of order */
+    now += 5 * S;
+    EQUAL(say_id(b, 1001), -K4_CAUSE_DUPLICATE);
+    EQUAL(say_id(a, 20), -K4_CAUSE_BEHIND);
+    now += 500 * MS;
+    EQUAL(say_id(a, 21), -K4_CAUSE_BEHIND);
+    EQUAL(say_id(b, 1002), 0); /* the old ids go on elsewhere */
+    EQUAL(say_id(b, 22), -K4_CAUSE_BEHIND);
+    now += 999 * MS;
+    EQUAL(say_id(a, 23), -K4_CAUSE_BEHIND);
+    EQUAL(say_id(b, 24), -K4_CAUSE_BEHIND);
+    now += 1 * MS;
+    EQUAL(say_id(a, 22), -K4_CAUSE_BEHIND); /* ids must rise */
+    EQUAL(say_id(a, 24), K4_FLAG_RESET);
+    EQUAL(say_id(b, 25), 0);
+    k4_arbiter_fini(&arbiter);
+}
+
+/* Where engine times tell, nobody waits; and a lower id than the first one published is a new beginning at once. */
+static void state_that_falls_and_tells_why(void)
+{
+    start(K4_RULE_INCREASING);
+    int a = k4_arbiter_join(&arbiter, 0);
+    EQUAL(say(a, 10, 50 * S, 0), 0);
+    EQUAL(say(a, 1000, 60 * S, 0), 0);
+    EQUAL(say(a, 500, 60 * S + 999 * MS, 0), -K4_CAUSE_BEHIND);
+    EQUAL(say(a, 1001, 61 * S, 0), 0);
+    EQUAL(say(a, 500, 62 * S, 0), K4_FLAG_RESET);
+    EQUAL(say(a, 600, 62 * S, 0), 0);
+    EQUAL(say(a, 501, 62 * S, 0), -K4_CAUSE_BEHIND);
+    EQUAL(say(a, 500, 62 * S, 0), K4_FLAG_RESET); /* with the very first one it begins again */
+    k4_arbiter_fini(&arbiter);
+}
+
+/* The newer epoch has begun at one connection; what its sibling still has of the older one comes out of order. */
+static void state_out_of_order_before_a_reset(void)
+{
+    start(K4_RULE_INCREASING);
+    int a = k4_arbiter_join(&arbiter, 0), b = k4_arbiter_join(&arbiter, 1);
+    EQUAL(say_id(a, 1000), 0);
+    EQUAL(say_id(b, 1000), -K4_CAUSE_DUPLICATE);
+    EQUAL(say_id(b, 1002), 0);
+    EQUAL(say_id(a, 1), K4_FLAG_RESET);
+    EQUAL(say_id(b, 1004), -K4_CAUSE_EPOCH);
+    EQUAL(say_id(b, 1003), -K4_CAUSE_EPOCH);
+    EQUAL(say_id(b, 1), -K4_CAUSE_DUPLICATE);
+    EQUAL(say_id(b, 2), 0);
+    k4_arbiter_fini(&arbiter);
+}
+
 static void state_while_others_live(void)
 {
     start(K4_RULE_INCREASING);
@@ -331,6 +390,9 @@ int main(void)
 {
     state_by_silence();
     state_by_engine_time();
+    state_that_falls_within_its_count();
+    state_that_falls_and_tells_why();
+    state_out_of_order_before_a_reset();
     state_while_others_live();
     state_by_signal();
     events_by_silence();
