@@ -24,12 +24,16 @@ CONTENT = "content"  # holds the content digest of the build it stands in
 
 
 def check_folders(specs: Sequence[Path]) -> None:
-    """Every folder of `specs` is there and holds a spec. Raises BuildError."""
+    """Every folder of `specs` is there and holds specs that can be read. Raises BuildError."""
     for folder in specs:
         if not folder.is_dir():
             raise BuildError(f"--spec {folder}: no such folder", "name the folder that holds your specs (*.toml)")
-        if not any(folder.glob("*.toml")):
+        files = [*folder.glob("*.toml"), *folder.glob("*.xml")]
+        if not any(file.suffix == ".toml" for file in files):
             raise BuildError(f"--spec {folder}: no spec in it", "a spec is a file <exchange>.toml in that folder")
+        for file in files:
+            if not (file.is_file() and os.access(file, os.R_OK)):
+                raise BuildError(f"{file} is not a file that can be read", "make it one, or take it out of the folder")
 
 
 def place() -> Path:

@@ -23,12 +23,21 @@ class BuildError(Exception):
 
 def flags() -> tuple[str, ...]:
     """Optimisation and what K4_CFLAGS adds."""
-    return (*OPTIMISE, *shlex.split(os.environ.get("K4_CFLAGS", "")))
+    return (*OPTIMISE, *_words("K4_CFLAGS"))
+
+
+def _words(variable: str) -> list[str]:
+    """What a shell would make of an environment variable. Raises BuildError."""
+    text = os.environ.get(variable, "")
+    try:
+        return shlex.split(text)
+    except ValueError as error:
+        raise BuildError(f"{variable}={text}: {error}", "quote it as a shell wants it") from error
 
 
 def find_compiler() -> list[str]:
     """The C compiler as a command: CC, else cc, gcc or clang. Raises BuildError that names the missing Debian package."""
-    words = shlex.split(os.environ.get("CC", ""))
+    words = _words("CC")
     if words:
         if shutil.which(words[0]) is None:
             raise BuildError(f"CC={os.environ['CC']}: no such compiler", NO_COMPILER)

@@ -9,6 +9,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
 
+LONGEST = 2000  # characters of a finding that are shown
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Finding:
@@ -19,7 +21,10 @@ class Finding:
     message: str
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}: {self.message}"
+        """One line, in which nothing that was read from a file is obeyed by a terminal, nor fills it."""
+        text = self.message if len(self.message) <= LONGEST else self.message[: LONGEST - 1] + "…"
+        shown = text if text.isprintable() else "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+        return f"{self.file}:{self.line}: {shown}"
 
 
 class FindingsError(Exception):

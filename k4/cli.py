@@ -9,6 +9,7 @@ Imports `check`, `config`, `decode`, `errors`, `generate`, `instruments`, `reloa
 from __future__ import annotations
 
 import enum
+import math
 import os
 import sys
 from pathlib import Path
@@ -53,7 +54,17 @@ SpecDirs = Annotated[
     typer.Option("--spec", metavar="DIR", help="A folder of exchange specs of your own (*.toml); may be given several times."),
 ]
 ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="The JSON configuration file.")]
-Seconds = Annotated[float | None, typer.Option("--for", metavar="SECONDS", min=0.0, help="Stop by itself after this time.")]
+
+
+def _finite(value: float | None) -> float | None:
+    if value is not None and not math.isfinite(value):
+        raise typer.BadParameter(f"{value} is no number of anything.")
+    return value
+
+
+Seconds = Annotated[
+    float | None, typer.Option("--for", metavar="SECONDS", min=0.0, callback=_finite, help="Stop by itself after this time.")
+]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object per line, also on a terminal.")]
 
 
@@ -138,7 +149,8 @@ def sim(
     ] = None,
     delay: Annotated[str, typer.Option("--delay", metavar="MS,...", help="Delay in ms of the 1st, 2nd, ... redundant connection.")] = "0",
     rate: Annotated[
-        float | None, typer.Option("--rate", metavar="N", min=0.0, help="Market updates per second and product, 50 if not given.")
+        float | None,
+        typer.Option("--rate", metavar="N", min=0.0, callback=_finite, help="Market updates per second and product, 50 if not given."),
     ] = None,
     load: Annotated[
         bool, typer.Option("--load", help="Send rendered frames as fast as clients take them, or --rate N a second of each product.")
@@ -319,8 +331,12 @@ def _exit(code: int) -> None:
 
 def main() -> None:
     """Entry point of the `k4` command. Expected errors end here, as one line on stderr."""
+    _complete()
     try:
-        app()
+        try:
+            app()
+        finally:
+            sys.stdout.flush()  # what cannot be written is told here, not when the interpreter ends
     except K4Error as error:
         print(f"k4: error: {error}", file=sys.stderr)
         if error.hint:
@@ -328,7 +344,24 @@ def main() -> None:
         sys.exit(error.exit_code)
     except BrokenPipeError:
         # The reader of our output went away (`k4 tail x | head`): nothing to say and nobody to say it to.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _mute()
+        sys.exit(1)
+    except OSError as error:
+        # Whatever is expected of a file is told where it is used; this is for output to a full disk, and what nobody thought of.
+        print(f"k4: error: {error.filename or 'what is printed'}: {error.strerror or error}", file=sys.stderr)
+        _mute()
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _complete() -> None:
+    """Standard streams that the caller closed lead nowhere; else the next file that is opened would get their number."""
+    for fd, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None and os.open(os.devnull, os.O_RDWR) == fd:
+            setattr(sys, name, os.fdopen(fd, "r" if fd == 0 else "w"))
+
+
+def _mute() -> None:
+    """Nothing more is printed: what is left in buffers would fail again."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

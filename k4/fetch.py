@@ -118,12 +118,20 @@ class Fetch:
 @contextlib.contextmanager
 def listening() -> Iterator[tuple[Path, int]]:
     """Path and descriptor of a new listening socket, in a folder that only this user can enter and that is removed at the end.
+    Raises K4Error.
 
     It outlives the fetcher: what workers ask while that is started anew waits here.
     """
-    with tempfile.TemporaryDirectory(prefix="k4-", dir=os.environ.get("XDG_RUNTIME_DIR") or None) as folder:
-        path = Path(folder) / "fetch"
-        with socket.socket(socket.AF_UNIX) as made:
+    parent = os.environ.get("XDG_RUNTIME_DIR") or None
+    with contextlib.ExitStack() as stack:
+        try:
+            path = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="k4-", dir=parent))) / "fetch"
+            made = stack.enter_context(socket.socket(socket.AF_UNIX))
             made.bind(str(path))
-            made.listen(128)
-            yield path, made.fileno()
+        except OSError as error:
+            hint = "set XDG_RUNTIME_DIR, or TMPDIR, to a folder of yours with a short name"
+            raise K4Error(
+                f"no socket for the fetcher can be made in {parent or 'the folder of temporary files'}: {error}", hint=hint
+            ) from error
+        made.listen(128)
+        yield path, made.fileno()

@@ -33,6 +33,7 @@ from .segments import (
     Symbol,
     WriterGoneError,
     info_of,
+    is_name,
     no_segment,
     source_of,
     symbol_of,
@@ -81,7 +82,7 @@ class Reader:
         ffi, lib = self._native.ffi, self._native.lib
         folder = Path(text_of(ffi, lib.k4_shm_dir()))
         path = folder / f"k4.{name}"
-        if "/" in name or not (path.exists() or path.is_symlink()):
+        if not is_name(name) or not (path.exists() or path.is_symlink()):
             raise no_segment(name, folder)
         error = ffi.new("char[1024]")
         view = lib.k4_view_open(name.encode(), error, 1024)

@@ -18,7 +18,7 @@ import orjson
 
 from .errors import K4Error
 from .reader import Reader
-from .segments import Info, SegmentError, Source, directory, names, no_segment
+from .segments import Info, SegmentError, Source, directory, is_name, names, no_segment
 
 _OFD_SETLK = 37  # F_OFD_SETLK, which `fcntl` names only from Python 3.13 on
 
@@ -81,7 +81,7 @@ def rm(name: str) -> int:
     Works on a damaged segment too: that is how one is got rid of.
     """
     segment = directory() / f"k4.{name}"
-    if "/" in name or name.endswith((".lock", ".wait", ".new")) or not (segment.exists() or segment.is_symlink()):
+    if not is_name(name) or not (segment.exists() or segment.is_symlink()):
         raise no_segment(name)
     with _locked(name):
         try:

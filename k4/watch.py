@@ -189,4 +189,3 @@ class Watch:
         if self._resumed:
             self._log.info("data after all", streams=named(self._resumed))
         self._silent, self._resumed = [], []
-

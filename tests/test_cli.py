@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from k4 import cli, home
+from k4 import cli, home, reader, segments
+from k4 import shm as commands
 from k4.errors import K4Error, UsageError
+from k4.segments import NoSegmentError
 from k4.version import VERSION
 
 COMMANDS = [
@@ -143,3 +145,48 @@ def test_a_full_disk_is_told_and_leaves_nothing_behind(command: str, tmp_path: P
     assert "cannot be written: File too large\n  " in done.stderr
     assert "Traceback" not in done.stderr
     assert [file.name for file in tmp_path.rglob("*") if file.is_file() and file.name != "lock"] == []
+
+
+def test_output_that_cannot_be_written_is_told() -> None:
+    for words in (["config", "schema"], ["--help"], ["sim", "--faults", "x"]):
+        with Path("/dev/full").open("w") as full:
+            done = subprocess.run(
+                [sys.executable, "-m", "k4", *words], stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False
+            )
+        assert (done.returncode, done.stderr) == (1, "k4: error: what is printed: No space left on device\n")
+
+
+def test_streams_that_are_closed_lead_nowhere() -> None:
+    """Else the first file that is opened would be standard output."""
+    done = subprocess.run(
+        ["/bin/sh", "-c", f"{sys.executable} -m k4 config schema >&- && {sys.executable} -m k4 shm rm none 2>&-; echo $?"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.stdout, done.stderr) == ("1\n", "")
+
+
+def test_what_no_shell_would_take_as_a_compiler() -> None:
+    done = k4("codegen", env={"CC": "gcc '"})
+    assert (done.returncode, done.stderr) == (1, "k4: error: CC=gcc ': No closing quotation\n  quote it as a shell wants it\n")
+
+
+def test_a_spec_that_cannot_be_read(tmp_path: Path) -> None:
+    (tmp_path / "nova.toml").mkdir()
+    done = k4("codegen", "--check", "--spec", str(tmp_path))
+    assert (done.returncode, done.stderr) == (
+        1,
+        f"k4: error: {tmp_path}/nova.toml is not a file that can be read\n  make it one, or take it out of the folder\n",
+    )
+
+
+def test_names_that_no_segment_has(native: object, shm: Path) -> None:
+    for name in ("x" * 300, "../x", "x.lock", "", "a\0b"):
+        for work in (reader.open, commands.rm):
+            with pytest.raises(NoSegmentError) as caught:
+                work(name)
+            assert str(caught.value) == f"there is no segment {name} in {shm}"
+    (shm / "k4.\x1b[31mred").write_bytes(b"\x0a\x0d\x00GES4K" + bytes(4096))  # whoever may write there
+    assert segments.names() == []

@@ -20,6 +20,7 @@ import pytest
 from aiohttp import web
 
 from k4 import fetch, fetcher, supervisor
+from k4.errors import K4Error
 from k4.fetch import Asked, Fetch, FetchError
 from k4.fetcher import Fetcher
 from k4.job import FetcherJob
@@ -310,3 +311,15 @@ def test_the_fetcher_ends_with_who_started_it(tmp_path: Path) -> None:
         process.stdin.close()
         assert process.wait(10) == 0
         process.stdout.close()
+
+
+@pytest.mark.parametrize("name", ["none", "x" * 120])
+def test_where_no_socket_can_be_made(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / name
+    if name != "none":
+        folder.mkdir()  # longer than a socket's address
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(folder))
+    with pytest.raises(K4Error, match="no socket for the fetcher can be made in") as caught, fetch.listening():
+        pass
+    assert caught.value.hint == "set XDG_RUNTIME_DIR, or TMPDIR, to a folder of yours with a short name"
+    assert not folder.is_dir() or list(folder.iterdir()) == []

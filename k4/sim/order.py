@@ -89,8 +89,10 @@ def load(file: Path) -> list[Order]:
     """A script: a JSON list of objects, each with "fault" and the keys of the command line. Raises UsageError."""
     try:
         value = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UsageError(f"--fault-file {file}: cannot be read: {error}") from error
+    except OSError as error:
+        raise UsageError(f"--fault-file {file}: cannot be read: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"--fault-file {file}: is no JSON: {error}") from error
     if not isinstance(value, list) or not all(isinstance(one, dict) and isinstance(one.get("fault"), str) for one in value):
         example = '[{"fault": "cut", "conn": 1, "every": 10}]'
         raise UsageError(f'--fault-file {file}: a list of objects is expected, each with "fault": {example}')

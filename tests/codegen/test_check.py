@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from k4._codegen import exchange, fbs
+from k4._codegen.errors import Finding
 
 from .specs import NOVA, RECORDS, ROOT, broken, findings
 
@@ -710,3 +711,8 @@ def test_no_spec_breaks_the_checker(data: st.DataObject, tmp_path: Path) -> None
         number = int(line.split(":")[1])
         assert 1 <= number <= changed.count("\n") + 1
         assert line.split(": ", 1)[1]
+
+
+def test_a_finding_is_one_line_that_no_terminal_obeys() -> None:
+    assert str(Finding("x.toml", 3, 'match: "a\n\x1b[1m\ud800é"')) == 'x.toml:3: match: "a\\n\\x1b[1m\\ud800é"'
+    assert str(Finding("x.toml", 3, "x" * 3000)) == f"x.toml:3: {'x' * 1999}…"
