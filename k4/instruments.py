@@ -1,6 +1,6 @@
 """`k4 instruments`: the instruments of a product, as the venue lists them.
 
-Imports `errors`, `fetch`, `fetcher`, `instrument`, `listing`, `native`, `runner` and, of the generator, `errors`.
+Imports `errors`, `fetcher`, `instrument`, `listing`, `native`, `runner` and, of the generator, `errors`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ import orjson
 from . import listing, native
 from ._codegen.errors import did_you_mean
 from .errors import K4Error, UsageError
-from .fetch import BODY_BYTES, Asked
 from .instrument import Instrument, Listing
 from .listing import Source
 from .runner import sim_ca
@@ -61,7 +60,7 @@ async def _fetch(source: Source, ca_files: Sequence[str]) -> Listing:
     from .fetcher import Fetcher  # HTTP only where it is needed
 
     async with Fetcher() as fetcher:
-        return await listing.fetch(source, lambda url, body: fetcher.fetch(Asked(url, body, tuple(ca_files), BODY_BYTES)), _Warnings())
+        return await listing.fetch(source, source.by(fetcher, ca_files), _Warnings())
 
 
 class _Warnings:

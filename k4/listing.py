@@ -15,7 +15,7 @@ import hashlib
 import os
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -26,6 +26,7 @@ from . import home, instrument, session
 from ._codegen import bind, ir, refload
 from ._codegen.reference import Fetched, FetchError, Interpreter, captured
 from .errors import K4Error
+from .fetch import BODY_BYTES, Asked
 from .instrument import Instrument, Listing
 
 FRESH_S = 3600.0
@@ -34,7 +35,14 @@ WAIT_S = 10.0
 MOST_PAGES = 1000
 _SECOND_NS = 1_000_000_000
 
-Get = Callable[[str, str | None], Awaitable[bytes]]
+Get = Callable[[str, str | None, int], Awaitable[bytes]]  # URL, body to POST, weight
+
+
+class Fetcher(Protocol):
+    """Who speaks HTTPS."""
+
+    async def fetch(self, asked: Asked) -> bytes:
+        """The body of the answer. Raises K4Error."""
 
 
 class Warns(Protocol):
@@ -47,7 +55,8 @@ class Warns(Protocol):
 class Source:
     """Where a product's list is: the spec that describes it, and `base`, `https://HOST[:PORT]` to ask instead of what the spec names.
 
-    `kept`: the list goes to the cache and is taken from there; a simulator's is not, since tomorrow there may be another on its port.
+    `kept`: the list goes to the cache and is taken from there, and what is fetched for it counts together with what other processes
+    fetch there; a simulator's is not and does not, since tomorrow there may be another on its port.
     """
 
     exchange: ir.Exchange
@@ -69,6 +78,13 @@ class Source:
     def exists(self) -> bool:
         """Whether the spec says how instruments are listed."""
         return any(message.record == "instrument" for message in self.messages)
+
+    def by(self, fetcher: Fetcher, ca_files: Sequence[str]) -> Get:
+        """Asks the venue by `fetcher`, which counts it with all that is fetched there; `ca_files`: trusted besides the system's CAs."""
+        product = self.exchange.product(self.product)
+        assert product is not None
+        limits, trusted = product.session.limits.weight, tuple(ca_files)
+        return lambda url, body, weight: fetcher.fetch(Asked(url, body, trusted, BODY_BYTES, weight, limits, shared=self.kept))
 
     def file(self) -> Path:
         """Where the list is kept."""
@@ -148,7 +164,7 @@ async def _pages(source: Source, interpreter: Interpreter, index: int, message: 
         if page in asked:
             raise K4Error(f"{url}: the venue gives a page that it has given before")
         asked.add(page)
-        answer = await get(url if source.base is None else session.replace_host(url, source.base), body)
+        answer = await get(url if source.base is None else session.replace_host(url, source.base), body, message.weight)
         try:
             fetched = interpreter.fetched(index, answer, known, refload.load)
         except FetchError as error:

@@ -1,6 +1,6 @@
 """The symbols of a configuration, looked up in the venues' lists before anything runs: what they mean, and what their quantities count.
 
-Imports `config`, `fetch`, `fetcher`, `instrument`, `keypath`, `listing`, `native`, `session`, `symbols` and, of the generator, `bind`,
+Imports `config`, `fetcher`, `instrument`, `keypath`, `listing`, `native`, `session`, `symbols` and, of the generator, `bind`,
 `errors`, `ir`.
 """
 
@@ -16,7 +16,6 @@ from . import keypath, listing, session, symbols
 from ._codegen import bind, ir
 from ._codegen.errors import Finding
 from .config import Config, Connection, findings_error, groups
-from .fetch import BODY_BYTES, Asked
 from .instrument import Instrument, Listing
 from .listing import Source, Warns
 
@@ -56,12 +55,8 @@ async def lists(wanted: Sequence[Asking], log: Warns, *, anew: bool = False) -> 
         from .fetcher import Fetcher  # HTTP only where it is needed
 
         async with Fetcher() as fetcher:
-
-            async def ask(one: Asking) -> Listing | None:
-                asked = one.ca_files, BODY_BYTES
-                return await listing.have(one.source, lambda url, body: fetcher.fetch(Asked(url, body, *asked)), log, anew=anew)
-
-            answers = await asyncio.gather(*(ask(one) for one in rest.values()))
+            asked = (listing.have(one.source, one.source.by(fetcher, one.ca_files), log, anew=anew) for one in rest.values())
+            answers = await asyncio.gather(*asked)
         return {**found, **dict(zip(rest, answers, strict=True))}
     return dict(found)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import re
+import struct
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -12,14 +14,18 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from aiohttp import web
 
-from k4 import instrument, listing, symbols
-from k4._codegen import exchange, fbs
+from k4 import instrument, listing, lookup, symbols, weights
+from k4._codegen import exchange, fbs, ir
 from k4.errors import K4Error
 from k4.instrument import Instrument, Listing
 from k4.listing import Source
+from k4.lookup import Asking
 from tests import logs
+from tests.https_server import serving
 from tests.logs import Lines
+from tests.venue_server import Authority
 
 ROOT = Path(__file__).resolve().parent.parent
 RECORDS = fbs.load(ROOT / "schema/records.fbs")
@@ -144,7 +150,7 @@ def test_an_old_list_may_lack_what_is_new_and_no_list_knows_nothing() -> None:
 
 # --------------------------------------------------------------------------- lists
 
-Get = Callable[[str, str | None], Awaitable[bytes]]
+Get = Callable[[str, str | None, int], Awaitable[bytes]]
 
 
 @pytest.fixture
@@ -168,8 +174,8 @@ class Venue:
         self.pages = pages
         self.asked: list[str] = []
 
-    async def get(self, url: str, body: str | None) -> bytes:
-        assert body is None
+    async def get(self, url: str, body: str | None, weight: int) -> bytes:
+        assert (body, weight) == (None, 1)
         self.asked.append(url)
         return self.pages[parse_qs(urlsplit(url).query, keep_blank_values=True)["after"][0] or "first"]
 
@@ -269,10 +275,10 @@ def test_a_damaged_cache_is_no_list(source: Source) -> None:
 
 
 def test_a_run_takes_what_it_can_have(source: Source, monkeypatch: pytest.MonkeyPatch, lines: Lines) -> None:
-    async def gone(_url: str, _body: str | None) -> bytes:
+    async def gone(_url: str, _body: str | None, _weight: int) -> bytes:
         raise K4Error("no route")
 
-    async def slow(_url: str, _body: str | None) -> bytes:
+    async def slow(_url: str, _body: str | None, _weight: int) -> bytes:
         await asyncio.sleep(10)
         return b""
 
@@ -296,3 +302,77 @@ def test_a_run_takes_what_it_can_have(source: Source, monkeypatch: pytest.Monkey
     assert 7200 <= lines[-1]["kept_one_is_old_s"] < 7300
     venue.pages["first"] = page(row("CCCBBB"))
     assert have(venue.get) == ["CCCBBB"]
+
+
+# --------------------------------------------------------------------------- counted with what else is fetched
+
+
+@pytest.fixture
+def heavy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ir.Exchange:
+    """A page of the list weighs 7, of which 70 fit into what is used of a minute; counts are of this test alone."""
+    monkeypatch.setenv("K4_SHM_DIR", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    text = NOVA.read_text(encoding="utf-8")
+    for old, new in (('record = "instrument"\n', 'record = "instrument"\nweight = 7\n'), ("limits      = {", 'limits      = { weight = "100/60s",')):
+        assert text.count(old) == 1
+        text = text.replace(old, new)
+    file = tmp_path / "nova.toml"
+    file.write_text(text)
+    return exchange.load(file, RECORDS)
+
+
+def counted(base: str, folder: Path) -> list[tuple[float, int]]:
+    """(monotonic seconds, weight) of what was fetched from there; a weight of 0 is a pause until then."""
+    path = weights.path_for(folder, urlsplit(base).netloc)
+    return [(when / 1e9, weight) for when, weight in struct.iter_unpack("<qq", path.read_bytes())] if path.exists() else []
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_lists_count_in_what_all_processes_fetch(kept: bool, heavy: ir.Exchange, tls: Authority, tmp_path: Path) -> None:
+    """Except those of a simulator, which nobody limits."""
+
+    async def handler(request: web.Request) -> web.Response:
+        return web.Response(body=page(row("AAABBB"), next_="" if request.query["after"] else "p2"))
+
+    async def main() -> None:
+        async with serving(tls, handler) as base:
+            asking = Asking(Source(heavy, "spot", RECORDS, base, kept), (str(tls.ca_file),))
+            (found,) = (await lookup.lists([asking], logs.logger())).values()
+            assert found is not None
+            assert [weight for _, weight in counted(base, tmp_path)] == ([7, 7] if kept else [])
+
+    asyncio.run(main())
+
+
+def test_lists_wait_their_turn_and_their_pauses_are_everybodys(heavy: ir.Exchange, tls: Authority, tmp_path: Path, lines: Lines) -> None:
+    asked: list[str] = []
+
+    async def handler(request: web.Request) -> web.Response:
+        asked.append(request.query["after"])
+        return web.Response(status=429, headers={"Retry-After": "40"})
+
+    async def main() -> None:
+        async with serving(tls, handler) as base:
+            asking = Asking(Source(heavy, "spot", RECORDS, base), (str(tls.ca_file),))
+            other = weights.Weights(weights.path_for(tmp_path, urlsplit(base).netloc))
+            began = time.monotonic()
+            assert list((await lookup.lists([asking], logs.logger())).values()) == [None]
+            (_, weight), (until, pause) = counted(base, tmp_path)
+            assert (weight, pause) == (7, 0)
+            assert began + 40 <= until <= time.monotonic() + 40
+            paused = other.paused(time.monotonic())
+            assert paused is not None
+            assert 39 < paused <= 40
+            other.close()
+            # Somebody else has fetched all that is used of the minute.
+            other = weights.Weights(weights.path_for(tmp_path, "full"))
+            assert other.reserve(70, ((70, 60.0),), time.monotonic(), 1.0) == 0
+            other.close()
+            weights.path_for(tmp_path, "full").rename(weights.path_for(tmp_path, urlsplit(base).netloc))
+            assert list((await lookup.lists([asking], logs.logger())).values()) == [None]
+            assert asked == [""], "the second was not made"
+
+    asyncio.run(main())
+    assert [line["event"] for line in lines] == ["instruments cannot be listed"] * 2
+    assert re.search(r"status 429", str(lines[0]["reason"]))
+    assert re.search(r"others come first; its turn is in (59|60) s", str(lines[1]["reason"]))

@@ -38,7 +38,7 @@ def fetched(spec: ir.Exchange, product: str, body: bytes, asked: list[str] | Non
     """What one page gives; a second one is empty."""
     pages = [body]
 
-    async def get(url: str, _body: str | None) -> bytes:
+    async def get(url: str, _body: str | None, _weight: int) -> bytes:
         if asked is not None:
             asked.append(url)
         return pages.pop(0)
