@@ -27,7 +27,7 @@ from .log import default_dir
 
 RecordWord = Literal["bbo", "trade", "aggtrade", "depth5", "depth20"]
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,47}")
-_ENDPOINT = re.compile(r"(wss|https)://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+)(:[0-9]{1,5})?")
+_ENDPOINT = re.compile(r"(wss|https)://(\[[0-9A-Fa-f:.]+\]|(?:[A-Za-z0-9-]{1,63}\.)*[A-Za-z0-9-]{1,63}\.?)(:[0-9]{1,5})?")
 
 # Keys of the agreed configuration that are valid but not there yet: they are refused, never ignored.
 NOT_BUILT = {

@@ -18,8 +18,6 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from websockets.exceptions import InvalidURI
-
 from . import dials, secrets, segments, session
 from ._codegen import bind, ir
 from .backoff import Turns
@@ -32,7 +30,7 @@ from .fetch import Fetch
 from .fleet import Fleet, Plans, Rank
 from .job import Entry, Job
 from .life import TURN_S, Core, Shared
-from .link import Resolver, target
+from .link import LinkError, Resolver, target
 from .log import Logger
 from .native import Native
 from .slowest import Slowest
@@ -319,7 +317,7 @@ class Feed:
         """What counts the dials to the host of `url`: with other processes, unless a simulator stands for it."""
         try:
             host = target(url).host
-        except InvalidURI:
+        except LinkError:
             host = venue.exchange.name  # known only when it has been fetched
         if host not in self._dials:
             path = None if self._sim is not None else dials.path_for(segments.directory(), host)

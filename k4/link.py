@@ -21,7 +21,7 @@ from typing import Any, NamedTuple, Protocol, cast
 
 import aiofastnet
 from websockets.client import ClientProtocol
-from websockets.exceptions import InvalidHandshake, InvalidMessage, InvalidStatus
+from websockets.exceptions import InvalidHandshake, InvalidMessage, InvalidStatus, InvalidURI
 from websockets.protocol import State as WireState
 from websockets.uri import WebSocketURI, parse_uri
 
@@ -337,7 +337,10 @@ class Resolver:
             done.exception()  # whoever waited was told; perhaps nobody does any more
 
     async def _ask(self, host: str, port: int) -> list[str]:
-        infos = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        try:
+            infos = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except UnicodeError as error:  # an empty label, or one of more than 63 characters: no name server is asked
+            raise OSError(f"{host!r} is no name of a host") from error
         found = list(dict.fromkeys(str(info[4][0]) for info in infos))
         self._known[host, port] = found
         return found
@@ -348,7 +351,7 @@ async def dial(link: Link, url: str, tls: ssl.SSLContext, resolver: Resolver, *,
 
     `turn` rotates the addresses of a host, so that redundant connections and retries spread over them.
     """
-    uri = parse_uri(url)
+    uri = target(url)
     addresses = await resolver.addresses(uri.host, uri.port)
     address = addresses[turn % len(addresses)]
     where = f"{uri.host}:{uri.port}"
@@ -373,10 +376,17 @@ async def dial(link: Link, url: str, tls: ssl.SSLContext, resolver: Resolver, *,
         # A connection that ends within TLS's handshake raises without number or text.
         why = os.strerror(error.errno) if error.errno else str(error) or "the peer closed the connection during the TLS handshake"
         raise LinkError(f"{where} ({address}): {why}") from error
-    except LinkError as error:
+    except (LinkError, ValueError) as error:  # TLS takes fewer names of hosts than the resolver
+        link.drop("dial failed")
         raise LinkError(f"{where}: {error}") from error
 
 
 def target(url: str) -> WebSocketURI:
-    """The parts of a `wss://` URL."""
-    return parse_uri(url)
+    """The parts of a `wss://` URL. Raises LinkError: what a venue gives for an address may be anything."""
+    try:
+        uri = parse_uri(url)
+    except (InvalidURI, ValueError) as error:
+        raise LinkError("no wss:// address") from error
+    if not uri.secure:
+        raise LinkError("no wss:// address")
+    return uri

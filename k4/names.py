@@ -1,19 +1,17 @@
 """What must be fetched before a connect: tokens, endpoints and the like, which a spec's `vars` messages bring.
 
 They are asked for anew before each connect, since a token may be good for one. Imports `errors`, `fetch`,
-`session`, `venue`.
+`link`, `session`, `venue`.
 """
 
 from __future__ import annotations
 
 import time
 
-from websockets.exceptions import InvalidURI
-from websockets.uri import parse_uri
-
 from . import session
 from .errors import K4Error
 from .fetch import Fetch
+from .link import LinkError, target
 from .venue import Venue
 
 # Names are few and short.
@@ -42,10 +40,8 @@ async def address(venue: Venue, plan: session.Plan, fetch: Fetch | None, base: s
     url = session.connect_url(venue.product, plan, names)
     url = url if base is None else session.replace_host(url, base)
     try:
-        secure = parse_uri(url).secure
-    except InvalidURI:
-        secure = False
-    if not secure:
+        target(url)
+    except LinkError as error:
         # A token may stand behind the path, and is nobody's business.
-        raise K4Error(f"{url.partition('?')[0]!r}, which was fetched, is no wss:// address")
+        raise K4Error(f"{url.partition('?')[0]!r}, which was fetched, is {error}") from error
     return url, names

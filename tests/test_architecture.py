@@ -347,7 +347,19 @@ def test_templates_do_not_compute(file: Path) -> None:
 
 
 # The core is sans-I/O. Memory that is shared is a file, and a reader may sleep: these files alone may use more than plain C.
-_PLAIN = {"stdint.h", "stddef.h", "string.h", "stdbool.h", "stdlib.h", "stdio.h", "stdarg.h", "limits.h", "immintrin.h", "emmintrin.h"}
+_PLAIN = {
+    "stdint.h",
+    "stddef.h",
+    "string.h",
+    "stdbool.h",
+    "stdlib.h",
+    "stdio.h",
+    "stdarg.h",
+    "limits.h",
+    "immintrin.h",
+    "emmintrin.h",
+    "tmmintrin.h",
+}
 _PLAIN |= {"sys/mman.h"}  # memory in large pages
 _SYSTEM = {
     "k4_reader.h",

@@ -238,6 +238,9 @@ def test_a_name_that_cannot_be_resolved(bench: Bench) -> None:
             await resolver.addresses("no-such-host.invalid", 1)
         resolver._known["no-such-host.invalid", 1] = ["192.0.2.1"]
         assert await resolver.addresses("no-such-host.invalid", 1) == ["192.0.2.1"], "the last good answer is used"
+        for host in ("a..b", f"{'x' * 70}.invalid", "."):  # nobody is asked for these
+            with pytest.raises(LinkError, match=f"the name cannot be resolved: '{host}' is no name of a host"):
+                await resolver.addresses(host, 1)
 
     run(main())
 
@@ -690,6 +693,8 @@ def test_names_are_fetched_before_each_connect(bench: Bench, tls: Authority, tmp
         (b'{"list":[{"host":"wss://h","path":{}}]}', "https://api.probe.example/endpoints?of=SPOT: path is refused: type at byte 34"),
         (b'{"list":[{"host":"ws://h","path":"p"}]}', "'ws://h/p', which was fetched, is no wss:// address"),
         (b'{"list":[{"host":"h","path":"p"}]}', "'h/p', which was fetched, is no wss:// address"),
+        (b'{"list":[{"host":"wss://h:99999","path":"p"}]}', "'wss://h:99999/p', which was fetched, is no wss:// address"),
+        (b'{"list":[{"host":"wss://[::zz","path":"p"}]}', "'wss://[::zz/p', which was fetched, is no wss:// address"),
     ],
 )
 def test_what_cannot_be_fetched_is_told_and_tried_again(

@@ -16,6 +16,7 @@ from k4 import log
 from k4.backoff import Backoff, Budget
 from k4.clock import NEAR_NS, TRIES, Clock
 from k4.errors import K4Error
+from k4.native import Native
 from k4.stuck import Expected
 from k4.watch import LIVE, SLICE, STALE, Watch
 from tests import logs
@@ -461,3 +462,15 @@ def test_a_logger_says_what_is_bound_from_its_level_on() -> None:
     assert lines[1].pop("exception").splitlines()[-1].startswith("ValueError: ")
     del lines[1]["timestamp"]
     assert lines[1] == {"group": "g", "connection": "one#0", "event": "crashed", "level": "error"}
+
+
+def test_every_counter_is_documented(native: Native) -> None:
+    page = (Path(__file__).resolve().parent.parent / "docs" / "running.md").read_text()
+    table = page.split("<!-- table: the counters of `k4_conn_stats`")[1].split("<!-- end of table -->")[0]
+    rows = [
+        line.split(" | ")[0] + line.split(" | ")[1].partition("; `control` of them")[1]
+        for line in table.splitlines()
+        if line.startswith("| `")
+    ]
+    documented = [name for row in rows for name in row.split("`")[1::2]]
+    assert sorted(documented) == sorted(name for name, _ in native.ffi.typeof("k4_conn_stats").fields)
