@@ -25,6 +25,7 @@ enum {
     K4_ARBITER_CONNECTIONS = 128, /* at a time: 64 sources, each of which may be replaced while it lives */
     K4_ARBITER_RECENT = 4,        /* arrivals remembered per instrument, to tell lead and lag */
 };
+#define K4_ARBITER_MARK_NS INT64_C(1000000000) /* once in so long one of these is kept for siblings that are further behind */
 #define K4_ARBITER_SETTLE_NS INT64_C(1000000000)  /* "one second" of the rules */
 #define K4_ARBITER_GIVE_UP_NS INT64_C(10000000000) /* the same for what the order of TCP contradicts */
 #define K4_ARBITER_COPY_NS INT64_C(250000000) /* a standby's copy of what the leader brought follows within this */
@@ -83,6 +84,7 @@ struct k4_arbiter_instrument {
     struct k4_hashset hashes;
     uint32_t leader_life; /* generation of the leader's connection */
     uint16_t leader;      /* connection + 1; 0: none */
+    struct k4_arbiter_recent mark; /* one that would have been forgotten; beside the place that it comes from */
     struct k4_arbiter_recent recent[K4_ARBITER_RECENT];
     int64_t first_id;     /* the epoch began with these */
     int64_t first_engine_ns;

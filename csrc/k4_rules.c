@@ -105,6 +105,7 @@ static void begin(instrument_t *in, const arrival_t *a, bool soft)
     in->engine_ns = in->first_engine_ns = a->engine_ns;
     in->soft = soft;
     in->set.count = 0;
+    in->mark.known = 0;
     for (int i = 0; i < K4_ARBITER_RECENT; i++)
         in->recent[i].known = 0;
 }

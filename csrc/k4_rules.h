@@ -62,18 +62,31 @@ static inline struct k4_arbiter_recent *k4_arbiter_recent_at(struct k4_arbiter_i
     return &in->recent[(uint64_t)id % K4_ARBITER_RECENT];
 }
 
+/* The first of the last arrivals is about to be forgotten, but for this. */
+static __attribute__((noinline, cold, unused)) void k4_arbiter_keep(struct k4_arbiter_instrument *in)
+{
+    if (in->recent[0].known)
+        in->mark = in->recent[0];
+}
+
 /* So that siblings can tell how far they are behind. */
 static inline void k4_arbiter_remember(const struct k4_arbiter *arbiter, struct k4_arbiter_instrument *in, int conn, int64_t id, int64_t now_ns)
 {
-    *k4_arbiter_recent_at(in, id) = (struct k4_arbiter_recent){.id = id, .at_ns = now_ns, .source = arbiter->source[conn], .known = 1};
+    struct k4_arbiter_recent *r = k4_arbiter_recent_at(in, id);
+    if (__builtin_expect((id % K4_ARBITER_RECENT == 0) & (now_ns - in->mark.at_ns >= K4_ARBITER_MARK_NS), 0))
+        k4_arbiter_keep(in);
+    *r = (struct k4_arbiter_recent){.id = id, .at_ns = now_ns, .source = arbiter->source[conn], .known = 1};
 }
 
 /* How long after the winner, if that is still known. */
 static inline void k4_arbiter_lag(struct k4_arbiter_instrument *in, int64_t id, int64_t now_ns, struct k4_verdict *v)
 {
     struct k4_arbiter_recent *r = k4_arbiter_recent_at(in, id);
-    if (!r->known || r->id != id)
-        return;
+    if (__builtin_expect(!r->known || r->id != id, 0)) {
+        r = &in->mark;
+        if (!r->known || r->id != id)
+            return;
+    }
     v->lag_ns = now_ns - r->at_ns;
     v->winner = r->source;
     v->runner_up = !r->answered;

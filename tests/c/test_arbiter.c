@@ -274,6 +274,38 @@ static void takeover(void)
     k4_arbiter_fini(&arbiter);
 }
 
+/* Who is behind by more than four updates is measured by one of them a second. */
+static void lag_of_who_is_far_behind(void)
+{
+    start(K4_RULE_INCREASING);
+    int a = k4_arbiter_join(&arbiter, 10), b = k4_arbiter_join(&arbiter, 11), c = k4_arbiter_join(&arbiter, 12);
+    unsigned measured = 0, leads = 0;
+    for (int i = 0; i < 2400; i++) { /* a thousand a second; b is 20 ms behind, c 500 ms */
+        EQUAL(say_id(a, 4000 + i), 0);
+        const struct {
+            int conn, behind;
+        } late[] = {{b, 20}, {c, 500}};
+        for (int n = 0; n < 2; n++) {
+            if (i < late[n].behind)
+                continue;
+            struct k4_verdict v = k4_arbitrate(&arbiter, late[n].conn, 0, 4000 + i - late[n].behind, NO_TIME, 0, now);
+            if (v.lag_ns < 0)
+                continue;
+            EQUAL(v.lag_ns, late[n].behind * MS);
+            EQUAL(v.winner, 10);
+            EQUAL(v.runner_up, n == 0);
+            measured += n == 0 ? 1 : 100;
+            leads += v.runner_up;
+        }
+        now += 1 * MS;
+    }
+    /* 4000, 4996 and 5992 were kept when 4004, 5000 and 5996 took their places; c has not come to the last one */
+    EQUAL(measured, 203);
+    EQUAL(leads, 3);
+    EQUAL(sizeof(struct k4_arbiter_instrument), 256);
+    k4_arbiter_fini(&arbiter);
+}
+
 static void lead_and_lag(void)
 {
     start(K4_RULE_INCREASING);
@@ -401,6 +433,7 @@ int main(void)
     missing_ids();
     takeover();
     lead_and_lag();
+    lag_of_who_is_far_behind();
     growth();
     idset_like_its_twin();
     hashset_like_its_twin();
