@@ -36,7 +36,7 @@ def fetched(name: str, product: str, *pages: object) -> tuple[Listing, list[str]
     left = [json.dumps(page).encode() for page in pages]
     asked: list[str] = []
 
-    async def get(url: str, _body: str | None) -> bytes:
+    async def get(url: str, _body: str | None, _weight: int) -> bytes:
         asked.append(url)
         return left.pop(0)
 
