@@ -3,7 +3,8 @@
     name#0   name#1   name#2     redundancy.connections = 3: each carries everything
     name#0.1 name#1.1 name#2.1   the second part, where the venue's limits ask for one
 
-A stream stays on its part for as long as it is asked for; what is new goes where there is room (`session.spread`). Imports `connection`,
+A stream stays on its part for as long as it is asked for; what is new goes where there is room (`session.spread`). Where more or fewer
+redundant connections are asked for, those with the highest numbers come and go. Imports `connection`,
 `job`, `session`, `venue`.
 """
 
@@ -38,7 +39,7 @@ class Fleet:
         self._entry = entry
         self._venue = venue
         self._transport = transport
-        self._indices = range(first, first + entry.redundancy.connections)
+        self._first = first
         self._place = place
         self._opens = opens
         self._plans: Plans = {}
@@ -50,13 +51,14 @@ class Fleet:
         wanted = session.streams(self._venue.product, self._venue.messages, self._entry.records, symbols, self._transport)
         return session.spread(self._venue.product, wanted, self._plans)
 
-    def open(self, plans: Plans) -> list[Connection]:
-        """Makes what `plans` need beyond what is there; it is the fleet's from `settle` on. Raises K4Error, with nothing left open."""
+    def open(self, plans: Plans, redundant: int) -> list[Connection]:
+        """Makes what `plans` need, each carried by so many, beyond what is there; it is the fleet's from `settle` on. Raises K4Error, with
+        nothing left open."""
         made: dict[tuple[int, int], Connection] = {}
         parts = max(plans, default=0) + 1
-        of = self._entry.redundancy.connections * len(self._entry.redundancy.transports) * parts
+        of = redundant * len(self._entry.redundancy.transports) * parts
         try:
-            for index in self._indices:
+            for index in range(self._first, self._first + redundant):
                 for part in plans:
                     if (part, index) not in self._connections:
                         name = f"{self._entry.name}#{index}" + (f".{part}" if part else "")
@@ -69,14 +71,15 @@ class Fleet:
         self._opened = made  # what an attempt left that failed elsewhere was closed there
         return list(made.values())
 
-    def settle(self, plans: Plans) -> list[Connection]:
+    def settle(self, plans: Plans, redundant: int) -> list[Connection]:
         """From now on the parts carry `plans`, for which `open` was called. Returns the connections that have nothing to carry any more."""
-        for (part, _), connection in self._connections.items():
-            if part in plans and plans[part] is not self._plans[part]:
-                connection.change(self._place(plans[part]))
-        gone = [connection for (part, _), connection in self._connections.items() if part not in plans]
         there = {**self._connections, **self._opened}
-        self._connections = {key: connection for key, connection in there.items() if key[0] in plans}
+        stay = {(part, index): one for (part, index), one in there.items() if part in plans and index < self._first + redundant}
+        for (part, index), connection in self._connections.items():
+            if (part, index) in stay and plans[part] is not self._plans[part]:
+                connection.change(self._place(plans[part]))
+        gone = [connection for key, connection in self._connections.items() if key not in stay]
+        self._connections = stay
         self._opened = {}
         self._plans = plans
         return gone

@@ -67,7 +67,7 @@ class Feed:
         self._clock = Clock()
         self._dials: dict[str, Dials] = {}
         self._turns = Turns(TURN_S)
-        self._races: dict[tuple[Connection, ...], Slowest] = {}  # of redundant connections
+        self._races: dict[tuple[tuple[Connection, ...], int], Slowest] = {}  # of redundant connections, by these and the seconds
         self.connections: list[Connection] = []
         self._leaving: list[Connection] = []  # they carry nothing any more, and are being closed
         self._tasks: dict[Connection, asyncio.Task[None]] = {}
@@ -115,8 +115,8 @@ class Feed:
             self.log_counters("stopped")
 
     async def change(self, job: Job) -> None:
-        """Works on `job` from now on, which differs from the last one in its symbols and their units alone: streams are subscribed and
-        unsubscribed, connections come and go with what they carry; what is carried before and after is not touched.
+        """Works on `job` from now on, which differs from the last one in symbols, their units and the number of connections alone: streams
+        are subscribed and unsubscribed, connections come and go with what they carry; what is carried before and after is not touched.
 
         Raises K4Error where that cannot be had; nothing has changed then.
         """
@@ -209,20 +209,21 @@ class Feed:
 
     def _carry(self, job: Job, planned: Mapping[tuple[str, str], Plans]) -> None:
         """Symbols first, so that nobody brings what has no place. Raises K4Error, with nothing changed."""
+        redundant = {entry.name: entry.redundancy.connections for entry in job.connections}
         opened: list[Connection] = []
         places: dict[Place, list[Wanted]] = {}
         try:
             for entry in job.connections:
                 self._places(entry, job.units.get(entry.name, {}), places)
             for key, fleet in self._fleets.items():
-                opened += fleet.open(planned[key])
+                opened += fleet.open(planned[key], redundant[key[0]])
         except BaseException:
             for connection in opened:
                 connection.close()
             self.watch.remove(places.keys() - self._watched.keys(), time.time_ns())
             raise
         for key, fleet in self._fleets.items():
-            self._leaving += fleet.settle(planned[key])
+            self._leaving += fleet.settle(planned[key], redundant[key[0]])
         self.connections = [one for one in (*self.connections, *opened) if one not in self._leaving]
         self._observe(places)
         self._race(job)
@@ -281,7 +282,7 @@ class Feed:
             for transport in entry.redundancy.transports:
                 for same in self._fleets[entry.name, transport].siblings():
                     if len(same) > 1:
-                        self._races[same] = races.get(same) or Slowest(same, persist_s, floors_s, same[0].spare)
+                        self._races[same, persist_s] = races.get((same, persist_s)) or Slowest(same, persist_s, floors_s, same[0].spare)
 
     def _end_others(self) -> None:
         """Symbols that an earlier run left in the segments and this one has not: nobody feeds them any more."""

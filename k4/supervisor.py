@@ -116,7 +116,7 @@ class Supervisor:
     # ------------------------------------------------------------------ other jobs
 
     async def apply(self, jobs: Sequence[Job | FetcherJob]) -> list[Change]:
-        """Works on these jobs from now on, and says what that changed. A group that differs in symbols alone is told so while it works.
+        """Works on these jobs from now on, and says what that changed. A group whose worker can change is told so.
         What is to end has ended before anything begins, which may need its segments. A group that cannot run is left out."""
         wanted = {job.group: job for job in jobs}
         different = {group: between(keeper.job, wanted[group]) for group, keeper in self._keepers.items() if group in wanted}
@@ -132,7 +132,7 @@ class Supervisor:
             reason = await keeper.change(job) if job != keeper.job else None
             if reason is not None:
                 return Change(job.group, "refused", reason=reason)
-            return Change(job.group, "changed", difference.added, difference.removed)
+            return Change(job.group, "changed", difference.added, difference.removed, redundancy=difference.redundancy)
         if self._stop.is_set():
             return Change(job.group, "refused", reason="the run is being stopped")
         keeper = self._keepers[job.group] = self._keeper(job)

@@ -17,6 +17,8 @@ import pytest
 
 import k4
 from k4 import control
+from k4.changes import between
+from k4.job import Entry, Job
 from k4.native import Native
 from k4.reader import Reader
 from tests.theatre import Stage, Theatre, wait_for
@@ -111,6 +113,65 @@ def test_a_reload_that_adds_a_hundred_symbols_loses_nothing(stage: Stage) -> Non
         assert ids[symbol] == list(range(ids[symbol][0], ids[symbol][-1] + 1)), symbol
     assert sum(len(ids[symbol]) for symbol in names(0, 10) + names(20, 30)) > 100
     assert not log_lines(stage, "link lost")
+
+
+def test_connections_come_and_go_while_the_others_feed(stage: Stage) -> None:
+    """From one to three and back to two, in one worker: those that stay keep their links, and a reader misses nothing."""
+    symbols = names(0, 20)
+    everything = write(stage, entry(symbols=names(0, 21)), file="all.json")
+    config = write(stage, entry(symbols=symbols))
+    with Theatre(everything, rate=600) as theatre, stage.running("run", config, "--sim", theatre.address):
+        wait_for(live, "every symbol to be live", 60)
+        pid = worker(stage, "one")
+        assert theatre.numbers() == [0]
+        with k4.open(SEGMENT) as reader:
+            write(stage, entry(symbols=symbols, redundancy={"connections": 3}))
+            assert reload(stage, config) == (0, ["one: redundancy of one changed"])
+            wait_for(lambda: theatre.numbers() == [0, 1, 2], "two more")
+            wait_for(lambda: [source.name for source in reader.sources] == ["one#0", "one#1", "one#2"], "their names")
+            wait_for(lambda: all(source.wins + source.duplicates > 50 for source in reader.sources), "all to bring the same")
+            write(stage, entry(symbols=[*symbols[5:], "X020USDT"], redundancy={"connections": 2, "reset_slowest": 600}))
+            code, told = reload(stage, config)
+            assert (code, told) == (
+                0,
+                [f"one: redundancy of one changed; 1 symbol added: X020USDT; 5 symbols removed: {' '.join(symbols[:5])}"],
+            )
+            wait_for(lambda: theatre.numbers() == [0, 1], "the third to be closed")
+            time.sleep(0.5)
+            theatre.drop(0)  # the second one feeds on
+            wait_for(lambda: theatre.numbers() == [1, 3], "the first one's next link")
+            write(stage, entry(symbols=[*symbols[5:], "X020USDT"], redundancy={"connections": 2}))
+            assert reload(stage, config) == (0, ["one: redundancy of one changed"])
+            assert reload(stage, config) == (0, ["nothing has changed"])
+            ids = read_ids(reader)
+            assert reader.info.epoch == 1
+        assert worker(stage, "one") == pid
+    for symbol in symbols[5:]:
+        assert ids[symbol] == list(range(ids[symbol][0], ids[symbol][-1] + 1)), symbol
+    assert sum(len(ids[symbol]) for symbol in symbols[5:]) > 100
+    assert [line["connection"] for line in log_lines(stage, "link lost")] == ["one#0"]
+
+
+def job(*transports: str, connections: int = 1, reset_slowest: int | None = None, cpu: int | None = None) -> Job:
+    redundancy = {"connections": connections, "transports": transports, "reset_slowest": reset_slowest}
+    known: dict[str, Any] = {"shm": {}, "symbol_capacity": 4096, "endpoints": {"ws": None, "sbe": None, "rest": None}, "tls": {"ca_file": None}, "secrets": {}}
+    return Job("one", (Entry.of(entry(redundancy=redundancy, cpu=cpu, **known)),), "info", None, 14)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "restart", "redundancy"),
+    [
+        (job("json"), job("json", connections=3), (), ("one",)),
+        (job("json", connections=3), job("json", reset_slowest=60), (), ("one",)),
+        (job("json"), job("json", connections=2, cpu=0), ("one.cpu",), ("one",)),
+        (job("json"), job("sbe"), ("one.redundancy",), ("one",)),
+        (job("json", "sbe"), job("json", "sbe", connections=2), ("one.redundancy",), ("one",)),
+        (job("json"), job("json"), (), ()),
+    ],
+)
+def test_what_a_worker_can_change_while_it_feeds(old: Job, new: Job, restart: tuple[str, ...], redundancy: tuple[str, ...]) -> None:
+    difference = between(old, new)
+    assert (difference.added, difference.removed, difference.restart, difference.redundancy) == ((), (), restart, redundancy)
 
 
 def newer(reader: Reader, symbol: str, sequence: int | None) -> bool:
