@@ -14,11 +14,11 @@ import tempfile
 import zlib
 from pathlib import Path
 
-from bench.tools import ROOT, BenchError, Figure, command, run
+from bench.tools import BenchError, Figure, command, compile_driver, run
 from k4._codegen import exchange, fbs, generate, places
 
 UPDATES = 4000
-FLAGS = ("-std=c11", "-O2")
+FLAGS = ("-O2",)
 SPEC = """
 name = "made"
 [product.spot]
@@ -110,9 +110,7 @@ def _driver(folder: Path, summed: bool) -> Path:
     spec = exchange.load(file, records)
     for name, text in generate.generate(records, [spec], "bench").items():
         (folder / name).write_text(text)
-    sources = [ROOT / "bench/c/books.c", *sorted(folder.glob("*.c")), *sorted(places.csrc().glob("*.c"))]
-    run(["gcc", *FLAGS, f"-I{folder}", f"-I{places.csrc()}", *sources, "-o", folder / "books"])
-    return folder / "books"
+    return compile_driver(folder, "books", FLAGS)
 
 
 def measure(options: argparse.Namespace) -> list[Figure]:

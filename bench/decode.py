@@ -22,7 +22,7 @@ if __name__ == "__main__":  # run by its path: what it imports stands beside its
 
 from bench import fills, kinds, peers, sources
 from bench.kinds import Kind
-from bench.tools import BUILDS, ROOT, BenchError, Figure, builds, command, compiler, run, spread
+from bench.tools import BUILDS, ROOT, BenchError, Figure, builds, command, compiler, cpp_compiler, run, spread
 from k4._codegen import exchange, fbs, generate, places
 
 COUNT = 512  # frames of each kind
@@ -39,14 +39,14 @@ PYTHON = "Python"  # stands where other figures have their build
 
 def main(arguments: Sequence[str]) -> int:
     """Runs and prints; exit code 1 with a sentence when something is missing or two decoders read different values."""
-    named = {"yyjson": "a folder with yyjson.c and yyjson.h"}
+    named = {"yyjson": "a folder with yyjson.c and yyjson.h", "simdjson": "a folder with simdjson.cpp and simdjson.h"}
     texts = {"only": "only kinds whose name holds this, as `okx spot` or `trade`"}
     return command("decode", __doc__, arguments, measure, show=show, folders=named, texts=texts, rounds=31)
 
 
 def measure(options: argparse.Namespace) -> list[Figure]:
     """A figure per kind, build and decoder, then what the goals are about. Raises BenchError."""
-    yyjson = sources.find("yyjson", options.yyjson)
+    yyjson, simdjson = sources.find("yyjson", options.yyjson), sources.find("simdjson", options.simdjson)
     told = [kind for kind in kinds.kinds() if (options.only or "") in kind.name]
     if not told:
         raise BenchError(f"no kind's name holds {options.only}; they are {', '.join(kind.name for kind in kinds.kinds())}")
@@ -54,11 +54,11 @@ def measure(options: argparse.Namespace) -> list[Figure]:
     out: list[Figure] = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        takers = _generate(folder)
+        takers = _generate(folder, told)
         for kind in told:
             (folder / f"{kind.name}.frames").write_bytes(b"".join(struct.pack("<I", len(wire)) + wire for wire in wires[kind.name]))
         for build, flags in builds():
-            driver = compile_driver(folder, build, flags, yyjson)
+            driver = compile_driver(folder, build, flags, yyjson, simdjson)
             for kind in told:
                 out += _compiled(driver, folder / f"{kind.name}.frames", kind, build, options.rounds)
         out += _python([kind for kind in told if not kind.binary], wires, takers, options.rounds)
@@ -113,34 +113,43 @@ def _ratios(figures: Sequence[Figure], names: Sequence[str]) -> Iterator[Figure]
 # --------------------------------------------------------------------------- building
 
 
-def _generate(folder: Path) -> dict[str, peers.Take]:
-    """Writes the parsers of all exchanges and the peers beside them; gives the Python functions that take the fields out, by product."""
+def _generate(folder: Path, told: Sequence[Kind]) -> dict[str, peers.Take]:
+    """Writes the parsers of all exchanges and peers for the products that are measured; gives the Python peers' functions, by product."""
     records = fbs.load(places.schema() / "records.fbs")
     specs = [exchange.load(file, records) for file in sorted((places.schema() / "exchange").glob("*.toml"))]
     for file, text in generate.generate(records, specs, "bench").items():
         (folder / file).write_text(text)
     try:
-        products = [fills.model(spec, product, records) for spec in specs for product in spec.products]
+        asked = {(kind.exchange.name, kind.product.name): kind for kind in told if not kind.binary}
+        products = [fills.model(kind.exchange, kind.product, records) for kind in asked.values()]
     except fills.FillError as error:
         raise BenchError(f"the peers have no words for {error}; add them to bench/fills.py and bench/templates") from error
     (folder / "peer_yyjson.c").write_text(fills.render("yyjson.c.j2", products))
+    (folder / "peer_simdjson.cpp").write_text(fills.render("simdjson.cpp.j2", products))
     return peers.takers(fills.render("taking.py.j2", products))
 
 
-def compile_driver(folder: Path, build: str, flags: Sequence[str], yyjson: Path | None) -> Path:
+def compile_driver(folder: Path, build: str, flags: Sequence[str], yyjson: Path | None, simdjson: Path | None) -> Path:
     """The driver with every exchange's parsers and the peers that are there, all with the same flags."""
     own = ROOT / "bench/c"
     core = [own / "decode.c", *sorted(folder.glob("k4_*.c")), *sorted((ROOT / "csrc").glob("*.c"))]
     words: list[str | Path] = [*flags, f"-I{folder}", f"-I{ROOT / 'csrc'}", f"-I{own}"]
+    if simdjson is not None:
+        words.append("-DK4_BENCH_SIMDJSON")
     if yyjson is not None:
         words += ["-DK4_BENCH_YYJSON", f"-I{yyjson}"]
         core += [folder / "peer_yyjson.c", yyjson / "yyjson.c"]
-    jobs = [[compiler(), "-std=c11", *words, "-c", source, "-o", folder / f"{source.stem}-{build}.o"] for source in core]
+    jobs = [[compiler(), "-std=c11", *words, "-c", source] for source in core]
+    if simdjson is not None:
+        words.append(f"-I{simdjson}")
+        here = (simdjson / "simdjson.cpp", folder / "peer_simdjson.cpp")  # half a minute, so they come first
+        jobs = [*([cpp_compiler(), "-std=c++20", *words, "-c", source] for source in here), *jobs]
+    objects = [folder / f"{Path(job[-1]).stem}-{build}.o" for job in jobs]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for made in [pool.submit(run, job) for job in jobs]:
+        for made in [pool.submit(run, [*job, "-o", out]) for job, out in zip(jobs, objects, strict=True)]:
             made.result()
     driver = folder / f"decode-{build}"
-    run([compiler(), *(job[-1] for job in jobs), "-o", driver])
+    run([compiler() if simdjson is None else cpp_compiler(), *objects, "-o", driver])
     return driver
 
 

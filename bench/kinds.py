@@ -1,7 +1,8 @@
 """Every kind of market data of every built-in exchange, JSON and SBE, and frames of each.
 
-Frames are the specs' own examples with other digits: every number is drawn anew, in as many digits, where the message takes that. May
-import `bench.tools` and `k4._codegen`, and k4's simulator, which packs SBE.
+Frames are the specs' own examples with other values: each has one of two hundred symbols, every number that the message still takes is
+drawn anew, decimals in other lengths, and lists of levels have other counts; so that no branch predictor learns them. May import
+`bench.tools`, `k4._codegen`, and k4's simulator, which packs SBE.
 """
 
 from __future__ import annotations
@@ -15,6 +16,10 @@ from bench.tools import BenchError
 from k4._codegen import bind, exchange, fbs, ir, places
 from k4._codegen.reference import Interpreter
 
+BASES = 200  # what stands for the FOO of the examples' symbols
+LEVELS = 5  # of each side, where there is no book; updates of a book change one to eight
+GROWN = 6  # examples made of one by other counts of levels
+_ROWS = re.compile(r"\[(\[[^\[\]{}]*\](?:,\[[^\[\]{}]*\])*)\]")
 _VALUE = re.compile(r'(?<=[:\[,])"?(-?[0-9]+(?:\.[0-9]+)?)"?(?=[,\]}])')
 
 
@@ -81,18 +86,36 @@ def _text(kind: Kind, own: Sequence[ir.Example], rng: random.Random, count: int)
             items == {kind.index} or (not items and outcome.skip in ("stale_book", "unchanged") and outcome.skip_message == kind.index)
         )
 
-    examples = [(one.wire, [span for span in _spans(one.wire) if taken(_drawn(one.wire, [span], random.Random(7)))]) for one in own]
-    examples = [(wire, spans) for wire, spans in examples if taken(wire)]
+    grown = [wire for one in own for wire in _grown(kind, one.wire, rng) if taken(wire)]
+    examples = [(wire, [span for span in _spans(wire) if taken(_drawn(wire, [span], random.Random(7)))]) for wire in grown]
     if not examples:
         raise BenchError(f"{kind.name}: no example stands alone")
+    bases = ["".join(rng.choice("ABCDEFGHIJKLMNPQRSTUVWXYZ") for _ in range(rng.randint(2, 6))) for _ in range(BASES)]
     made = 0
     for _ in range(100 * count):
-        wire = _drawn(*rng.choice(examples), rng)
         if made == count:
             return
+        base = rng.choice(bases)
+        wire = _drawn(*rng.choice(examples), rng).replace("FOO", base).replace("foo", base.lower())
         if taken(wire):  # digits that each are good may not be together: a first id above the last, say
             made += 1
             yield wire.encode()
+    raise BenchError(f"{kind.name}: too few of the drawn frames are taken")
+
+
+def _grown(kind: Kind, wire: str, rng: random.Random) -> Iterator[str]:
+    """The example with other counts of levels, if it has levels."""
+    if not kind.message.record.startswith("depth"):
+        yield wire
+        return
+    book = kind.message.field("snapshot") is not None
+    for _ in range(GROWN):
+        yield _ROWS.sub(lambda found: _rows(found[1], rng.randint(1, 8) if book else LEVELS, rng), wire)
+
+
+def _rows(rows: str, count: int, rng: random.Random) -> str:
+    known = re.findall(r"\[[^\[\]]*\]", rows)
+    return f"[{','.join(rng.choice(known) for _ in range(count))}]"
 
 
 def _spans(wire: str) -> list[tuple[int, int]]:
@@ -100,15 +123,27 @@ def _spans(wire: str) -> list[tuple[int, int]]:
 
 
 def _drawn(wire: str, spans: Sequence[tuple[int, int]], rng: random.Random) -> str:
-    """The text with other digits at these places: as many, and the first two of long ones stay, so that times keep their century."""
+    """The text with other numbers at these places. Integers have as many digits, and the first two of long ones stay, so that times keep
+    their century. Decimals have one to five digits in front of the point, and behind it eight, where venues pad them, else up to five,
+    every other one (prices, as it comes) as many in all the frame."""
     out, at = [], 0
-    for start, end in spans:
+    forms = (rng.randint(1, 5), rng.randint(1, 4))
+    for number, (start, end) in enumerate(spans):
         text = wire[start:end]
-        kept = 2 if len(text) > 10 and "." not in text else 0
-        drawn = "".join(c if i < kept or not c.isdigit() else str(rng.randrange(1, 10)) for i, c in enumerate(text))
+        whole, _, fraction = text.partition(".")
+        if fraction:
+            front, behind = forms if number % 2 == 0 else (rng.randint(1, 4), rng.randint(1, 5))
+            drawn = f"{_digits(front, rng)}.{_digits(8 if len(fraction) == 8 else behind, rng)}"
+        else:
+            kept = 2 if len(text) > 10 else int(text.startswith("-"))
+            drawn = whole[:kept] + _digits(len(whole) - kept, rng)
         out += [wire[at:start], drawn]
         at = end
     return "".join(out) + wire[at:]
+
+
+def _digits(count: int, rng: random.Random) -> str:
+    return "".join(str(rng.randrange(1, 10)) for _ in range(count))
 
 
 def _binary(kind: Kind, own: Sequence[ir.Example], rng: random.Random, count: int, symbols: Sequence[str]) -> Iterator[bytes]:

@@ -11,7 +11,7 @@ import re
 import struct
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 if __name__ == "__main__":  # run by its path: what it imports stands beside its folder
@@ -25,6 +25,7 @@ KINDS = {"bookTicker": (1, '"u":'), "trade": (2, '"t":'), "aggTrade": (3, '"a":'
 FRAMES = 16384  # of each round
 SHAPES = ((1, 1), (10, 1), (2000, 1), (1, 2), (10, 2), (2000, 2), (10, 8), (2000, 8))  # instruments, connections
 READ = 64  # frames per read
+GROWTH = 1.5  # how many times more a message may cost with 2000 instruments, or 8 connections, than with one
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -44,7 +45,18 @@ def measure(options: argparse.Namespace) -> list[Figure]:
                 out += _shape(folder, driver, build, "bookTicker", 200, 2, read, options.rounds)
             for kind in ("trade", "aggTrade", "depth5"):
                 out += _shape(folder, driver, build, kind, 200, 2, READ, options.rounds)
+            out += _growth(build, {figure.name: figure.value for figure in out})
     return out
+
+
+def _growth(build: str, ns: dict[str, float]) -> Iterator[Figure]:
+    """What a message costs with more instruments and connections, against what it costs with fewer."""
+    one, many, eight = (f"{build} bookTicker {shape} conn" for shape in ("1 instr 1", "2000 instr 1", "10 instr 8"))
+    alone = ns[f"{build} bookTicker 10 instr 1 conn: published"]
+    published, duplicate = ns[f"{eight}: published"], ns[f"{eight}: duplicate"]
+    yield Figure(f"{build} 1 to 2000 instruments: published", "times", ns[f"{many}: published"] / ns[f"{one}: published"], goal=GROWTH)
+    yield Figure(f"{build} 1 to 8 connections: published", "times", published / alone, goal=GROWTH)
+    yield Figure(f"{build} 1 to 8 connections: all that arrive", "times", (published + 7 * duplicate) / 8 / alone, goal=GROWTH)
 
 
 def _shape(folder: Path, driver: Path, build: str, kind: str, instruments: int, connections: int, read: int, rounds: int) -> list[Figure]:

@@ -99,6 +99,9 @@ static void choose(const char *mode)
     add_peer("yyjson", yyjson_peers);
     add("yyjson, document", yyjson_document, false);
 #endif
+#if defined(K4_BENCH_SIMDJSON)
+    add_peer("simdjson", simdjson_peers);
+#endif
 }
 
 /* ---------------------------------------------------------------- what was filled in */

@@ -19,6 +19,7 @@ struct peer {
 
 /* One per product, the last without a name. */
 extern const struct peer yyjson_peers[];
+extern const struct peer simdjson_peers[];
 
 peer_decode yyjson_document; /* the document alone: nothing is looked up */
 

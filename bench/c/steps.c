@@ -5,21 +5,15 @@
  * For each FILE in turn, the roads in the order below. The first quarter of its frames only warms up: what is counted happens inside the
  * functions named steps_count_*, and steps_done says that one count is over. Everything else is outside of any count.
  */
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
+#define _POSIX_C_SOURCE 199309L
 
+#include "frames.h"
 #include "k4_api.h"
 #include "k4_decode.h"
 
-enum { MAX_FRAMES = 4096, READ = 16, HEADER = 4 }; /* frames per socket read; bytes of header before each frame */
+enum { READ = 16, HEADER = 4 }; /* frames per socket read; bytes of header before each frame */
 
 #define APART __attribute__((noinline, noclone))
-
-struct frame {
-    const uint8_t *text;
-    size_t len;
-};
 
 static struct frame frames[MAX_FRAMES];
 static struct k4_scratch scratch;
@@ -207,27 +201,15 @@ static void decoders(size_t warm, size_t count)
     steps_done("tolerant", count - warm);
 }
 
-/* Frames as 32-bit length and text, one behind the other; memory keeps K4_SLACK before and behind. */
+/* As load_frames(), each of a length that its header holds. */
 static size_t load(const char *name)
 {
-    FILE *file = fopen(name, "rb");
-    if (file == NULL || fseek(file, 0, SEEK_END) != 0)
+    const size_t count = load_frames(name, frames);
+    if (count == 0)
         stop("a file of frames cannot be read");
-    const long size = ftell(file);
-    rewind(file);
-    uint8_t *region = size > 0 ? calloc(1, (size_t)size + 2 * K4_SLACK) : NULL;
-    if (region == NULL || fread(region + K4_SLACK, 1, (size_t)size, file) != (size_t)size)
-        stop("a file of frames cannot be read");
-    fclose(file);
-    size_t count = 0;
-    for (const uint8_t *p = region + K4_SLACK; p < region + K4_SLACK + size && count < MAX_FRAMES; count++) {
-        uint32_t len;
-        memcpy(&len, p, sizeof len);
-        if (len > 65535)
+    for (size_t i = 0; i < count; i++)
+        if (frames[i].len > 65535)
             stop("a frame is too long");
-        frames[count] = (struct frame){p + sizeof len, len};
-        p += sizeof len + len;
-    }
     return count;
 }
 
