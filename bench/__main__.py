@@ -12,7 +12,12 @@ from pathlib import Path
 
 RESULTS = Path(__file__).resolve().parent / "results"
 TABLES = ("decode", "books", "pipeline", "ring", "receive", "startup")
-COMMANDS = {**{name: name for name in TABLES}, "instructions": "instructions", "peers": "sources"}  # and the module of each
+COMMANDS = {
+    **{name: name for name in TABLES},
+    "instructions": "instructions",
+    "peers": "sources",
+    "readme": "readme",
+}  # and the module of each
 
 
 def main(arguments: list[str]) -> int:
@@ -35,6 +40,8 @@ def _all(arguments: list[str]) -> int:
     for name in TABLES:
         print(f"\n== {name}", flush=True)
         worst = max(worst, _one(name, [] if folder is None else ["--json", str(folder / f"{name}.json")]))
+    if options.keep:
+        _one("readme", [])
     return worst
 
 

@@ -3,7 +3,8 @@
 callgrind counts a C driver: the fast parser, the tolerant parser, all the way from bytes to the ring, alone and as the first of two
 connections, and the way of a duplicate.
 What costs over 3 % more than the kept figure fails, and the functions that grew are named. Other compilers make other code: then it
-is said that nothing was compared. May import `k4._codegen`, `bench.frames` and `bench.kinds`.
+is said that nothing was compared. May import `k4._codegen`, `bench.frames`, `bench.kinds` and
+`bench.readme`.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ ROOT = Path(__file__).resolve().parent.parent
 if __name__ == "__main__":  # run by its path: what it imports stands beside its folder
     sys.path.insert(0, str(ROOT))
 
-from bench import frames, kinds  # noqa: E402
+from bench import frames, kinds, readme  # noqa: E402
 from k4._codegen import exchange, fbs, generate, places  # noqa: E402
 
 EXCHANGE = "binance"  # whose spec the frames follow
@@ -74,7 +75,8 @@ def main(arguments: list[str]) -> int:
     print(table(counts, None if kept is None or differs else kept["counts"]))
     if options.keep:
         KEPT.write_text(json.dumps({"about": about, "counts": plain(counts)}, indent=1, sort_keys=True) + "\n")
-        print(f"kept in {KEPT.relative_to(ROOT)}")
+        readme.write()
+        print(f"kept in {KEPT.relative_to(ROOT)}, and in bench/README.md")
         return 0
     if kept is None:
         print(f"not compared: there is no {options.against.name}; --keep makes it")

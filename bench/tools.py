@@ -91,6 +91,10 @@ def command(
     for file in [chosen.json] * (chosen.json is not None) + [RESULTS / f"{name}.json"] * chosen.keep:
         file.parent.mkdir(exist_ok=True)
         file.write_text(json.dumps(result, indent=1) + "\n")
+    if chosen.keep:
+        from bench import readme
+
+        readme.write()
     return 0
 
 
@@ -205,14 +209,15 @@ def report(figures: list[Figure], before: dict[str, float]) -> str:
     width = max(len(figure.name) for figure in figures) + 2
     lines = ["".ljust(width) + "median".rjust(11) + "p99".rjust(10) + "p99.9".rjust(10) + "".ljust(8) + "goal".rjust(10) + "  against kept"]
     for f in figures:
-        cells = [_number(f.value).rjust(11), _number(f.p99).rjust(10), _number(f.p999).rjust(10), f" {f.unit}".ljust(8)]
-        goal = "" if f.goal is None else f"{'≤' if f.less else '≥'} {_number(f.goal)}{'' if f.holds else ' !'}"
+        cells = [number(f.value).rjust(11), number(f.p99).rjust(10), number(f.p999).rjust(10), f" {f.unit}".ljust(8)]
+        goal = "" if f.goal is None else f"{'≤' if f.less else '≥'} {number(f.goal)}{'' if f.holds else ' !'}"
         change = f"  {100 * (f.value / before[f.name] - 1):+.0f} %" if before.get(f.name) else ""
         lines.append(f.name.ljust(width) + "".join(cells) + goal.rjust(10) + change)
     return "\n".join(lines)
 
 
-def _number(value: float | None) -> str:
+def number(value: float | None) -> str:
+    """With as many digits as say something."""
     if value is None:
         return ""
     return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
