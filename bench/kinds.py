@@ -18,7 +18,7 @@ from k4._codegen.reference import Interpreter
 
 BASES = 200  # what stands for the FOO of the examples' symbols
 LEVELS = 5  # of each side, where there is no book; updates of a book change one to eight
-GROWN = 6  # examples made of one by other counts of levels
+GROWN = 12  # examples made of one by other counts of levels
 _ROWS = re.compile(r"\[(\[[^\[\]{}]*\](?:,\[[^\[\]{}]*\])*)\]")
 _VALUE = re.compile(r'(?<=[:\[,])"?(-?[0-9]+(?:\.[0-9]+)?)"?(?=[,\]}])')
 
