@@ -330,7 +330,7 @@ def _exit(code: int) -> None:
 
 
 def main() -> None:
-    """Entry point of the `k4` command. Expected errors end here, as one line on stderr."""
+    """Runs what was typed. Expected errors end here, as one line on stderr."""
     _complete()
     try:
         try:

@@ -31,7 +31,7 @@ Handler = Callable[[str], Awaitable[dict[str, Any]]]
 
 def address(config: Path) -> str:
     """The name of the socket of the run of `config` by this user."""
-    told = f"{os.getuid()}\0{segments.directory().resolve()}\0{config.resolve()}"
+    told = f"{os.getuid()}\0{os.path.realpath(segments.directory())}\0{os.path.realpath(config)}"  # of a loop of links, too
     return f"\0k4-run-{hashlib.sha256(told.encode(errors='surrogateescape')).hexdigest()[:32]}"
 
 

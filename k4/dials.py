@@ -36,6 +36,7 @@ _KEEP_NS = KEEP_S * _SECOND_NS
 _MOST_BYTES = 1 << 19
 # Who holds the lock does so for microseconds. One that was stopped while it did must not stop the others for ever.
 LOCK_S = 5
+ELSEWHERE = "remove it; where another user put it there, let K4_SHM_DIR name a folder of your own"
 
 
 class Dials:
@@ -148,11 +149,11 @@ def opened(path: Path, counts: str = "the dials to its host") -> int:
     try:
         file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, 0o600)
     except OSError as error:
-        raise K4Error(f"{path}, which counts {counts}, cannot be opened: {error.strerror}", hint="remove it") from error
+        raise K4Error(f"{path}, which counts {counts}, cannot be opened: {error.strerror}", hint=ELSEWHERE) from error
     status = os.fstat(file)
     if not stat.S_ISREG(status.st_mode) or status.st_uid != os.getuid() or status.st_mode & 0o022:
         os.close(file)
-        raise K4Error(f"{path}, which counts {counts}, is not a file that only this user can write", hint="remove it")
+        raise K4Error(f"{path}, which counts {counts}, is not a file that only this user can write", hint=ELSEWHERE)
     return file
 
 

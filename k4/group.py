@@ -168,7 +168,7 @@ class Feed:
         error = ffi.new("char[512]")
         status = self._native.lib.k4_feed_segment(self._feed, self._number(record), name.encode(), options, error, 512)
         if status != 0:
-            raise K4Error(f"segment {name}: {ffi.string(error).decode(errors='replace')}")
+            raise K4Error(ffi.string(error).decode(errors="replace"))
 
     def _entry(self, entry: Entry) -> None:
         exchange = self._native.exchanges[entry.exchange]

@@ -21,6 +21,7 @@ from .errors import K4Error
 _EXACT = Context(prec=60, traps=[InvalidOperation])
 _CURRENCY = re.compile(r"[^\s*-]{1,24}")
 MAX_TEXT = 48
+MAX_DIGITS = 31
 
 
 def is_symbol(text: str) -> bool:
@@ -138,11 +139,12 @@ def _spelled(value: Decimal) -> str | None:
     """Without an exponent and without zeros at the end of a fraction; None for what is not positive."""
     if value <= 0:
         return None
-    text = f"{value:f}"
-    text = text.rstrip("0").rstrip(".") if "." in text else text
-    if len(text) > 31:
-        raise ValueError(f"{text} has more digits than a segment's symbol entry")
-    return text
+    if value.is_finite() and abs(value.adjusted()) <= MAX_DIGITS:  # before it is written out: 1e999999 would be
+        text = f"{value:f}"
+        text = text.rstrip("0").rstrip(".") if "." in text else text
+        if len(text) <= MAX_DIGITS:
+            return text
+    raise ValueError(f"{value!s:.40} has more digits than a segment's symbol entry")
 
 
 class Listing:

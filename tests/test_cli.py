@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -166,6 +167,19 @@ def test_streams_that_are_closed_lead_nowhere() -> None:
         check=False,
     )
     assert (done.stdout, done.stderr) == ("1\n", "")
+
+
+def test_ctrl_c_while_it_is_being_loaded(tmp_path: Path) -> None:
+    """Most of the time of a short command: what it imports is stood for by a module that says when it is there, and takes its time."""
+    (tmp_path / "typer.py").write_text("import sys, time; sys.stdout.write('loading\\n'); sys.stdout.flush(); time.sleep(20)")
+    command = [sys.executable, "-m", "k4", "--version"]
+    env = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline() == "loading\n"
+        process.send_signal(signal.SIGINT)
+        assert (process.wait(10), process.stderr.read()) == (-signal.SIGINT, "")
 
 
 def test_what_no_shell_would_take_as_a_compiler() -> None:

@@ -65,11 +65,18 @@ def test_rows(row: dict[str, object], expected: dict[str, Any]) -> None:
         {"symbol": "x" * 49},
         {"symbol": "A", "price_step": "1", "price_digits": 31},
         {"symbol": "A", "contract_size": "0." + "1" * 40},
+        {"symbol": "A", "contract_size": "1e999999"},  # which nobody writes out to see that it does not fit
+        {"symbol": "A", "contract_size": "1e-999999"},
+        {"symbol": "A", "price_step": "1e9999999"},
+        {"symbol": "A\x1b[1m"},
+        {"symbol": "A B"},
+        {"symbol": "A", "base": "symbols\n"},
     ],
 )
 def test_rows_that_are_none(row: dict[str, object]) -> None:
-    with pytest.raises(ValueError, match=r"symbol|digits"):
+    with pytest.raises(ValueError, match=r"symbol|digits") as caught:
         instrument.of_row(row)
+    assert len(str(caught.value)) < 150
 
 
 @pytest.mark.parametrize(
@@ -313,7 +320,10 @@ def heavy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ir.Exchange:
     monkeypatch.setenv("K4_SHM_DIR", str(tmp_path))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     text = NOVA.read_text(encoding="utf-8")
-    for old, new in (('record = "instrument"\n', 'record = "instrument"\nweight = 7\n'), ("limits      = {", 'limits      = { weight = "100/60s",')):
+    for old, new in (
+        ('record = "instrument"\n', 'record = "instrument"\nweight = 7\n'),
+        ("limits      = {", 'limits      = { weight = "100/60s",'),
+    ):
         assert text.count(old) == 1
         text = text.replace(old, new)
     file = tmp_path / "nova.toml"

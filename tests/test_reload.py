@@ -18,6 +18,7 @@ import pytest
 import k4
 from k4 import control
 from k4.changes import between
+from k4.errors import K4Error
 from k4.job import Entry, Job
 from k4.native import Native
 from k4.reader import Reader
@@ -393,6 +394,13 @@ def test_a_run_is_found_by_its_file_and_is_the_only_one(stage: Stage) -> None:
         assert Path(f"/proc/{first.split()[-1]}/exe").resolve() == Path(sys.executable).resolve()
         assert hint == "  stop that first, or: k4 reload CONFIG"
     assert reload(stage, config)[0] == 1, "it is not there any more"
+
+
+def test_a_loop_of_links_is_no_configuration(tmp_path: Path) -> None:
+    loop = tmp_path / "loop.json"
+    loop.symlink_to(loop)
+    with pytest.raises(K4Error, match=r"no run of .* is there"):
+        control.ask(loop, "reload")
 
 
 def test_what_is_asked_of_a_run_is_read_with_care(stage: Stage) -> None:

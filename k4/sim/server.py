@@ -3,7 +3,7 @@
 All products of a configuration are served on one port. A connection belongs to the products whose URL it came by, told apart further by
 the host it names, by what it asks for and by who lists the symbol. Redundant connections are fed from one market with a delay each, so
 that they carry the same updates at different times.
-Imports `books`, `client`, `desk`, `door`, `net`, `order`, `pace`, `pump`, `replay`, `rest`, `saboteur`, `tls`, `venue`, `voice`.
+Imports `books`, `client`, `desk`, `door`, `net`, `order`, `pace`, `part`, `pump`, `replay`, `rest`, `saboteur`, `tls`, `venue`, `voice`.
 """
 
 from __future__ import annotations
@@ -13,8 +13,7 @@ import contextlib
 import http
 import logging
 import time
-from collections.abc import Coroutine, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Coroutine, Mapping, Sequence
 from functools import partial
 
 from k4.sim.books import Cursor
@@ -24,6 +23,7 @@ from k4.sim.door import Door
 from k4.sim.net import Answer, Peer, Request
 from k4.sim.order import Order
 from k4.sim.pace import Pace
+from k4.sim.part import Part, books, by_url, choose
 from k4.sim.pump import Pump
 from k4.sim.replay import Recording, routed
 from k4.sim.rest import Shelf, served
@@ -182,7 +182,7 @@ class Simulator:
         if self._pump is not None:
             self._start(self._pump.run(client))
         self.saboteur.opened(client, [desk.name.replace(" ", ".") for desk in carries])
-        subscribed = list(_by_url(found))
+        subscribed = list(by_url(found))
         outcome = self.saboteur.asked(client) if subscribed else ""
         for n, wanted in enumerate(subscribed):
             if not outcome or (outcome == "half" and n % 2 == 0):
@@ -228,7 +228,7 @@ class Simulator:
         _, first = asked[0]
         voice = asked[0][0].voice
         alike = [(desk, one.wanted) for desk, one in asked if len(one.wanted) == len(first.wanted)]
-        chosen = [_choose([(desk, wanted[i]) for desk, wanted in alike]) for i in range(len(first.wanted))]
+        chosen = [choose([(desk, wanted[i]) for desk, wanted in alike]) for i in range(len(first.wanted))]
         parts = [meant[0] for meant in chosen]
         refused = [part for part in parts if not part.known] if voice.refuses_streams else []
         outcome = self.saboteur.asked(client) if first.action == "subscribe" else ""
@@ -251,7 +251,7 @@ class Simulator:
             for one in meant if not outcome or (outcome == "half" and parts.index(part) % 2 == 0) else ():
                 self._do(client, first.action, one)
 
-    def _reject(self, client: Client, asked: Asked, parts: Sequence[_Part]) -> None:
+    def _reject(self, client: Client, asked: Asked, parts: Sequence[Part]) -> None:
         """Refuses a request that could be granted: part by part where the venue does that, else as a whole."""
         voice = parts[0].desk.voice
         if voice.refuses_streams:
@@ -270,29 +270,29 @@ class Simulator:
             self.counts.acks += 1
             self._say(client, text)
 
-    def _refuse(self, client: Client, asked: Asked, part: _Part) -> None:
+    def _refuse(self, client: Client, asked: Asked, part: Part) -> None:
         text = part.desk.voice.refusal(asked.action, asked.id, part.wanted.channel, part.wanted.symbol)
         if text is not None:
             self.counts.errors += 1
             self._say(client, text)
 
-    def _do(self, client: Client, action: str, part: _Part) -> None:
+    def _do(self, client: Client, action: str, part: Part) -> None:
         if not part.known:
             return
         if action == "subscribe":
             self._subscribe(client, part)
             return
         for stream in part.wanted.streams:
-            for one in _books(part.desk, stream):
+            for one in books(part.desk, stream):
                 self._unsubscribe(client, (part.desk, one))
 
-    def _subscribe(self, client: Client, part: _Part) -> None:
+    def _subscribe(self, client: Client, part: Part) -> None:
         """From here on the client is told of these streams, beginning with what the venue tells at once."""
         desk, now_ns = part.desk, time.time_ns()
         for wanted in part.wanted.streams:
             if wanted.message not in client.carries.get(desk, frozenset()):
                 continue  # acknowledged and silent: not on this URL
-            for stream in _books(desk, wanted):
+            for stream in books(desk, wanted):
                 self._unsubscribe(client, (desk, stream))
                 client.streams.add((desk, stream))
                 client.asked += 1
@@ -436,21 +436,6 @@ class Simulator:
             self._say(client, text)
 
 
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """A part of a request and the product that it means. `known`: there is such a stream."""
-
-    desk: Desk
-    wanted: Wanted
-    known: bool
-
-    @property
-    def addresses(self) -> set[str]:
-        """The URLs of its streams."""
-        venue = self.desk.venue
-        return {str(venue.url_of(stream.message).parts) for stream in self.wanted.streams}
-
-
 class _Teller:
     """Makes a venue speak to one client, for a fault."""
 
@@ -482,39 +467,8 @@ class _Teller:
         return self._client.desk.pack(text) if text else b""
 
 
-def _choose(offers: Sequence[tuple[Desk, Wanted]]) -> list[_Part]:
-    """What a part of a request means: of the products that understand it the one that has the channel and lists the symbol.
-
-    Several do where nothing that is asked tells them apart; those of the same address then all mean it.
-    """
-    having = [(desk, wanted) for desk, wanted in offers if wanted.streams]
-    listing = [_Part(desk, wanted, True) for desk, wanted in having if desk.lists(wanted.symbol)]
-    if listing:
-        return [part for part in listing if part.addresses == listing[0].addresses]
-    desk, wanted = (having or sorted(offers, key=lambda offer: offer[1].foreign))[0]
-    return [_Part(desk, wanted, False)]
-
-
 def _wanted(clients: Sequence[Client], desk: Desk, stream: Stream) -> bool:
     return any(client.wants(desk, stream) for client in clients)
-
-
-def _by_url(found: dict[Desk, dict[int, tuple[Wanted, ...]]]) -> Iterator[_Part]:
-    """What a URL subscribes by itself."""
-    offers: dict[tuple[str, str], list[tuple[Desk, Wanted]]] = {}
-    for desk, messages in found.items():
-        for wanted in messages.values():
-            for one in wanted:
-                offers.setdefault((one.channel, one.symbol), []).append((desk, one))
-    for meant in offers.values():
-        yield from (part for part in _choose(meant) if part.known)
-
-
-def _books(desk: Desk, stream: Stream) -> tuple[Stream, ...]:
-    """A stream of all books is kept per symbol."""
-    if stream.symbol or not desk.is_book(stream):
-        return (stream,)
-    return tuple(Stream(stream.message, symbol) for symbol in desk.symbols)
 
 
 def _told(task: asyncio.Task[None]) -> None:
