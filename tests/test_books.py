@@ -13,7 +13,6 @@ import pytest
 
 from k4 import native as natives
 from k4 import session
-from k4._codegen import build
 from k4.books import FIRST_S, GRACE_S, LIVE, NO_SNAPSHOT, Books
 from k4.clock import Clock
 from k4.connection import Connection
@@ -26,6 +25,7 @@ from k4.stuck import Expected
 from k4.venue import Venue
 from k4.watch import RESYNC, Watch
 from tests import logs
+from tests.codegen.compiled import build_extension
 from tests.links import events, run, running, until
 from tests.logs import Lines
 from tests.venue_server import TEXT, Authority, Peer, serve
@@ -38,7 +38,7 @@ SECOND = 1_000_000_000
 
 @pytest.fixture(scope="module")
 def built() -> Native:
-    build.build([SPECS])
+    build_extension(SPECS)
     return natives.load([SPECS])
 
 

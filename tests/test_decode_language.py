@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from k4 import native
-from k4._codegen import build
 from k4.decode import DeclinedError, NativeDecoder, ReferenceDecoder
+from tests.codegen.compiled import build_extension
 from tests.mutate import Mutator
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ FRAMES = 3000
 @pytest.fixture(scope="module")
 def built() -> Native:
     """The extension that knows the specs of tests/cases/decode."""
-    build.build([SPECS])
+    build_extension(SPECS)
     return native.load([SPECS])
 
 

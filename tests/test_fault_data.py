@@ -16,7 +16,7 @@ import pytest
 
 import k4
 from k4 import native, stuck
-from k4._codegen import build, exchange, fbs
+from k4._codegen import exchange, fbs
 from k4._codegen.reference import Interpreter, Refusal
 from k4._codegen.refrecord import Record
 from k4.sim.desk import Desk
@@ -24,6 +24,7 @@ from k4.sim.fault import Fault, Message
 from k4.sim.faultdata import DATA, SBE
 from k4.sim.order import parse
 from k4.sim.tamper import Told
+from tests.codegen.compiled import build_extension
 from tests.feed_stage import Run, payload
 from tests.test_sim_spoken import symbols_of
 from tests.theatre import wait_for
@@ -44,7 +45,7 @@ def cases(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("spec")
     for file in CASES:
         shutil.copy(file, folder)
-    build.build((folder,))
+    build_extension(folder)
     return folder
 
 

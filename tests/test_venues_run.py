@@ -17,11 +17,11 @@ import pytest
 
 import k4
 from k4 import native
-from k4._codegen import build
 from k4._codegen.xxh64 import xxh64
 from k4.errors import K4Error
 from k4.sim.wire import BOOK
 
+from .codegen.compiled import build_extension
 from .theatre import Said, Stage, Theatre, wait_for
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -77,7 +77,7 @@ def test_the_cases_run(stage: Stage, tmp_path: Path) -> None:
     folder.mkdir()
     for file in CASES:
         shutil.copy(file, folder)
-    build.build((folder,))
+    build_extension(folder)
     entries = []
     for name, (symbols, records) in OWN.items():
         exchange, product = name.split()
