@@ -21,11 +21,13 @@ from k4._codegen import build, generate, places
 
 HERE = Path(__file__).resolve().parent
 STRICT = ("-std=c11", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror")
+# The fast tier's readers as functions; with this and without optimising it compiles in a tenth of the time, and is checked as well.
+FUNCTIONS = "-DK4_FAST_INLINE=static __attribute__((unused))"
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One way to compile; `threads`: only for tests that start threads."""
+    """One way to compile; `threads`: only for tests that start threads, which need nothing that is generated but headers."""
 
     name: str
     compiler: str
@@ -35,7 +37,7 @@ class Setting:
 
 SETTINGS = (
     Setting("gcc -O2", "gcc", ("-O2",)),
-    Setting("gcc address,undefined", "gcc", ("-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")),
+    Setting("gcc address,undefined", "gcc", ("-O0", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", FUNCTIONS)),
     Setting("gcc thread", "gcc", ("-O1", "-g", "-fsanitize=thread"), threads=True),
     Setting("clang -O2", "clang", ("-O2",)),
 )
@@ -103,7 +105,8 @@ def main(arguments: list[str]) -> int:
                 continue
             if not wanted:
                 continue
-            library = archive(setting, sources, include, folder / setting.name.replace(" ", "-"), pool)
+            own = [source for source in sources if not setting.threads or source.parent != folder]
+            library = archive(setting, own, include, folder / setting.name.replace(" ", "-"), pool)
             for job in [pool.submit(check, setting, test, library, include) for test in wanted]:
                 print(job.result(), flush=True)
     return 0
