@@ -17,9 +17,12 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.codegen.compiled import FUNCTIONS
+
 ROOT = Path(__file__).resolve().parent.parent
 FOLDERS = ("codegen", "config", "csrc", "docs", "examples", "k4", "schema", "templates", "tests")
 LIMIT_S = 600
+QUICK = f"-O0 '{FUNCTIONS}'"  # nothing that a mutant fails for is a matter of speed
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +168,7 @@ def copy(folder: Path) -> Path:
 def run(folder: Path, test: str) -> tuple[int, str]:
     """Exit code and output of one test over the copy."""
     if test.startswith("ctest "):
-        command = [sys.executable, "tests/c/run.py", *test.split()[1:]]
+        command = [sys.executable, "tests/c/run.py", "--setting", "gcc address,undefined", *test.split()[1:]]
     elif test.startswith("fuzz "):
         command = [sys.executable, "-m", "tests.fuzz.fuzz", "run", "--seconds", "4", *test.split()[1:]]
     else:
@@ -174,6 +177,7 @@ def run(folder: Path, test: str) -> tuple[int, str]:
         **os.environ,
         "PYTHONPATH": str(folder),
         "XDG_CACHE_HOME": str(folder.parent / "cache"),  # one for all: builds are found by their content
+        "K4_CFLAGS": QUICK,
         "HYPOTHESIS_STORAGE_DIRECTORY": str(folder / "examples.db"),
     }
     try:
