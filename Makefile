@@ -6,18 +6,27 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/ready
 
-.PHONY: demo test lint ctest autobahn fuzz fuzz-corpus mutants bench stress kills soak coverage sanitize analyze instructions wheel clean check-tools
+.PHONY: demo test tested soaked checked lint ctest autobahn fuzz fuzz-corpus mutants bench stress kills soak coverage sanitize analyze instructions wheel clean check-tools
 
 demo: $(READY)
 	$(BIN)/k4 codegen
 	$(BIN)/python examples/demo.py
 
-# Tests run side by side, on all processors; those that judge by the clock alone, at the end.
-test: $(READY) lint ctest instructions
+# What only computes runs at low priority beside the tests, which wait much of their time; what judges by the clock, alone at the end.
+test: $(READY)
 	$(BIN)/k4 codegen
-	$(BIN)/python -m pytest -n logical --dist worksteal -m "not alone"
+	$(MAKE) --no-print-directory --jobs=3 tested soaked checked
 	$(BIN)/python -m pytest -m alone
-	$(BIN)/python -m tests.fuzz.fuzz run --seconds 30
+
+# Side by side on all processors.
+tested: $(READY)
+	$(BIN)/python -m pytest -n logical --dist worksteal -m "not alone and not soak"
+
+soaked: $(READY)
+	$(BIN)/python -m pytest -q -m soak tests/test_soak.py
+
+checked: $(READY)
+	nice $(MAKE) --no-print-directory --output-sync=target lint ctest instructions fuzz SECONDS=30
 
 # Looks for inputs that break framing or decoding, SECONDS in all; what it finds is kept in fuzz-found.
 SECONDS ?= 300
@@ -70,12 +79,18 @@ soak: $(READY)
 	$(BIN)/python -m tests.soak --seconds $(SOAK_SECONDS) --rate $(SOAK_RATE)
 
 # Lines and branches of C, the core's and generated, that the tests reach; below its floor it fails.
+COVERED := $(addprefix tests/,test_decode.py test_decode_language.py test_framing.py test_arbiter_properties.py test_segment.py test_reader.py \
+	test_repair.py test_shm.py test_connection.py test_end_to_end.py test_examples_cut.py test_fuzz.py test_books.py test_inflate.py \
+	codegen/test_books.py codegen/test_tolerant.py codegen/test_fast.py codegen/test_sbe_decode.py test_book_captures.py test_venues.py \
+	test_venues_books.py test_venues_hostile.py test_venues_shuffled.py test_venues_mutated.py)
 coverage: $(READY)
-	$(BIN)/python tests/c/coverage.py
+	$(BIN)/python tests/c/coverage.py $(COVERED)
 
-# Tests of pytest that drive C, with all of it under sanitizers.
+# Tests of pytest that drive the extension, with all of its C under sanitizers.
+SANITIZED := $(addprefix tests/,test_books.py test_venues_hostile.py test_decode_language.py test_connection.py test_segment.py test_reader.py \
+	test_shm.py)
 sanitize: $(READY)
-	$(BIN)/python tests/c/sanitize.py
+	$(BIN)/python tests/c/sanitize.py $(SANITIZED)
 
 # gcc's analyzer over the core and generated C: any warning, and any file that takes too long, fails.
 analyze: $(READY)

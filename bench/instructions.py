@@ -169,7 +169,7 @@ def compile_driver(folder: Path) -> Path:
 
 
 def run(command: list[str], environment: dict[str, str] | None = None) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, **(environment or {})}, timeout=300)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, **(environment or {})}, timeout=1800)
     if done.returncode != 0:
         raise CountError(f"{Path(command[0]).name} ended with {done.returncode}: {done.stderr.strip()[-2000:]}")
     return done.stdout
