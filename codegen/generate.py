@@ -12,7 +12,7 @@ from pathlib import Path
 
 from . import fast, ir, layout, places, sbegen, tolerant
 from .cache import LITERAL
-from .render import render
+from .render import identifier, render
 
 RECORDS_HEADER = "k4_records.h"
 READER_HEADER = "k4.h"
@@ -20,11 +20,6 @@ READER_SOURCE = "k4_reader.h"  # in csrc: what the reader header is made of, wit
 PRODUCTS = "k4_products.c"
 
 _OWN_INCLUDE = re.compile(r'^#include "(k4_\w+\.h)".*\n', re.MULTILINE)
-
-
-def identifier(name: str) -> str:
-    """`name` as part of a C identifier."""
-    return re.sub(r"[^0-9A-Za-z]", "_", name)
 
 
 def records_header(records: ir.Records) -> str:

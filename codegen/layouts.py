@@ -26,11 +26,12 @@ from dataclasses import dataclass, field, replace
 from . import ir
 from .bind import bind
 from .layoutmatch import NOT_THERE, Kind, Path, Shape, could_take, fitting
-from .puts import BOOL, DECIMAL, DIGITS, SKIP, TEXT, BeyondError, Capture, Put, Reads, puts_of
+from .puts import BOOL, DECIMAL, DIGITS, SIGNED, SKIP, TEXT, BeyondError, Capture, Put, Reads, puts_of
 from .refjson import ARRAY, LITERAL, NULL, OBJECT, STRING, FrameError, Node, parse
 from .refmatch import fits
 
 MOST = 4
+SHORT = 8  # bytes of a word that products may have of their own where no string stands
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,15 +43,17 @@ class Literal:
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """A scalar that varies. `kind`: digits decimal text bool skip (ignored). `quoted`: given as a string; None: either way.
+    """A scalar that varies. `kind`: digits, signed (digits, maybe behind a minus), decimal, text, bool, skip (ignored). `quoted`: given as
+    a string; None: either way.
 
-    `usual`: how long it is in the example, in bytes without quotes; two layouts may differ in it.
+    `usual`: how long it is in the example, in bytes without quotes; `digits`: it is nothing else there. Two layouts may differ in these.
     """
 
     kind: str
     path: Path
     quoted: bool | None = None
     usual: int = field(default=0, compare=False)
+    digits: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +94,16 @@ class Like:
     varies: bool = False
 
 
-Token = Literal | Value | Check | Like | Loop
+@dataclass(frozen=True, slots=True)
+class Own:
+    """These bytes in this product, others in another, at most `most`."""
+
+    path: Path
+    data: bytes
+    most: int
+
+
+Token = Literal | Own | Value | Check | Like | Loop
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +143,7 @@ def layouts(exchange: ir.Exchange, records: ir.Records, product: str) -> tuple[t
         own: list[Layout] = []
         twins = [_twin(exchange, name, message) for name in message.products]
         quotes: dict[Path, set[bool]] = {}
+        negative: set[Path] = set()
         readers: list[tuple[int, _Reader]] = []
         for number, example in enumerate(message.examples):
             foreign = message if example.product == product else _twin(exchange, example.product, message)
@@ -138,7 +151,7 @@ def layouts(exchange: ir.Exchange, records: ir.Records, product: str) -> tuple[t
                 if record is None and _bare(message, example.wire, [one for one in messages if one is not message]):
                     own.append(Layout(index, "", (Literal(example.wire.encode()),), ()))
                     continue
-                readers.append((number, _Reader(records, record, message, foreign, example, quotes, texts, twins)))
+                readers.append((number, _Reader(records, record, message, foreign, example, quotes, negative, texts, twins)))
             except BeyondError as beyond:
                 left.append(LeftOut(index, number, str(beyond)))
         for number, reader in readers:
@@ -146,7 +159,7 @@ def layouts(exchange: ir.Exchange, records: ir.Records, product: str) -> tuple[t
                 own.append(reader.layout(index, messages, readers))
             except BeyondError as beyond:
                 left.append(LeftOut(index, number, str(beyond)))
-        resolved = [replace(layout, tokens=_resolve(layout.tokens, quotes)) for layout in own]
+        resolved = [replace(layout, tokens=_resolve(layout.tokens, quotes, negative)) for layout in own]
         found += tuple(dict.fromkeys(resolved))[:MOST]
     return tuple(found), tuple(left)
 
@@ -183,16 +196,18 @@ def _twin(exchange: ir.Exchange, product: str, message: ir.Message) -> ir.Messag
     return next(other for other in bind(exchange, product) if other.line == message.line)
 
 
-def _resolve(tokens: tuple[Token, ...], quotes: dict[Path, set[bool]]) -> tuple[Token, ...]:
-    """Values with the quotes that all examples of the message agree on; an ignored value that is always a string is a text."""
+def _resolve(tokens: tuple[Token, ...], quotes: dict[Path, set[bool]], negative: set[Path]) -> tuple[Token, ...]:
+    """Values with the quotes that all examples of the message agree on; an ignored value that is always a string is a text, digits that
+    are negative in one of them have a sign."""
     out: list[Token] = []
     for token in tokens:
         if isinstance(token, Loop):
-            out.append(replace(token, tokens=_resolve(token.tokens, quotes)))
+            out.append(replace(token, tokens=_resolve(token.tokens, quotes, negative)))
         elif isinstance(token, Value):
             seen = quotes[token.path]
             quoted = next(iter(seen)) if len(seen) == 1 else None
-            out.append(replace(token, kind=TEXT if token.kind == SKIP and quoted else token.kind, quoted=quoted))
+            kind = TEXT if token.kind == SKIP and quoted else SIGNED if token.path in negative else token.kind
+            out.append(replace(token, kind=kind, quoted=quoted))
         else:
             out.append(token)
     return tuple(out)
@@ -209,6 +224,7 @@ class _Reader:
         foreign: ir.Message,
         example: ir.Example,
         quotes: dict[Path, set[bool]],
+        negative: set[Path],
         texts: frozenset[Path],
         twins: list[ir.Message],
     ) -> None:
@@ -221,9 +237,11 @@ class _Reader:
         self.varying: set[Path] = set()  # places with a word that another product has otherwise
         self.wire = example.wire.encode()
         self.quotes = quotes
+        self.negative = negative  # places of digits that are below 0 in some example
         self.tokens: list[Token] = []
         self.cursor = 0
         self.words: dict[Path, Literal] = {}  # places with a fixed text: its bytes
+        self.longest: dict[Path, int] = {}  # and how many they are at most in any product
         self.fixed: dict[Path, str] = {}  # the same places: the text itself
         self.frames: dict[Path, tuple[str, str]] = {}  # places with a text of which only both ends are known
         self.likes: dict[Path, list[Like]] = {}  # what else is asked of a text
@@ -309,10 +327,13 @@ class _Reader:
             if own[i].any or self._told(own[i], node):
                 self._certain(own[:i], Shape(Kind.PRESENT))
                 self.present.add(place)
+                if own[i].any and node.kind == STRING and _starred(twin[i] for twin in twins):
+                    self.likes[place] = [_like(place, own[i], [twin[i] for twin in twins], wanted=True)]
             elif own[i].absent or not node.scalar:
                 raise BeyondError("products differ in their patterns")
             elif all(isinstance(part, ir.Lit) for part in parts):
                 self._fix(place, node, "".join(part.text for part in parts if isinstance(part, ir.Lit)))
+                self._own(place, node, [twin[i] for twin in twins])
                 self._certain(own[:i], Shape(Kind.FIXED, text=self.fixed[place]))
             else:
                 self._frame(place, node, own[i], [twin[i] for twin in twins])
@@ -333,6 +354,13 @@ class _Reader:
             raise BeyondError("a match word that JSON escapes")
         self.fixed[place] = text
         self.words[place] = Literal(f'"{text}"'.encode() if node.kind == STRING else text.encode())
+
+    def _own(self, place: Path, node: Node, twins: list[ir.Text]) -> None:
+        """Of a short word that is no string, how long it is in any product."""
+        if place in self.varying and node.kind != STRING and all(isinstance(part, ir.Lit) for twin in twins for part in twin.parts):
+            longest = max(len("".join(part.text for part in twin.parts if isinstance(part, ir.Lit)).encode()) for twin in twins)
+            if longest <= SHORT:
+                self.longest[place] = longest
 
     def _exclude(self, patterns: tuple[ir.Text, ...], twins: list[tuple[ir.Text, ...]], place: Path) -> None:
         for i, pattern in enumerate(patterns):
@@ -411,8 +439,10 @@ class _Reader:
             word = self.words[place]
             if word.data and place in self.texts | self.varying and node.kind == STRING:
                 self.quotes.setdefault(place, set()).add(True)
-                self.tokens.append(Value(TEXT, place, usual=node.end - node.start - 2))
+                self.tokens.append(Value(TEXT, place, usual=node.end - node.start - 2, digits=node.text.isdecimal()))
                 self.tokens.append(Check(place, word.data[1:-1], whole=True, varies=place in self.varying))
+            elif place in self.longest:
+                self.tokens.append(Own(place, word.data, self.longest[place]))
             else:
                 self.tokens.append(word if word.data else Literal(self.wire[node.start : node.end]))
             return Shape(Kind.FIXED, text=self.fixed[place]) if word.data else NOT_THERE
@@ -432,7 +462,9 @@ class _Reader:
         ):
             raise BeyondError(f"{kind} is wanted where the example has another type")
         self.quotes.setdefault(place, set()).add(string)
-        self.tokens.append(Value(kind, place, usual=node.end - node.start - 2 * string))
+        if kind == DIGITS and node.text.startswith("-") and place in self.reads.signed - self.reads.unsigned:
+            self.negative.add(place)
+        self.tokens.append(Value(kind, place, usual=node.end - node.start - 2 * string, digits=node.text.isdecimal()))
         if place in self.frames:
             prefix, suffix = self.frames[place]
             self.tokens.append(Check(place, prefix.encode(), suffix.encode()))
@@ -545,6 +577,13 @@ def _like(place: Path, pattern: ir.Text, twins: list[ir.Text], *, wanted: bool) 
         return Like(place, pieces, wanted)
     empty = (b"",) * (max(map(len, others)) - len(pieces))
     return Like(place, (pieces[0], *empty, *pieces[1:]), wanted, True)
+
+
+def _starred(patterns: Iterable[ir.Text]) -> bool:
+    """Whether one of them asks for more than one run, and none for a name."""
+    told = [pattern.parts for pattern in patterns]
+    plain = all(not isinstance(part, ir.Ref) for parts in told for part in parts)
+    return plain and any(sum(isinstance(part, ir.Star) for part in parts) > 1 for parts in told)
 
 
 def _pieces(parts: tuple[ir.Lit | ir.Ref | ir.Star, ...]) -> tuple[bytes, ...]:

@@ -13,7 +13,7 @@ from . import ir
 from .fields import CHECKSUM_RULES
 from .refjson import ARRAY, LITERAL, STRING, Node
 
-DIGITS, DECIMAL, TEXT, BOOL, SKIP = "digits", "decimal", "text", "bool", "skip"
+DIGITS, SIGNED, DECIMAL, TEXT, BOOL, SKIP = "digits", "signed", "decimal", "text", "bool", "skip"
 
 Path = tuple[str | int, ...]
 Simple = ir.FromPath | ir.FromMap | ir.FromText | ir.FromName
@@ -74,9 +74,11 @@ class Put:
 @dataclass(slots=True)
 class Reads:
     """What the fields need: the kind of value at each place, the arrays that hold levels (of a book: which side), the places that are
-    absent."""
+    absent, those of digits before which a sign means something, and those where for some field it means nothing."""
 
     kinds: dict[Path, str] = field(default_factory=dict)
+    signed: set[Path] = field(default_factory=set)
+    unsigned: set[Path] = field(default_factory=set)
     loops: dict[Path, int] = field(default_factory=dict)
     sides: dict[Path, str] = field(default_factory=dict)
     absent: set[Path] = field(default_factory=set)
@@ -216,11 +218,15 @@ class _Filler:
         if kind in ("price", "qty") and source.word is None:
             return Put(name, kind, self._place(source.path, DECIMAL))
         if kind in ("time", "integer") and source.word in _NS:
-            return Put(name, "time", self._place(source.path, DIGITS), per_unit=_NS[source.word])
+            place = self._place(source.path, DIGITS)
+            self.reads.unsigned.add(place)
+            return Put(name, "time", place, per_unit=_NS[source.word])
         if kind == "id" and source.word is None and self._is_text(source.path):
             return Put(name, "hashed", self._place(source.path, TEXT))
         if kind in ("integer", "id", "count") and source.word is None:
-            return Put(name, "count" if kind == "count" else "integer", self._place(source.path, DIGITS))
+            place = self._place(source.path, DIGITS)
+            (self.reads.signed if kind == "integer" else self.reads.unsigned).add(place)
+            return Put(name, "count" if kind == "count" else "integer", place)
         if kind == "bool" and source.word is None:
             return Put(name, "bool", self._place(source.path, BOOL))
         raise BeyondError(f"{name}: {kind} read as {source.word}")
@@ -313,6 +319,7 @@ class _Filler:
         first, last = ends
         if first is None or last is None or first.how != "integer" or last.how != "integer":
             raise BeyondError("a count of ids that are more than digits")
+        self.reads.unsigned |= {first.path, last.path}
         puts.append(Put("count", "spanned", first.path, last=last.path))
 
     def _complete(self, puts: list[Put]) -> None:

@@ -37,9 +37,14 @@ def _environment() -> jinja2.Environment:
     return environment
 
 
+def identifier(name: str) -> str:
+    """A name as part of a C identifier."""
+    return re.sub(r"[^A-Za-z0-9]", "_", name)
+
+
 def book_function(exchange: str, line: int, message: int) -> str:
     """What the parsers of both tiers call to give an update to its book: the same for all products where the message has that number."""
-    return f"k4_book_{re.sub(r'[^A-Za-z0-9]', '_', exchange)}_{line}_{message}"
+    return f"k4_book_{identifier(exchange)}_{line}_{message}"
 
 
 def render(template: str, **model: object) -> str:

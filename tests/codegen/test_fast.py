@@ -17,7 +17,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from k4._codegen import exchange, fast, fbs, generate, ir, places
-from k4._codegen.layouts import Check, Layout, Literal, Loop, Token, Value, layouts
+from k4._codegen.layouts import Check, Layout, Literal, Loop, Own, Token, Value, layouts
+from k4._codegen.render import identifier
 from tests.codegen.compiled import SKIPS, STRICT, Item, Reference
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -62,7 +63,7 @@ class Fast:
         self.exchange = alone
         (folder / "k4_records.h").write_text(generate.records_header(RECORDS))
         (folder / "fast.c").write_text(fast.render_exchange(alone, RECORDS))
-        (folder / "products.c").write_text(_PRODUCTS.format(symbol=f"k4_fast_{alone.name}_{product}"))
+        (folder / "products.c").write_text(_PRODUCTS.format(symbol=f"k4_fast_{alone.name}_{identifier(product)}"))
         self.program = folder / "runner"
         sources = [folder / "fast.c", folder / "products.c"]
         _gcc(*flags, f"-I{folder}", *map(str, sources), *_core(flags), "-o", str(self.program))
@@ -218,8 +219,9 @@ def _value(token: Value, rng: random.Random, odd: bool) -> str:
     quote = '"' if (token.quoted if token.quoted is not None else rng.random() < 0.5) is not (odd and rng.random() < 0.2) else ""
     if token.kind == "decimal":
         text = rng.choice(_DECIMALS) if odd else f"{rng.choice((0, rng.randrange(1000), rng.randrange(10**8)))}.{rng.randrange(10**8):08d}"
-    elif token.kind == "digits":
-        text = (
+    elif token.kind in ("digits", "signed"):
+        text = "-" if token.kind == "signed" and rng.random() < 0.5 else ""
+        text += (
             rng.choice(_DIGITS)
             if odd
             else str(rng.randrange(10 ** rng.randint(1, 12)) if rng.random() < 0.5 else 1700000000123 + rng.randrange(99))
@@ -235,7 +237,7 @@ def _frame(tokens: tuple[Token, ...], rng: random.Random, odd: float) -> str:
     out = []
     for i, token in enumerate(tokens):
         check = tokens[i + 1] if i + 1 < len(tokens) else None
-        if isinstance(token, Literal):
+        if isinstance(token, Literal | Own):
             out.append(token.data.decode())
         elif isinstance(check, Check) and rng.random() < 0.9:
             middle = "" if check.whole else rng.choice(("foobar", "X", "b-2_usdt", "Ab"))
@@ -276,6 +278,21 @@ def test_other_instruction_sets_read_the_same(flags: tuple[str, ...], tmp_path: 
     cut = [wire[:i] for wire in examples for i in range(len(wire))]
     assert tier(cut) == [None] * len(cut)
     assert tier.taken([_frame(rng.choice(tier.layouts).tokens, rng, 0.2).encode() for _ in range(300)]) > 20
+
+
+@pytest.mark.parametrize(("venue", "product"), [("binance", "ubase"), ("okx", "swap"), ("bitget", "usdt-futures"), ("bybit", "linear")])
+def test_every_exchange_is_read_as_the_reference_does(venue: str, product: str, tmp_path: Path) -> None:
+    tier = Fast(tmp_path, places.schema() / f"exchange/{venue}.toml", product)
+    rng = random.Random(11)
+    market = [m for m in tier.exchange.messages if product in m.products and m.json and m.record in ir.MARKET_RECORDS]
+    examples = [e.wire.encode() for m in market for e in m.examples if e.product == product]
+    assert examples
+    assert tier.taken(examples) == len(examples)
+    frames = [_frame(rng.choice(tier.layouts).tokens, rng, 0.05).encode() for _ in range(600)]
+    assert tier.taken(frames) > 60
+    for wire in [frame for frame, items in zip(frames, tier(frames), strict=True) if items is not None][:20]:
+        cuts = range(len(wire))
+        assert tier([wire[:i] for i in cuts], [wire[i:] for i in cuts]) == [None] * len(wire)
 
 
 def test_an_empty_text_is_not_any_other_value_of_a_map(tier: Fast) -> None:
@@ -417,6 +434,81 @@ def test_values_behind_the_elements_are_those_of_the_same_frame(tmp_path: Path) 
 def test_only_times_and_ids_are_filled_from_behind(tmp_path: Path) -> None:
     wire = f'{{"e":"t","rows":[{_ROW}],"at":1700000000123,"q":"3"}}'
     assert _left_out(_BEHIND.format(qty='"q"', wire=wire), tmp_path, "behind") == ["qty: a value behind the elements that give the records"]
+
+
+_SIGNED = """name = "signed"
+[product.spot]
+url = "wss://signed.example/x"
+[session]
+ping = {}
+[[message]]
+record = "bbo"
+match  = { e = "q" }
+order  = "increasing"
+[message.fields]
+symbol    = "s"
+update_id = "u"
+bid_price = "b"
+bid_qty   = "B"
+ask_price = "a"
+ask_qty   = "A"
+[[message.example]]
+wire   = '{"e":"q","s":"X","u":7,"b":"1.5","B":"2","a":"1.6","A":"3","n":12}'
+expect = [{ symbol = "X", update_id = 7, bid_price = "1.5", bid_qty = "2", ask_price = "1.6", ask_qty = "3" }]
+[[message.example]]
+wire   = '{"e":"q","s":"X","u":-1,"b":"1.5","B":"2","a":"1.6","A":"3","n":0}'
+expect = [{ symbol = "X", update_id = -1, bid_price = "1.5", bid_qty = "2", ask_price = "1.6", ask_qty = "3" }]
+"""
+
+
+def test_integers_that_an_example_has_below_zero_have_a_sign(tmp_path: Path) -> None:
+    path = tmp_path / "signed.toml"
+    path.write_text(_SIGNED)
+    tier = Fast(tmp_path, path, "spot")
+    good = ["0", "-0", "-1", "12345", "-9876543210", "1700000000123456", "-1700000000123456", "-123456789012345678", "9223372036854775807"]
+    wires = [f'{{"e":"q","s":"X","u":{u},"b":"1.5","B":"2","a":"1.6","A":"3","n":0}}'.encode() for u in (*good, "-9223372036854775807")]
+    assert tier.taken(wires) == len(wires)
+    bad = [
+        "--1",
+        "-",
+        "-01",
+        "01",
+        "+1",
+        "-1.0",
+        "-1e3",
+        "-9223372036854775808",
+        "-92233720368547758070",
+        "9223372036854775808",
+        '"-1"',
+        "null",
+    ]
+    assert tier([wires[0].replace(b'"u":0', f'"u":{u}'.encode()) for u in bad]) == [None] * len(bad)
+
+
+def test_what_is_ignored_is_proven_all_the_same(tmp_path: Path) -> None:
+    path = tmp_path / "signed.toml"
+    path.write_text(_SIGNED)
+    tier = Fast(tmp_path, path, "spot")
+    wire = b'{"e":"q","s":"X","u":7,"b":"1.5","B":"2","a":"1.6","A":"3","n":12}'
+    good = [
+        "0",
+        "9",
+        "1234567890123456",
+        "12345678901234567",
+        "9" * 70,
+        "-5",
+        "1.25",
+        "-0.5",
+        "true",
+        "false",
+        "null",
+        '""',
+        '"a b"',
+        '"' + "x" * 90 + '"',
+    ]
+    assert tier.taken([wire.replace(b"12", n.encode()) for n in good]) == len(good)
+    bad = ["", "01", "00", "1.", "1..2", "-", "1e", "1x", "1 2", "tru", "nul", '"a', '"\\u00"', "[", "1]", "0x10", "1-2", "1/2", "1:2"]
+    assert tier([wire.replace(b"12", n.encode()) for n in bad]) == [None] * len(bad)
 
 
 # --------------------------------------------------------------------------- the text

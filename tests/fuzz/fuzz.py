@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from k4._codegen import bind, exchange, fbs, generate, ir, places, tolerant
-from k4._codegen.render import render
+from k4._codegen.render import identifier, render
 from tests.fuzz import frames
 from tests.mutate import NUMBERS, OTHERS, STRINGS, Mutator
 
@@ -180,8 +180,8 @@ def compile_target(target: Target, folder: Path) -> Path:
         spec = load(target.spec)
         for name, text in generate.generate(records, [spec]).items():
             (made / name).write_text(text, encoding="utf-8")
-        name = generate.identifier(spec.name)
-        symbol = f"{name}_{generate.identifier(target.product)}"
+        name = identifier(spec.name)
+        symbol = f"{name}_{identifier(target.product)}"
         (made / "fuzz.c").write_text(
             render(
                 "fuzz_sbe.c.j2" if target.binary else "fuzz.c.j2",
