@@ -84,6 +84,7 @@ class Connection:
         while not self._stopped.done():
             new = await self._bring_up()
             if new is not None and (old is None or await self._handed_over(old, new)):
+                old = None  # it has ended, and its memory need not wait for the end of this one
                 old = await self._live(new)
             if not self._stopped.done():
                 await self._pause(self._backoff.next(LONELY_S if self._shared.dials.lonely() else math.inf))
@@ -212,6 +213,7 @@ class Connection:
                 await dialling
             except LinkError as error:
                 self._log.warning("dial failed", reason=str(error), next_try_within_s=round(self._backoff.ceiling, 2))
+        del dialling  # it has the error, which has this frame, which would have it: such a ring keeps all that the link was made of
         if link.state is not State.OPEN:
             if link.opened_ns:
                 self._log.warning("link lost", reason=link.lost.result(), up_s=0.0)

@@ -50,6 +50,10 @@ class Inbox:
         self._waiting.append(event)
         self._bytes += size
 
+    def forget(self) -> None:
+        """Lets go of who was told, once the link is lost."""
+        self._said = lambda _: None
+
     def _read(self) -> None:
         """Reads what a slice of time allows, and comes back for the rest."""
         until = time.monotonic_ns() + READ_SLICE_NS

@@ -117,9 +117,11 @@ class Life:
             self._ask(time.monotonic())
 
     def end(self) -> None:
-        """The link is lost."""
+        """The link is lost: its parts let go of each other, and their memory goes at once."""
         for task in self._snapshots:
             task.cancel()
+        self.link.forget()
+        self._inbox.forget()
 
     def tick(self, now_ns: int) -> None:
         """Looks after liveness, duties and pacing. `now_ns`: monotonic."""

@@ -70,8 +70,21 @@ class Owner(Protocol):
         """The write buffer has drained."""
 
 
+class _Nobody:
+    """Whom a link reports to that has been forgotten."""
+
+    def event(self, link: Link, event: Event) -> None:
+        pass
+
+    def writable(self, link: Link) -> None:
+        pass
+
+
+_NOBODY = _Nobody()
+
+
 class Link(asyncio.BufferedProtocol):
-    """`conn`: a fresh or reset `k4_conn *`. `opened` and `lost` are futures; `lost` gives the reason as text, exactly once.
+    """`conn`: a fresh or reset `k4_conn *`. `opened` and `lost` are futures of text: why it did not come up (None: it did), and why it was lost.
 
     `headers`: of the upgrade request, beyond those of every handshake.
     """
@@ -82,7 +95,7 @@ class Link(asyncio.BufferedProtocol):
         loop = asyncio.get_running_loop()
         self.conn = conn
         self.state = State.HANDSHAKE
-        self.opened: asyncio.Future[None] = loop.create_future()
+        self.opened: asyncio.Future[str | None] = loop.create_future()
         self.lost: asyncio.Future[str] = loop.create_future()
         self.opened_ns = 0  # monotonic
         self.last_ns = time.monotonic_ns()  # monotonic, last bytes of any kind
@@ -154,6 +167,7 @@ class Link(asyncio.BufferedProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._end("connection lost" if exc is None else f"connection lost: {exc}")
+        self._transport = None
 
     def pause_writing(self) -> None:
         self._full = True
@@ -206,6 +220,10 @@ class Link(asyncio.BufferedProtocol):
             # A peer that does not read could keep the socket for ever.
             asyncio.get_running_loop().call_later(CLOSE_S, transport.abort)
 
+    def forget(self) -> None:
+        """Lets go of who it reports to, once it is lost: two that hold each other wait for a collector, which a worker hardly ever runs."""
+        self._owner = _NOBODY
+
     # ------------------------------------------------------------------ inside
 
     def _end(self, reason: str) -> None:
@@ -215,8 +233,7 @@ class Link(asyncio.BufferedProtocol):
         self._feeding = False
         self._buffer = None
         if not self.opened.done():
-            self.opened.set_exception(LinkError(reason))
-            self.opened.exception()  # `lost` tells everybody; nobody need wait for this one
+            self.opened.set_result(reason)
         if not self.lost.done():
             self.lost.set_result(reason)
 
@@ -360,7 +377,7 @@ async def dial(link: Link, url: str, tls: ssl.SSLContext, resolver: Resolver, *,
             await aiofastnet.create_connection(
                 asyncio.get_running_loop(), lambda: link, address, uri.port, ssl=tls, server_hostname=uri.host
             )
-            await link.opened
+            refused = await link.opened
     except TimeoutError as error:
         link.drop("dial timed out")
         raise LinkError(f"{where} ({address}): no connection within {DIAL_S:g} s") from error
@@ -376,9 +393,12 @@ async def dial(link: Link, url: str, tls: ssl.SSLContext, resolver: Resolver, *,
         # A connection that ends within TLS's handshake raises without number or text.
         why = os.strerror(error.errno) if error.errno else str(error) or "the peer closed the connection during the TLS handshake"
         raise LinkError(f"{where} ({address}): {why}") from error
-    except (LinkError, ValueError) as error:  # TLS takes fewer names of hosts than the resolver
+    except ValueError as error:  # TLS takes fewer names of hosts than the resolver
         link.drop("dial failed")
         raise LinkError(f"{where}: {error}") from error
+    if refused is not None:
+        link.drop("dial failed")
+        raise LinkError(f"{where}: {refused}")
 
 
 def target(url: str) -> WebSocketURI:

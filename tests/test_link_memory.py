@@ -1,0 +1,90 @@
+"""A link that is gone leaves nothing behind: its memory goes with it, without a garbage collector having to find it."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import time
+import weakref
+from typing import Any
+
+import pytest
+
+from k4 import life
+from tests.links import BBO, Bench, run, running, until
+from tests.venue_server import Authority, Peer, serve
+
+LINKS = 4
+
+
+async def cut(peer: Peer) -> None:
+    peer.writer.transport.abort()
+
+
+async def forget(peer: Peer) -> None:
+    """Neither sends nor answers any more."""
+    peer.pongs = False
+    await peer.listen()
+
+
+async def close(peer: Peer) -> None:
+    peer.send_raw(b"\x88\x02\x03\xe9")
+    await peer.listen()
+
+
+async def break_the_protocol(peer: Peer) -> None:
+    peer.send_raw(b"\x83\x00")
+    await peer.listen()
+
+
+async def announce(peer: Peer) -> None:
+    peer.send('{"e":"serverShutdown","E":1}')
+    await peer.listen()
+
+
+async def refuse(peer: Peer) -> None:
+    peer.send_raw(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n")
+
+
+async def hang_up(peer: Peer) -> None:
+    peer.writer.transport.abort()
+
+
+@pytest.mark.parametrize("end", [cut, forget, close, break_the_protocol, announce, refuse, hang_up])
+def test_a_link_that_is_gone_leaves_nothing(end: Any, bench: Bench, tls: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker freezes what it began with and makes little afterwards, so that its collector hardly ever runs."""
+    links: list[weakref.ref[life.Link]] = []
+    made = life.Link
+
+    def make(*args: Any, **named: Any) -> life.Link:
+        link = made(*args, **named)
+        links.append(weakref.ref(link))
+        return link
+
+    monkeypatch.setattr(life, "Link", make)
+    server: Any = None
+
+    async def script(peer: Peer) -> None:
+        last = len(server.peers) == LINKS
+        if last or end not in (refuse, hang_up):
+            await peer.handshake()
+            peer.send(BBO.format(len(server.peers)))
+        await (Peer.listen if last else end)(peer)
+
+    async def main() -> None:
+        nonlocal server
+        async with serve(tls.server(), script) as server:
+            connection = bench.connection(server.port)
+            async with running(connection):
+                gc.collect()
+                gc.disable()
+                try:
+                    await until(lambda: len(server.peers) == LINKS and len(links) == LINKS, 15)
+                    until_s = time.monotonic() + 10
+                    while sum(link() is not None for link in links) > 1 and time.monotonic() < until_s:
+                        await asyncio.sleep(0.05)
+                    assert [n for n, link in enumerate(links) if link() is not None] == [len(links) - 1]
+                finally:
+                    gc.enable()
+
+    run(main())
