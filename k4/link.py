@@ -84,7 +84,7 @@ _NOBODY = _Nobody()
 
 
 class Link(asyncio.BufferedProtocol):
-    """`conn`: a fresh or reset `k4_conn *`. `opened` and `lost` are futures of text: why it did not come up (None: it did), and why it was lost.
+    """`conn`: a fresh or reset `k4_conn *`. `opened` and `lost` tell in words: why it did not come up (None: it did), why it was lost.
 
     `headers`: of the upgrade request, beyond those of every handshake.
     """
