@@ -53,7 +53,7 @@ async def hang_up(peer: Peer) -> None:
 def test_a_link_that_is_gone_leaves_nothing(end: Any, bench: Bench, tls: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
     """A worker freezes what it began with and makes little afterwards, so that its collector hardly ever runs."""
     links: list[weakref.ref[Link]] = []
-    
+
     def make(*args: Any, **named: Any) -> Link:
         link = Link(*args, **named)
         links.append(weakref.ref(link))
