@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 
-from k4._codegen import ir
 from k4.decode import NativeDecoder, open_reference
 from tests.oracles import Oracle
 
@@ -100,7 +99,6 @@ def test_every_market_example_is_taken_by_the_fast_tier(native: Any) -> None:
     taken: Counter[tuple[str, str]] = Counter()
     for exchange in native.exchanges.values():
         plain = [m for m in exchange.messages if m.order and m.json and m.field("snapshot") is None]  # books: tests/test_books.py
-        plain = [m for m in plain if m.field("symbol") is None or m.field("symbol").source != ir.FromName("symbol")]  # the address tells it
         for record, example in [(m.record, example) for m in plain for example in m.examples]:
             decoder = NativeDecoder(native, exchange.name, example.product, None)
             decoder.lines(example.wire.encode())

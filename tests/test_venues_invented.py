@@ -7,7 +7,6 @@ alone, and so it is with the keys in another order, white space, and keys that n
 
 from __future__ import annotations
 
-import json
 import random
 from typing import Any
 
@@ -103,6 +102,7 @@ SPOT = [
         "depth20 FOOUSDT - - 504 9.5x1.0|9.6x0.5",
     ),
     ('{"stream":"foousdt@depth20","data":{"lastUpdateId":505,"bids":[["9.5","1"]],"asks":[]}}', "depth20 FOOUSDT - - 505 9.5x1|"),
+    ('{"lastUpdateId":504,"bids":[["9.5","1"]],"asks":[]}', "other_channel"),
     ('{"stream":"foousdt@depth10@100ms","data":{"lastUpdateId":504,"bids":[["9.5","1"]],"asks":[]}}', "other_channel"),
     # changes wait for a snapshot that is fetched, whatever their speed and envelope
     (
@@ -480,17 +480,3 @@ def test_in_other_words(request: pytest.FixtureRequest, exchange: str, product: 
             other = written(load(frame.encode()), rng) if frame.startswith("{") else frame
             found = " + ".join(brief(line) for line in lines(other.encode()))
             assert found == wanted, other
-
-
-@pytest.mark.parametrize("source", SOURCES)
-def test_levels_of_a_raw_stream_are_of_its_symbol(request: pytest.FixtureRequest, source: str) -> None:
-    """Nothing in the payload names it: the address does, or whoever decodes."""
-    from k4.decode import NativeDecoder, open_reference
-
-    frame = json.dumps({"lastUpdateId": 71, "bids": [["1.5", "2"]], "asks": [["1.6", "0.25"], ["1.7", "1"]]}).encode()
-    for symbol, wanted in (("FOOUSDT", "depth5 FOOUSDT - - 71 1.5x2.00|1.6x0.25,1.7x1.00"), (None, "other_channel")):
-        if source == "reference":
-            found = open_reference("binance", "spot", symbol, ()).lines(frame)
-        else:
-            found = NativeDecoder(request.getfixturevalue("native"), "binance", "spot", symbol, source).lines(frame)
-        assert [brief(line) for line in found] == [wanted]

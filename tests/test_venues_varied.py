@@ -116,6 +116,22 @@ def test_spot_is_read_whatever_key_the_venue_adds(native: Native, key: str) -> N
         assert offline == told if key not in marks else "skipped" in offline[0]
 
 
+@pytest.mark.parametrize("product", ["ubase", "cbase"])
+def test_futures_are_read_whatever_key_the_venue_adds(native: Native, product: str) -> None:
+    """Likewise `M`, which is Spot's, and a name that looks like the other's; `st` says whose it is wherever it comes."""
+    symbol, own, other = {"ubase": ("FOOUSD_X", 1, 2), "cbase": ("FOOUSDT_X", 2, 1)}[product]
+    for frame in (
+        f'{{"e":"trade","E":1700000000002,"T":1700000000001,"s":"{symbol}","t":7,"p":"1.5","q":"2","X":"MARKET","m":true,"M":true,"st":%d}}',
+        f'{{"e":"aggTrade","E":1700000000002,"a":7,"s":"{symbol}","p":"1.5","q":"2","f":5,"l":7,"T":1700000000001,"m":true,"M":true,"st":%d}}',
+    ):
+        reference = ReferenceDecoder(native.records, native.exchanges["binance"], product, None, sure=True)
+        for decoder in (reference, *(NativeDecoder(native, "binance", product, None, tier, sure=True) for tier in ("any", "tolerant"))):
+            (line,) = decoder.lines((frame % own).encode())
+            assert (line["symbol"], line["price"], line["engine_ns"]) == (symbol, "1.5", 1700000000001000000)
+            assert "skipped" in decoder.lines((frame % other).encode())[0]
+        assert "skipped" in NativeDecoder(native, "binance", product, None).lines((frame % own).encode())[0]
+
+
 def test_retyped_values_come_up() -> None:
     """What the variations are made of is there: a text for a number, a number for a text."""
     varied = Mutator(['{"a":7,"b":"8"}'], seed=1, retype=True)

@@ -97,9 +97,8 @@ class Fast:
         return layouts(self.exchange, RECORDS, self.product)[0]
 
     def examples(self) -> list[bytes]:
-        """The wires of all messages that are pushed, of this product, but for those whose symbol the address tells."""
+        """The wires of all messages that are pushed, of this product."""
         pushed = [m for m in self.exchange.messages if self.product in m.products and m.json]
-        pushed = [m for m in pushed if (told := m.field("symbol")) is None or told.source != ir.FromName("symbol")]
         return [e.wire.encode() for m in pushed for e in m.examples if e.product == self.product]
 
 
