@@ -94,31 +94,52 @@ class HalfModel:
 
 @dataclass(frozen=True, slots=True)
 class KeptModel:
-    """A list of levels in the frame's tree whose first `limit` elements are walked, and their marks kept, as the frame is proven. Behind
-    the marks of the tree: at `base` how many there are, then the marks of each, `stride` nodes of `tree`."""
+    """A list at `node` of the tree `owner`, whose first `limit` elements are walked, and their marks kept, as the value around it is.
 
+    They stand behind the marks of that tree's nodes: at `base` how many there are and where they end, then those of each, `stride` of
+    them, of `tree`. `holder`: the node of the object that it is a member of. `copies`: by index, nodes that paths with that index name,
+    each with the node of `tree` that has the same mark.
+    """
+
+    owner: int
     node: int
     tree: int
     limit: int
     stride: int
     base: int
-    holder: int | None
+    holder: int
+    copies: dict[int, list[tuple[int, int]]]
+
+
+@dataclass(frozen=True, slots=True)
+class AnchorModel:
+    """The literal that a pattern, by its number, ends with, or else begins with."""
+
+    pattern: int
+    ends: bool
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
 class MatchModel:
-    """One entry of `match`. `wants`: what shows at once that it cannot hold: "absent", "present", "" for neither; `tail`: what the only
-    pattern ends with; `head`: the name that is all in front of it; `whole`: nothing is. Of its `count` patterns the first `excluded` must
-    not fit. `varies`: another product that shares the code has other patterns."""
+    """One entry of `match`. Of its `count` patterns the first `excluded` must not fit.
+
+    `wants`: what shows at once that it cannot hold: "absent", "present", "" for neither. `anchors`: what each of the patterns for what is
+    there ends or begins with, where all of them do; `rest`: the name that is all else in the only one; `words`: nothing else is in any of
+    them. `never`: words that must not be there. `lacking`: what is absent fits. `varies`: another product that shares the code has other
+    patterns.
+    """
 
     place: PlaceModel
     patterns: int
     excluded: int
     count: int
     wants: str
-    tail: str
-    head: PartModel | None
-    whole: bool
+    anchors: tuple[AnchorModel, ...]
+    rest: PartModel | None
+    words: bool
+    never: tuple[str, ...]
+    lacking: bool
     offline: bool
     varies: bool = False
 
@@ -128,6 +149,7 @@ class ElementModel:
     """How elements of one path of `each` are read."""
 
     number: int
+    tree: int
     node: int
     each: PlaceModel
     match: tuple[MatchModel, ...]
@@ -163,6 +185,7 @@ class MessageModel:
     elements: tuple[ElementModel, ...]
     whole: bool
     loose: bool
+    begins: tuple[int, ...]  # of a whole text that fits, the first byte is one of these; none: any
     book: str
     holds: bool
     book_record: str  # whose books they are
@@ -180,6 +203,17 @@ class PartModel:
 class PatternModel:
     number: int
     parts: tuple[PartModel, ...]
+
+    @property
+    def kind(self) -> str:
+        kinds = {part.kind for part in self.parts}
+        if not kinds:
+            return "K4_PATTERN_ABSENT"
+        if "K4_PART_NAME" in kinds:
+            return "K4_PATTERN_NAMES"
+        if len(self.parts) > 1:
+            return "K4_PATTERN_STARS"
+        return "K4_PATTERN_ANY" if kinds == {"K4_PART_STAR"} else "K4_PATTERN_WORD"
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,19 +247,40 @@ class ProductModel:
 
     @property
     def marks(self) -> int:
-        """How many marks the frame's tree takes, those of kept levels included."""
-        return len(self.trees[0].nodes) + sum(1 + one.limit * one.stride for one in self.kept)
+        """How many marks the frame's tree takes, those of kept elements included."""
+        return self.size(0)
+
+    def size(self, tree: int) -> int:
+        """The same of any tree."""
+        return len(self.trees[tree].nodes) + sum(1 + one.limit * one.stride for one in self.kept if one.owner == tree)
 
     @property
     def alone(self) -> set[int]:
-        """The trees that are walked over a value by itself: the frame's, and those that no pass over the frame walks along the way."""
+        """The trees that are walked over a value by itself: the frame's, and those that no pass over what is around them always walks."""
         lists = ((message, element, one) for message in self.messages for element in message.elements for one in element.lists)
-        return {0, *(hop.tree for hop in self.hops), *(one[-1].tree for one in lists if not self.kept_at(*one))}
+        return {0, *(hop.tree for hop in self.hops), *(one[-1].tree for one in lists if not self.kept_whole(*one))}
 
-    def keeps(self, tree: int, node: int) -> KeptModel | None:
-        return next((one for one in self.kept if tree == 0 and one.node == node), None)
+    def keeps(self, owner: int, node: int) -> KeptModel | None:
+        return next((one for one in self.kept if (one.owner, one.node) == (owner, node)), None)
 
-    def kept_at(self, message: MessageModel, element: ElementModel, one: ListModel) -> KeptModel | None:
-        """The kept list that a message reads; of updates of books and of mixed sides, there may be more levels than any that are kept."""
-        kept = one.place.walk == "root" and one.place.hop is None and not message.book and not element.halves and not one.back
-        return self.keeps(0, one.place.node) if kept else None
+    def copied(self, owner: int, node: int) -> bool:
+        """Whether this node's mark is that of an element which is kept."""
+        lists = (pairs for one in self.kept if one.owner == owner for pairs in one.copies.values())
+        return any(node == at for pairs in lists for at, _ in pairs)
+
+    def holder(self, tree: int, node: int) -> int | str:
+        """The node of the innermost object around a place."""
+        found = self.trees[tree].holder(node)
+        return "K4_NO_HOLDER" if found is None else found
+
+    def kept_over(self, tree: int) -> KeptModel | None:
+        """The kept list whose elements this tree is over."""
+        return next((one for one in self.kept if one.tree == tree), None)
+
+    def kept_for(self, one: ListModel) -> KeptModel | None:
+        """The kept list that a list of levels can be read from."""
+        return self.kept_over(one.tree) if one.place.hop is None and not one.back else None
+
+    def kept_whole(self, message: MessageModel, element: ElementModel, one: ListModel) -> KeptModel | None:
+        """The same where it holds all that the message reads: updates of books and levels of mixed sides may have more than are kept."""
+        return self.kept_for(one) if not message.book and not element.halves else None

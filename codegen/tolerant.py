@@ -1,8 +1,8 @@
 """The tolerant parser of an exchange as C: for each product one validating walk, `match` on its marks, then the fields of what holds.
 
 This module decides what is marked, in which order fields are read and what each is read with; templates/parser*.j2 spell it, and
-csrc/k4_parse.h is what it is spelled with. May import `ir`, `bind`, `fields`, `parsermodel`, `render`, `sizes`, `tree`, and from the
-reference interpreter what tells the types of the examples' values (`refjson`, `refpath`, `refvalue`).
+csrc/k4_parse.h is what it is spelled with. May import `ir`, `bind`, `fields`, `kept`, `parsermodel`, `render`, `sizes`, `tree`, and
+from the reference interpreter what tells the types of the examples' values (`refjson`, `refpath`, `refvalue`).
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
-from . import fields, ir, refjson, refpath
+from . import fields, ir, kept, refjson, refpath
 from .bind import bind
 from .parsermodel import (
+    AnchorModel,
     ColumnModel,
     ElementModel,
     EntryModel,
     FieldModel,
     HalfModel,
     HopModel,
-    KeptModel,
     ListModel,
     MapModel,
     MatchModel,
@@ -34,7 +34,7 @@ from .parsermodel import (
 from .refvalue import Place
 from .render import book_function, render
 from .sizes import names_of
-from .tree import MAX_DEPTH, Forest, Hop, Node, Spot, Tree
+from .tree import Forest, Hop, Node, Spot, Tree
 
 _ROOT = ir.Path(False, (), False, ".")
 _SHIFT = re.compile(r"e(-?[0-9]+)")
@@ -145,13 +145,32 @@ def share(products: list[ProductModel], exchange: ir.Exchange) -> list[ProductMo
     for i, product in enumerate(products):
         twins = [products[j] for j, other in enumerate(first) if other == first[i]]
         varied = {number for number, patterns in enumerate(zip(*(twin.patterns for twin in twins), strict=True)) if len(set(patterns)) > 1}
-        messages = tuple(_matches(message, lambda one: replace(one, varies=_varies(one, varied))) for message in product.messages)  # noqa: B023
+        alike = _alike(twins)
+        messages = tuple(_matches(message, lambda one: _varied(one, varied, alike)) for message in product.messages)  # noqa: B023
         shared.append(replace(product, messages=messages, code=products[first[i]].ident))
     return shared
 
 
-def _varies(match: MatchModel, varied: set[int]) -> bool:
-    return not varied.isdisjoint(range(match.patterns, match.patterns + match.count))
+def _alike(twins: list[ProductModel]) -> set[int]:
+    """The entries of `match`, by their first pattern, that have the same form in all of these products, the literals left out."""
+    forms: dict[int, set[tuple[object, ...]]] = {}
+
+    def note(one: MatchModel) -> MatchModel:
+        forms.setdefault(one.patterns, set()).add((tuple((anchor.pattern, anchor.ends) for anchor in one.anchors), one.rest, one.words))
+        return one
+
+    for twin in twins:
+        for message in twin.messages:
+            _matches(message, note)
+    return {first for first, met in forms.items() if len(met) == 1}
+
+
+def _varied(match: MatchModel, varied: set[int], alike: set[int]) -> MatchModel:
+    varies = not varied.isdisjoint(range(match.patterns, match.patterns + match.count))
+    never = () if varies else match.never
+    if match.patterns in alike:
+        return replace(match, varies=varies, never=never)
+    return replace(match, varies=varies, never=never, anchors=(), rest=None, words=False)
 
 
 def _matches(message: MessageModel, change: Callable[[MatchModel], MatchModel]) -> MessageModel:
@@ -165,8 +184,8 @@ def _shape(product: ProductModel, exchange: ir.Exchange) -> tuple[object, ...]:
     patterns = [replace(one, parts=tuple(part for part in one.parts if part.kind == "K4_PART_NAME")) for one in product.patterns]
     messages = tuple(
         _matches(
-            replace(message, source=written[message.source.line], book="book" if message.book else ""),
-            lambda one: replace(one, tail="x" if one.tail else ""),
+            replace(message, source=written[message.source.line], book="book" if message.book else "", begins=()),
+            lambda one: replace(one, anchors=(), rest=None, words=False, never=()),
         )
         for message in product.messages
     )
@@ -210,28 +229,8 @@ class _Builder:
             messages,
             tuple(nodes),
             hopping,
-            self._kept(messages),
+            kept.plan(self.forest, self.hops, messages),
         )
-
-    def _kept(self, messages: tuple[MessageModel, ...]) -> tuple[KeptModel, ...]:
-        """The lists of levels that stand at a fixed place of the frame, and are members of objects."""
-        root = self.forest.trees[0]
-        limits: dict[tuple[int, int], int] = {}
-        for message in messages:
-            for element in message.elements if not message.book else ():
-                for one in element.lists if not element.halves else ():
-                    if one.back or one.place.walk != "root" or one.place.hop is not None:
-                        continue
-                    node = root.nodes[one.place.node]
-                    if isinstance(node.step, ir.Key) and not node.walked and node.depth < MAX_DEPTH:
-                        limits[node.index, one.tree] = max(message.levels, limits.get((node.index, one.tree), 0))
-        kept: list[KeptModel] = []
-        base = len(root.nodes)
-        for (index, tree), limit in limits.items():
-            stride = len(self.forest.trees[tree].nodes)
-            kept.append(KeptModel(index, tree, limit, stride, base, root.holder(index)))
-            base += 1 + limit * stride
-        return tuple(kept)
 
     def _message(self, index: int, message: ir.Message) -> MessageModel:
         market = [record for word in message.records if (record := self.records.record(word)) is not None]
@@ -252,6 +251,7 @@ class _Builder:
             tuple(self._element(i, message, path, deepest, names) for i, path in enumerate(each)) if market or at_match else (),
             bool(whole),
             any(len(text.parts) == 1 and not isinstance(text.parts[0], ir.Lit) for text in texts),
+            () if any(match.offline for match in whole) else _begins(texts),
             book_function(self.exchange, message.line, index) if message.field("snapshot") is not None else "",
             message.waits,
             fields.book_of(self.table, message) if message.field("snapshot") is not None else "",
@@ -282,7 +282,7 @@ class _Builder:
             elif _levels(record):
                 columns = reader.columns(lists)
         place = self._place("root", spot, names)
-        return ElementModel(number, at[1], place, match, tuple(scalars), tuple(lists), tuple(columns), tuple(halves), tuple(kept))
+        return ElementModel(number, at[0], at[1], place, match, tuple(scalars), tuple(lists), tuple(columns), tuple(halves), tuple(kept))
 
     def _match(self, match: ir.Match, start: tuple[int, int], walk: str, names: tuple[str, ...]) -> MatchModel:
         first = len(self.patterns)
@@ -290,13 +290,17 @@ class _Builder:
             self.patterns.append(PatternModel(i, tuple(_part(part, names) for part in text.parts)))
         absent = [text.absent for text in match.patterns]
         wants = "absent" if all(absent) else "" if any(absent) else "present"
-        alone = len(match.patterns) == 1 and not match.excluded
-        parts = self.patterns[first].parts if alone else ()
-        tail = parts[-1].text if parts and parts[-1].kind == "K4_PART_LITERAL" else ""
-        head = parts[0] if tail and len(parts) == 2 and parts[0].kind == "K4_PART_NAME" else None
+        count = len(self.patterns) - first
+        there = [one for one in self.patterns[first + len(match.excluded) :] if one.parts]
+        anchors = [anchor for one in there if (anchor := _anchor(one)) is not None]
+        anchors = anchors if len(anchors) == len(there) else []
+        parts = there[0].parts if anchors and count == 1 else ()
+        rest = next((part for part in parts if part.kind == "K4_PART_NAME"), None) if len(parts) == 2 else None
+        words = bool(anchors) and not match.excluded and all(len(one.parts) == 1 for one in there)
+        never = tuple(text.parts[0].text for text in match.excluded if len(text.parts) == 1 and isinstance(text.parts[0], ir.Lit))
+        lacking = any(absent) and not match.excluded
         place = self._place(walk, self.forest.spot(match.path.steps, start), names)
-        count, whole = len(self.patterns) - first, tail != "" and len(parts) == 1
-        return MatchModel(place, first, len(match.excluded), count, wants, tail, head, whole, match.offline)
+        return MatchModel(place, first, len(match.excluded), count, wants, tuple(anchors), rest, words, never, lacking, match.offline)
 
     def _place(self, walk: str, spot: Spot, names: tuple[str, ...]) -> PlaceModel:
         return PlaceModel(walk, spot.node, self.chain(spot.hops, names))
@@ -425,6 +429,20 @@ class _Reader:
         if kinds == {refjson.STRING}:
             return _JSON_TYPES[refjson.NUMBER]
         return _JSON_TYPES[refjson.STRING] if kinds == {refjson.NUMBER} else None
+
+
+def _anchor(pattern: PatternModel) -> AnchorModel | None:
+    last, first = pattern.parts[-1], pattern.parts[0]
+    if last.kind == "K4_PART_LITERAL":
+        return AnchorModel(pattern.number, True, last.text)
+    return AnchorModel(pattern.number, False, first.text) if first.kind == "K4_PART_LITERAL" else None
+
+
+def _begins(texts: Iterable[ir.Text]) -> tuple[int, ...]:
+    """The first bytes of texts that fit one of these patterns; none: any."""
+    firsts = [text.parts[0] if text.parts else None for text in texts]
+    known = {first.text.encode()[0] for first in firsts if isinstance(first, ir.Lit)}
+    return tuple(sorted(known)) if all(isinstance(first, ir.Lit) for first in firsts) else ()
 
 
 def _part(part: ir.Lit | ir.Ref | ir.Star, names: tuple[str, ...]) -> PartModel:

@@ -12,6 +12,7 @@ from . import ir
 
 MAX_DEPTH = 32  # containers open at once; what a path wants further in is refused with its frame
 MAX_NODES = 255
+MOST_MARKS = 512  # of a tree over elements, with those of the lists in it; csrc/k4_parse.h has the same
 
 
 @dataclass(slots=True)

@@ -192,9 +192,16 @@ static inline const uint8_t *k4_json_number(struct k4_json *json, const uint8_t 
  * another key. The value is at p + 4. */
 static inline uint8_t k4_json_letter(const struct k4_json *json, const uint8_t *p)
 {
-    uint8_t letter = p[1];
-    bool framed = ((p[0] ^ '"') | (p[2] ^ '"') | (p[3] ^ ':')) == 0 && json->end - p > 4 && p[4] > ' ';
-    return framed && letter >= ' ' && letter < 0x80 && letter != '"' && letter != '\\' ? letter : 0;
+    static const uint8_t frame[4] = {'"', 0, '"', ':'};
+    static const uint8_t mask[4] = {0xff, 0, 0xff, 0xff};
+    uint32_t word, wanted, kept;
+    memcpy(&word, p, 4);
+    memcpy(&wanted, frame, 4);
+    memcpy(&kept, mask, 4);
+    const uint8_t letter = p[1];
+    if ((word & kept) != wanted || json->end - p <= 4 || p[4] <= ' ')
+        return 0;
+    return (uint8_t)(letter - ' ') < 0x60 && letter != '"' && letter != '\\' ? letter : 0;
 }
 
 /* Any value, proven by grammar and typed. */

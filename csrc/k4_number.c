@@ -445,6 +445,12 @@ static bool is_symbol(const uint8_t *symbol, uint32_t len)
             found |= controls(symbol + i);
         return found == 0;
     }
+    if (len >= 4) {
+        uint32_t ends[2];
+        memcpy(&ends[0], symbol, 4);
+        memcpy(&ends[1], symbol + len - 4, 4);
+        return controls((const uint8_t *)ends) == 0;
+    }
     uint8_t word[8] = "AAAAAAAA";
     for (uint32_t i = 0; i < len; i++)
         word[i] = symbol[i];

@@ -2,7 +2,8 @@
  *
  * A parser's paths form trees of keys and indices. One walk of a tree over a value leaves a type and a mark per node. Where a path
  * goes on behind a step that chooses among elements ([*], [-1], [key=text], .$name), a hop leads from a node of one tree
- * to the root of the next, which is walked over the element when it is asked for.
+ * to the root of the next, which is walked over the element when it is asked for. Of many lists the first elements are walked along
+ * the way: their marks are kept behind those of the tree, at `base` how many there are and where they end, then those of each.
  *
  *   frame ── walk ──▶ types, marks ── place ──▶ text and offset ── [map] ── take ──▶ value | gone | wrong
  */
@@ -13,9 +14,10 @@
 #include "k4_decode.h"
 #include "k4_json.h"
 #include "k4_number.h"
-#include "k4_text.h"
+#include "k4_pattern.h"
 
 #define K4_TREE_MAX 255 /* nodes of a tree */
+#define K4_ROOM_MAX 512 /* marks of a tree over elements, with those of the lists in it */
 
 /* A function for what is rare, kept out of those that call it. */
 #define K4_SLOW __attribute__((noinline, unused))
@@ -52,6 +54,9 @@ struct k4_hop {
     uint32_t text_len;
     k4_walker *walk;
     const struct k4_node *nodes;
+    uint16_t kept; /* EVERY, EVERY_BACK: so many elements at most are kept; 0: none ever */
+    uint16_t stride;
+    uint16_t base;
     const struct k4_hop *next; /* NULL: the path ends at `leaf` */
 };
 
@@ -157,6 +162,25 @@ static inline enum k4_status_of_place k4_place(
     return k4_place_slow(frame, walk, node, get);
 }
 
+/* With get->offset as k4_place_slow() sets it. `holder`: the node of the innermost object around it, K4_NO_HOLDER: there is none. */
+#define K4_NO_HOLDER 255
+
+static inline enum k4_status_of_place k4_place_held(
+    const struct k4_frame *frame, const struct k4_walk *walk, unsigned node, unsigned holder, struct k4_get *get)
+{
+    const uint8_t type = walk->types[node];
+    const bool there = (type & K4_TYPE_MASK) > K4_EMPTY;
+    if (__builtin_expect(walk->twice != 0 || (node != 0 && holder == K4_NO_HOLDER), 0))
+        return k4_place_slow(frame, walk, node, get);
+    if (!there && (node == 0 || walk->nodes[node].parent != holder || walk->types[holder] != K4_OBJECT))
+        return k4_place_slow(frame, walk, node, get);
+    get->offset = node == 0 ? walk->trail : walk->marks[holder].at;
+    if (!there)
+        return K4_GONE;
+    get->text = k4_text_of(frame->json.text, type, walk->marks[node].at, walk->marks[node].end);
+    return K4_FOUND;
+}
+
 /* The innermost object on the way to `node`. */
 static inline uint32_t k4_trail(const struct k4_frame *frame, const struct k4_walk *walk, unsigned node)
 {
@@ -194,61 +218,6 @@ static inline enum k4_status_of_place k4_place_text(const struct k4_frame *frame
 bool k4_holds(struct k4_frame *frame, const struct k4_walk *walk, unsigned node, const struct k4_hop *hop,
     const struct k4_pattern *patterns, uint32_t excluded, uint32_t count, uint32_t *twice);
 
-/* What shows at a glance that an entry of `match` cannot hold, for the root's marks: whatever is wrong on the way does not hold
- * either, and a value that is there on a way with repeated keys has refused the frame before. */
-static inline bool k4_there(const struct k4_walk *walk, unsigned node)
-{
-    return (walk->types[node] & K4_TYPE_MASK) > K4_EMPTY;
-}
-
-/* False only if the value at the root's `node` is a text that does not end with `tail`. */
-static inline bool k4_may_end(const struct k4_frame *frame, unsigned node, const char *tail, uint32_t len)
-{
-    const struct k4_mark *mark = &frame->root.marks[node];
-    if ((frame->root.types[node] & ~K4_TWICE) != K4_STRING)
-        return true;
-    return mark->end - mark->at >= len + 2 && memcmp(frame->json.text + mark->end - 1 - len, tail, len) == 0;
-}
-
-/* The same where the tail is the product's own. */
-static inline bool k4_may_end_own(const struct k4_frame *frame, unsigned node, unsigned pattern)
-{
-    const struct k4_pattern *own = &frame->patterns[pattern];
-    return k4_may_end(frame, node, own->parts[own->count - 1].text, own->parts[own->count - 1].len);
-}
-
-/* How long that tail is. */
-static inline uint32_t k4_tail(const struct k4_frame *frame, unsigned pattern)
-{
-    const struct k4_pattern *own = &frame->patterns[pattern];
-    return own->parts[own->count - 1].len;
-}
-
-/* The same text, once it may end with a tail of `len`: is it a name and that tail, or all of that tail? False: not told here. */
-static inline bool k4_ends_name(struct k4_frame *frame, unsigned node, unsigned name, bool lower, uint32_t len)
-{
-    const struct k4_mark *mark = &frame->root.marks[node];
-    if (frame->root.types[node] != K4_STRING || frame->root.twice != 0 || (frame->names.known >> name & 1) != 0)
-        return false;
-    if (mark->end - mark->at <= len + 2)
-        return false;
-    k4_names_set(&frame->names, name,
-        (struct k4_text){frame->json.text + mark->at + 1, mark->end - mark->at - 2 - len, mark->at, K4_STRING, 0, lower});
-    return true;
-}
-
-/* Of a place that is not there: is the container there that lacks it? False: not told here. */
-static inline bool k4_lacks(const struct k4_frame *frame, unsigned parent, uint8_t container)
-{
-    return frame->root.types[parent] == container && frame->root.twice == 0;
-}
-
-static inline bool k4_ends_all(const struct k4_frame *frame, unsigned node, uint32_t len)
-{
-    const struct k4_mark *mark = &frame->root.marks[node];
-    return frame->root.types[node] == K4_STRING && frame->root.twice == 0 && mark->end - mark->at == len + 2;
-}
-
 /* ---- each */
 
 /* Called for every element: `@` is the node of the tree in `walk` that the element function knows. */
@@ -257,6 +226,7 @@ typedef void k4_element(struct k4_frame *frame, const struct k4_walk *walk);
 /* One path of `each`. */
 struct k4_each_path {
     uint8_t node;
+    uint8_t holder; /* as in k4_place_held() */
     const struct k4_hop *hop;
     k4_element *element;
 };

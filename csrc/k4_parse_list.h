@@ -34,6 +34,10 @@ struct k4_list {
     uint32_t count;
     const uint8_t *at; /* the next level, NULL: none */
     const uint8_t *open; /* the opening bracket where levels come from the last one on, else NULL */
+    uint32_t kept; /* of the first levels, whose marks are there, so many are left: */
+    uint32_t stride;
+    struct k4_walk next;
+    const uint8_t *behind; /* the last of them */
 };
 
 static inline struct k4_list k4_list_of(enum k4_status_of_place status, bool back, struct k4_get *get)
@@ -44,7 +48,7 @@ static inline struct k4_list k4_list_of(enum k4_status_of_place status, bool bac
         get->offset = get->text.offset;
         status = K4_WRONG;
     }
-    struct k4_list list = {status, get->offset, 0, NULL, NULL};
+    struct k4_list list = {.status = status, .trail = get->offset};
     if (status != K4_FOUND)
         return list;
     if (!back) {
@@ -56,15 +60,43 @@ static inline struct k4_list k4_list_of(enum k4_status_of_place status, bool bac
     return list;
 }
 
-/* Walks the next level; false: there is none left. */
-static inline bool k4_list_next(struct k4_list *list, struct k4_json *json, k4_walker *walk, uint8_t *types, struct k4_mark *marks)
+/* A list at `node` whose first levels were walked along the way: `holder` as in k4_place_held(), `base` and `stride` as in k4_hop. */
+static inline struct k4_list k4_list_kept(const struct k4_frame *frame, const struct k4_walk *walk, unsigned node, unsigned holder,
+    unsigned base, uint32_t stride, struct k4_get *get)
+{
+    const enum k4_status_of_place status = k4_place_held(frame, walk, node, holder, get);
+    struct k4_list list = k4_list_of(status, false, get);
+    if (list.at == NULL)
+        return list;
+    const struct k4_mark *first = &walk->marks[base];
+    list.kept = first->at;
+    list.stride = stride;
+    list.next = (struct k4_walk){walk->types + base + 1, first + 1, NULL, 0, walk->twice};
+    list.behind = frame->json.text + first->end;
+    return list;
+}
+
+/* The next level; false: there is none left. Marks that are not kept get into `types` and `marks`, to which `level` points. */
+static inline bool k4_list_next(struct k4_list *list, struct k4_frame *frame, k4_walker *walk, uint8_t *types, struct k4_mark *marks,
+    struct k4_walk *level)
 {
     const uint8_t *end;
     if (list->at == NULL)
         return false;
-    const uint8_t *behind = walk(json, list->at, types, marks);
-    list->at = list->open == NULL ? k4_json_each(behind) : k4_json_each_back(list->at, list->open, &end);
     list->count++;
+    if (list->kept > 0) {
+        level->types = list->next.types;
+        level->marks = list->next.marks;
+        level->twice = list->next.twice;
+        list->next.types += list->stride;
+        list->next.marks += list->stride;
+        if (--list->kept == 0)
+            list->at = k4_json_each(list->behind);
+        return true;
+    }
+    const uint8_t *behind = walk(&frame->json, list->at, types, marks);
+    level->twice = frame->json.twice;
+    list->at = list->open == NULL ? k4_json_each(behind) : k4_json_each_back(list->at, list->open, &end);
     return true;
 }
 
@@ -84,9 +116,9 @@ struct k4_levels {
 void k4_levels_walk(struct k4_frame *frame, enum k4_status_of_place status, struct k4_get *get, bool back, uint32_t limit,
     k4_walker *walk, uint32_t stride, uint8_t *types, struct k4_mark *marks, struct k4_levels *out);
 
-/* A list at the root's `node`, whose levels were walked as the frame was proven: their marks begin behind that at `base`, which holds
- * how many there are. `holder`: the node of the innermost object around it. */
-void k4_levels_kept(struct k4_frame *frame, unsigned node, unsigned holder, unsigned base, uint32_t limit, struct k4_levels *out);
+/* A list at `node` whose levels were walked along the way: `base` as in k4_hop. `holder`: the node of the innermost object around it. */
+void k4_levels_kept(struct k4_frame *frame, const struct k4_walk *walk, unsigned node, unsigned holder, unsigned base, uint32_t limit,
+    struct k4_levels *out);
 
 /* Which side of a book a level is on: "bid" or "ask". */
 static inline enum k4_status_of_place k4_take_side(struct k4_get *get, uint8_t *out)

@@ -24,7 +24,7 @@ static inline bool k4_quick_text(
     return found == type;
 }
 
-/* A decimal of 1 to 8 digits on both sides of its point. */
+/* A decimal of 1 to 8 digits on both sides of its point, or of so many and none. */
 static inline bool k4_quick_decimal(
     const struct k4_frame *frame, uint8_t found, const struct k4_mark *mark, enum k4_type type, struct k4_decimal *out)
 {
@@ -32,6 +32,11 @@ static inline bool k4_quick_decimal(
     if (__builtin_expect(!k4_quick_text(frame, found, mark, type, &text) || text.len > 17, 0))
         return false;
     const unsigned whole = k4_json_digits(text.at);
+    if (whole == text.len && whole - 1 <= 7) {
+        const uint32_t value = k4_digits_two(text.at, whole, text.at, whole).first;
+        *out = (struct k4_decimal){.mantissa = (int64_t)value, .offset = mark->at};
+        return value >= k4_digits_least[whole];
+    }
     const unsigned fraction = text.len - whole - 1;
     if (__builtin_expect(whole - 1 > 7 || fraction - 1 > 7 || text.at[whole] != '.' || k4_json_digits(text.at + whole + 1) < fraction, 0))
         return false;
@@ -44,14 +49,15 @@ static inline bool k4_quick_decimal(
     return true;
 }
 
-/* An integer of up to 16 digits. */
+/* An integer of up to 19 digits. */
 static inline bool k4_quick_integer(const struct k4_frame *frame, uint8_t found, const struct k4_mark *mark, enum k4_type type, int64_t *out)
 {
     struct k4_quick text;
     uint64_t value;
-    if (__builtin_expect(!k4_quick_text(frame, found, mark, type, &text) || text.len - 1 > 15, 0))
+    if (__builtin_expect(!k4_quick_text(frame, found, mark, type, &text) || text.len - 1 > 18, 0))
         return false;
-    if (__builtin_expect(!k4_digits_upto16(text.at, text.len, &value) || value < k4_digits_least[text.len], 0))
+    const bool read = text.len <= 16 ? k4_digits_upto16(text.at, text.len, &value) : k4_digits_many(text.at, text.len, &value);
+    if (__builtin_expect(!read || value < k4_digits_least[text.len], 0))
         return false;
     *out = (int64_t)value;
     return true;

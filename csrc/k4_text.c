@@ -1,4 +1,4 @@
-/* Texts with escapes, patterns with captures. See k4_text.h. */
+/* Texts with escapes. See k4_text.h. */
 #include "k4_text.h"
 
 static unsigned hex4(const uint8_t *p)
@@ -117,8 +117,8 @@ bool k4_text_is_slow(const struct k4_text *text, const char *other, uint32_t len
     return at == len;
 }
 
-/* Does `b` begin at *p of `a`? Then *p is behind it. */
-static bool begins(const struct k4_text *a, const uint8_t **p, const struct k4_text *b, bool fold)
+/* Character by character, where one of them has escapes. */
+static bool begins_slow(const struct k4_text *a, const uint8_t **p, const struct k4_text *b, bool fold)
 {
     const uint8_t *q = b->at;
     while (q < b->at + b->len) {
@@ -138,10 +138,32 @@ static bool begins(const struct k4_text *a, const uint8_t **p, const struct k4_t
     return true;
 }
 
+/* Without escapes, the same bytes are the same characters. */
+bool k4_text_begins(const struct k4_text *a, const uint8_t **p, const struct k4_text *b, bool fold)
+{
+    if ((a->escaped | b->escaped) != 0)
+        return begins_slow(a, p, b, fold);
+    if ((size_t)(a->at + a->len - *p) < b->len)
+        return false;
+    if (!fold && (a->upper | b->upper) == 0) {
+        if (memcmp(*p, b->at, b->len) != 0)
+            return false;
+    } else {
+        for (uint32_t i = 0; i < b->len; i++) {
+            uint8_t ca = fold || a->upper ? to_upper((*p)[i]) : (*p)[i];
+            uint8_t cb = fold || b->upper ? to_upper(b->at[i]) : b->at[i];
+            if (ca != cb)
+                return false;
+        }
+    }
+    *p += b->len;
+    return true;
+}
+
 bool k4_text_same(const struct k4_text *a, const struct k4_text *b, bool fold)
 {
     const uint8_t *p = a->at;
-    return begins(a, &p, b, fold) && p == a->at + a->len;
+    return k4_text_begins(a, &p, b, fold) && p == a->at + a->len;
 }
 
 int k4_text_copy(const struct k4_text *text, uint8_t *out, int room)
@@ -160,118 +182,6 @@ int k4_text_copy(const struct k4_text *text, uint8_t *out, int room)
         }
     }
     return long_ ? -1 : len;
-}
-
-/* ---- patterns */
-
-struct fit {
-    const struct k4_part *parts;
-    uint32_t count;
-    const struct k4_text *text;
-    const uint8_t *end;
-    struct k4_names *names;
-};
-
-static bool fits(const struct fit *fit, uint32_t i, const uint8_t *p);
-
-static void capture(const struct fit *fit, const struct k4_part *part, const uint8_t *from, const uint8_t *to)
-{
-    struct k4_text piece = *fit->text;
-    piece.at = from;
-    piece.len = (uint32_t)(to - from);
-    piece.type = K4_STRING;
-    piece.upper = part->lower;
-    k4_names_set(fit->names, part->name, piece);
-}
-
-/* Ordinary texts: what stands between a place and the literal that ends the pattern, or the end itself, is the only run that fits. */
-static bool fits_rest(const struct fit *fit, uint32_t i, const uint8_t *p)
-{
-    const struct k4_part *part = &fit->parts[i];
-    uint32_t tail = i + 2 == fit->count ? fit->parts[i + 1].len : 0;
-    if ((uint64_t)(fit->end - p) < (uint64_t)tail + (part->kind == K4_PART_NAME))
-        return false;
-    if (tail != 0 && memcmp(fit->end - tail, fit->parts[i + 1].text, tail) != 0)
-        return false;
-    if (part->kind == K4_PART_NAME)
-        capture(fit, part, p, fit->end - tail);
-    return true;
-}
-
-static bool fits_run(const struct fit *fit, uint32_t i, const uint8_t *p)
-{
-    const struct k4_part *part = &fit->parts[i];
-    bool last = i + 1 == fit->count;
-    if (last || (!fit->text->escaped && i + 2 == fit->count && fit->parts[i + 1].kind == K4_PART_LITERAL))
-        return fits_rest(fit, i, p);
-    const uint8_t *to = p;
-    uint8_t out[4];
-    if (part->kind == K4_PART_NAME) {
-        if (p >= fit->end)
-            return false;
-        k4_text_char(&to, fit->end, fit->text->escaped, out);
-    }
-    uint32_t known = fit->names->known;
-    for (;;) {
-        if (part->kind == K4_PART_NAME)
-            capture(fit, part, p, to);
-        if (fits(fit, i + 1, to))
-            return true;
-        fit->names->known = known;
-        if (to >= fit->end)
-            return false;
-        k4_text_char(&to, fit->end, fit->text->escaped, out);
-    }
-}
-
-static bool fits(const struct fit *fit, uint32_t i, const uint8_t *p)
-{
-    for (; i < fit->count; i++) {
-        const struct k4_part *part = &fit->parts[i];
-        if (part->kind == K4_PART_STAR || (part->kind == K4_PART_NAME && !(fit->names->known >> part->name & 1)))
-            return fits_run(fit, i, p);
-        struct k4_text literal = {(const uint8_t *)part->text, part->len, 0, K4_STRING, 0, 0};
-        const struct k4_text *other = part->kind == K4_PART_NAME ? &fit->names->of[part->name] : &literal;
-        if (!begins(fit->text, &p, other, part->lower))
-            return false;
-    }
-    return p == fit->end;
-}
-
-bool k4_pattern_fits(const struct k4_pattern *pattern, const struct k4_text *text, struct k4_names *names)
-{
-    const struct k4_part *last = &pattern->parts[pattern->count - 1];
-    if (!text->escaped) {
-        if (last->kind == K4_PART_LITERAL
-            && (text->len < last->len || memcmp(text->at + text->len - last->len, last->text, last->len) != 0))
-            return false;
-    } else if (!k4_text_sound(text))
-        return false;
-    uint32_t known = names->known;
-    struct fit fit = {pattern->parts, pattern->count, text, text->at + text->len, names};
-    if (fits(&fit, 0, text->at))
-        return true;
-    names->known = known;
-    return false;
-}
-
-static bool matches(const struct k4_pattern *pattern, const struct k4_text *text, struct k4_names *names)
-{
-    bool present = text->type > K4_EMPTY;
-    if (pattern->count == 0)
-        return !present;
-    if (pattern->count == 1 && pattern->parts[0].kind == K4_PART_STAR)
-        return present;
-    return present && text->type < K4_OBJECT && k4_pattern_fits(pattern, text, names);
-}
-
-bool k4_match(const struct k4_pattern *patterns, uint32_t excluded, uint32_t count, const struct k4_text *text, struct k4_names *names)
-{
-    for (uint32_t i = 0; i < count; i++) {
-        if (matches(&patterns[i], text, names))
-            return i >= excluded;
-    }
-    return false;
 }
 
 /* ---- steps that choose an element */

@@ -43,6 +43,8 @@ bool k4_text_is_slow(const struct k4_text *text, const char *other, uint32_t len
 /* The same for texts that k4_text_same() says are the same. */
 uint32_t k4_text_hash(const struct k4_text *text);
 bool k4_text_same(const struct k4_text *a, const struct k4_text *b, bool fold);
+/* Does `b` begin at *p of `a`? Then *p is behind it. */
+bool k4_text_begins(const struct k4_text *a, const uint8_t **p, const struct k4_text *b, bool fold);
 /* The characters themselves, at most `room` bytes: their number, -1: more than that, -2: an escaped lone surrogate. */
 int k4_text_copy(const struct k4_text *text, uint8_t *out, int room);
 
@@ -50,7 +52,7 @@ static inline bool k4_text_is(const struct k4_text *text, const char *other, uin
 {
     if (__builtin_expect(text->escaped | text->upper, 0))
         return k4_text_is_slow(text, other, len);
-    return text->len == len && memcmp(text->at, other, len) == 0;
+    return text->len == len && (len == 0 || (*text->at == (uint8_t)*other && memcmp(text->at, other, len) == 0));
 }
 
 /* A key of a frame that holds a backslash, against one that a path names. */
@@ -59,45 +61,6 @@ static inline bool k4_text_key_is(const struct k4_key *key, const char *other, u
     struct k4_text text = {key->at, key->len, 0, K4_STRING, 1, 0};
     return k4_text_is_slow(&text, other, len);
 }
-
-/* ---- patterns */
-
-enum k4_part_kind { K4_PART_LITERAL, K4_PART_NAME, K4_PART_STAR };
-
-struct k4_part {
-    uint8_t kind;
-    uint8_t name; /* index into the message's names */
-    uint8_t lower; /* ${name:lower}: compared without regard to case, captured in upper case */
-    uint32_t len;
-    const char *text;
-};
-
-/* count 0: absent. A lone star: any present value. */
-struct k4_pattern {
-    const struct k4_part *parts;
-    uint32_t count;
-};
-
-#define K4_MAX_NAMES 32
-
-/* What is known while one frame is read for one message. */
-struct k4_names {
-    uint32_t known; /* bit per name */
-    struct k4_text of[K4_MAX_NAMES];
-};
-
-static inline void k4_names_set(struct k4_names *names, unsigned name, struct k4_text text)
-{
-    names->of[name] = text;
-    names->known |= 1u << name;
-}
-
-/* Does a present scalar fit? Names that were unknown and stand in the pattern are known afterwards, if it does. */
-bool k4_pattern_fits(const struct k4_pattern *pattern, const struct k4_text *text, struct k4_names *names);
-
-/* The value of a `match` path (type K4_NOTHING, K4_NULL, K4_EMPTY: absent) against its patterns: the first `excluded` of them must not
- * fit, then the first that fits counts. */
-bool k4_match(const struct k4_pattern *patterns, uint32_t excluded, uint32_t count, const struct k4_text *text, struct k4_names *names);
 
 /* ---- steps that choose an element; over proven text */
 

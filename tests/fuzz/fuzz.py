@@ -43,8 +43,8 @@ CHECKED = (
     "-DK4_FAST_INLINE=static __attribute__((unused))",
 )
 CORE = (
-    "k4_json", "k4_text", "k4_number", "k4_xxh64", "k4_parse", "k4_symtab", "k4_crc32", "k4_ladder", "k4_checksum", "k4_book", "k4_books",
-    "k4_sbe", "k4_ws", "k4_inflate", "k4_unpack",
+    "k4_json", "k4_text", "k4_pattern", "k4_number", "k4_xxh64", "k4_parse", "k4_parse_each", "k4_symtab", "k4_crc32", "k4_ladder", "k4_checksum",
+    "k4_book", "k4_books", "k4_sbe", "k4_ws", "k4_inflate", "k4_unpack",
 )  # fmt: skip
 LONGEST = {"ws": 4096}
 LONGEST_TEXT = 2048
