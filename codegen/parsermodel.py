@@ -110,6 +110,10 @@ class KeptModel:
     holder: int
     copies: dict[int, list[tuple[int, int]]]
 
+    def slot(self, index: int) -> int:
+        """Where the marks of the element with this index begin."""
+        return self.base + 1 + self.stride * index
+
 
 @dataclass(frozen=True, slots=True)
 class AnchorModel:
