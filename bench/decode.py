@@ -34,7 +34,6 @@ GOALS = {
 }
 SBE_NS = {"bestBidAsk": 15.0}  # by the channel's own word
 COLUMNS = ("fast", "tolerant", "sbe", "yyjson", "yyjson, document", "simdjson")
-PYTHON = "Python"  # stands where other figures have their build
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -51,6 +50,9 @@ def measure(options: argparse.Namespace) -> list[Figure]:
     if not told:
         raise BenchError(f"no kind's name holds {options.only}; they are {', '.join(kind.name for kind in kinds.kinds())}")
     wires = {kind.name: kinds.frames(kind, COUNT) for kind in told}
+    for name, make in peers.PEERS.items():
+        if make(lambda _: None) is None:
+            print(f"not measured: {name}, it is not installed (pip install k4[bench])")
     out: list[Figure] = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -61,7 +63,8 @@ def measure(options: argparse.Namespace) -> list[Figure]:
             driver = compile_driver(folder, build, flags, yyjson, simdjson)
             for kind in told:
                 out += _compiled(driver, folder / f"{kind.name}.frames", kind, build, options.rounds)
-        out += _python([kind for kind in told if not kind.binary], wires, takers, options.rounds)
+                if not kind.binary:  # close by in time, since the clock of many a machine moves
+                    out += _python(kind, wires[kind.name], takers, build, options.rounds)
     return [*out, *_ratios(out, [kind.name for kind in told])]
 
 
@@ -79,16 +82,14 @@ def _compiled(driver: Path, file: Path, kind: Kind, build: str, rounds: int) -> 
             yield Figure(f"{build}/{kind.name}: declined", "%", float(declined))
 
 
-def _python(told: Sequence[Kind], wires: Mapping[str, list[bytes]], takers: Mapping[str, peers.Take], rounds: int) -> Iterator[Figure]:
-    """The Python peers that are installed; one line for each that is not."""
+def _python(kind: Kind, wires: list[bytes], takers: Mapping[str, peers.Take], build: str, rounds: int) -> Iterator[Figure]:
+    """The Python peers that are installed."""
+    take = takers[fills.name_of(kind.exchange.name, kind.product.name)]
     for name, make in peers.PEERS.items():
-        for kind in told:
-            decode = make(kind, takers[fills.name_of(kind.exchange.name, kind.product.name)])
-            if decode is None:
-                print(f"not measured: {name}, it is not installed (pip install k4[bench])")
-                break
-            times = [_timed(decode, wires[kind.name]) for _ in range(max(4, rounds // 6))]
-            yield spread(f"{PYTHON}/{kind.name}: {name}", "ns", times[1:])
+        decode = make(take)
+        if decode is not None:
+            times = [_timed(decode, wires) for _ in range(max(4, rounds // 6))]
+            yield spread(f"{build}/{kind.name}: {name}", "ns", times[1:])
 
 
 def _timed(decode: peers.Decode, wires: list[bytes]) -> float:
@@ -103,8 +104,7 @@ def _ratios(figures: Sequence[Figure], names: Sequence[str]) -> Iterator[Figure]
     for build in BUILDS:
         for name in names:
             for (peer, tier), goals in GOALS.items():
-                took = ns.get(f"{build}/{name}: {peer}") or ns.get(f"{PYTHON}/{name}: {peer}")
-                own = ns.get(f"{build}/{name}: {tier}")
+                took, own = ns.get(f"{build}/{name}: {peer}"), ns.get(f"{build}/{name}: {tier}")
                 if took is not None and own is not None:
                     goal = next(goal for start, goal in goals.items() if name.startswith(start))
                     yield Figure(f"{build}/{name}: {peer} / {tier}", "times", took / own, goal=goal, less=False)
@@ -168,11 +168,7 @@ def show(figures: list[Figure], before: dict[str, float]) -> str:
     out = ["ns per message, median of rounds; peer / tier: times longer, `!`: less than the goal; kept: the fast tier, or SBE, against it"]
     head = [_wrapped(name) for name in ("declined", *columns, *ratios, "kept")]
     out += ["".ljust(width) + "".join(lines[i].rjust(11) for lines in head) for i in range(2)]
-    for kind, compiled in rows.items():
-        build, _, name = kind.partition("/")
-        if build == PYTHON:
-            continue
-        row = {**rows.get(f"{PYTHON}/{name}", {}), **compiled}
+    for kind, row in rows.items():
         cells = [f"{row['declined'].value:.0f} %" if "declined" in row else "-"]
         cells += [_cell(row.get(name)) for name in (*columns, *ratios)]
         own = row.get("fast") or row["sbe"]

@@ -1,7 +1,6 @@
 """Python peers: the same fields taken out of the same frames, prices and quantities as floats, as most clients read them.
 
-Each entry of `PEERS` makes a function that decodes a list of frames of one kind, or None where its package is not installed. May import
-`bench.kinds`.
+Each entry of `PEERS` makes a function that decodes a list of frames of one product, or None where its package is not installed.
 """
 
 from __future__ import annotations
@@ -9,8 +8,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from typing import Any
-
-from bench.kinds import Kind
 
 Decode = Callable[[list[bytes]], None]
 Take = Callable[[dict[str, Any]], list[tuple[object, ...]] | None]
@@ -23,7 +20,7 @@ def takers(text: str) -> dict[str, Take]:
     return {name: take for name, take in made.items() if callable(take)}
 
 
-def _orjson(_: Kind, take: Take) -> Decode | None:
+def _orjson(take: Take) -> Decode | None:
     try:
         import orjson
     except ImportError:
@@ -31,7 +28,7 @@ def _orjson(_: Kind, take: Take) -> Decode | None:
     return _loading(orjson.loads, take)
 
 
-def _json(_: Kind, take: Take) -> Decode:
+def _json(take: Take) -> Decode:
     return _loading(json.loads, take)
 
 
@@ -43,7 +40,7 @@ def _loading(loads: Callable[[bytes], Any], take: Take) -> Decode:
     return decode
 
 
-PEERS: dict[str, Callable[[Kind, Take], Decode | None]] = {
+PEERS: dict[str, Callable[[Take], Decode | None]] = {
     "orjson + float": _orjson,
     "json + float": _json,
 }

@@ -69,13 +69,12 @@ def _decode(figures: Sequence[Figure]) -> Iterator[str]:
         own = {kind.partition("/")[2]: row for kind, row in rows.items() if kind.startswith(f"{build}/")}
         if not own:
             continue
-        python = {name: rows.get(f"Python/{name}", {}) for name in own}
         ratios = list(dict.fromkeys(name for row in own.values() for name in row if " / " in name))
-        columns = [name for name in _DECODE if any(name in own[kind] | python[kind] for kind in own)]
+        columns = [name for name in _DECODE if any(name in row for row in own.values())]
         yield f"| {' '.join(flags)}, ns | {' | '.join([*columns, *ratios])} |"
         yield "|---" * (1 + len(columns) + len(ratios)) + "|"
         for kind, row in own.items():
-            cells = [_cell((row | python[kind]).get(name)) for name in (*columns, *ratios)]
+            cells = [_cell(row.get(name)) for name in (*columns, *ratios)]
             yield f"| {kind} | {' | '.join(cells)} |"
         yield ""
 

@@ -96,7 +96,7 @@ def test_a_table_marks_what_misses_its_goal() -> None:
         Figure("baseline/a b trade: declined", "%", 0.0),
         Figure("baseline/a b trade: tolerant", "ns", 200.0),
         Figure("baseline/a b trade: yyjson", "ns", 149.0),
-        Figure("Python/a b trade: orjson + float", "ns", 1000.0),
+        Figure("baseline/a b trade: orjson + float", "ns", 1000.0),
     ]
     figures += decode._ratios(figures, ["a b trade"])
     assert [(f.name.partition(": ")[2], f.value, f.holds) for f in figures[5:]] == [
