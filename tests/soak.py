@@ -194,11 +194,11 @@ def run(folder: Path, seconds: float, rate: float, warm_up_s: float = WARM_UP_S)
     config = configuration(folder)
     segments = [f"{exchange}_{record}" for exchange, _, _, records in VENUES for record in records]
     with stage.running("sim", config, "--listen", "127.0.0.1:0", "--load", "--rate", str(rate / len(VENUES))) as said:
-        wait_for(lambda: "listening on" in said.read_text(), "the simulator", 60)
+        wait_for(lambda: "listening on" in said.read_text(), "the simulator", 180)
         found = re.search(r"listening on (\S+):(\d+)", said.read_text())
         assert found is not None
         with stage.running("run", config, "--sim", f"{found[1]}:{found[2]}"):
-            wait_for(lambda: not unwell(segments), lambda: f"live symbols: {unwell(segments)}", 60)
+            wait_for(lambda: not unwell(segments), lambda: f"live symbols: {unwell(segments)}", 180)
             time.sleep(warm_up_s)
             report = Report(seconds, processes(supervisor_of(segments[0])))
             missing = {segment: gaps(segment) for segment in segments}
