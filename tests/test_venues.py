@@ -109,7 +109,7 @@ def test_every_market_example_is_taken_by_the_fast_tier(native: Any) -> None:
         ("binance", "trade"): 8,
         ("binance", "aggtrade"): 5,
         ("binance", "depth5"): 2,
-        ("binance", "depth20"): 1,
+        ("binance", "depth20"): 2,
         ("okx", "bbo"): 2,
         ("okx", "trade"): 2,
         ("okx", "depth5"): 1,
