@@ -6,7 +6,7 @@
  * tolerant tier says what is the matter. There are no refusals here.
  *
  * Reading: behind the end of the text stand K4_SLACK bytes that may be read. Readers may be called there: what they find is
- * thrown away, since the parser compares its place with the end often enough and at last. A reader looks at most 20 bytes
+ * thrown away, since the parser compares its place with the end often enough and at last. A reader looks at most 23 bytes
  * further than its place, or as far as `stops` go, which are made for 64 bytes and only at or before the end. Strings and
  * ignored values, of any length, take `end` and never lead behind it.
  */

@@ -124,7 +124,8 @@ k4_fast_signed(const uint8_t *p, const uint8_t *end, uint64_t *stops, bool numbe
     const uint32_t sign = *p == '-';
     *stops >>= sign;
     p = k4_fast_digits(p + sign, end, stops, numbers, out);
-    out->value = sign ? -out->value : out->value;
+    if (p != NULL && sign)
+        out->value = -out->value;
     return p;
 }
 

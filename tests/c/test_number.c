@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "k4_fast_value.h"
 #include "k4_number.h"
 #include "k4_xxh64.h"
 
@@ -232,6 +233,28 @@ static void test_ids(void)
     assert(k4_xxh64_value(&empty) == 0xef46db3751d8e999u);
 }
 
+/* The fast tier's: where there is no number, what stood at `out` before is not touched. */
+static void test_fast_signs(void)
+{
+    static const struct {
+        const char *text;
+        int64_t value;
+        int length; /* 0: none that is read there */
+    } all[] = {
+        {"-1,", -1, 2}, {"-0,", 0, 2}, {"7,", 7, 1}, {"-9223372036854775807,", -INT64_MAX, 20},
+        {"-,", INT64_MIN, 0}, {"--1,", INT64_MIN, 0}, {"-x", INT64_MIN, 0}, {"-", INT64_MIN, 0}, {",", INT64_MIN, 0},
+    };
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        const struct k4_text text = string(all[i].text);
+        memset(buffer + K4_SLACK + text.len, ' ', K4_SLACK);
+        struct k4_fast_digits out = {.value = INT64_MIN};
+        uint64_t stops = k4_fast_numbers(text.at, 64);
+        const uint8_t *behind = k4_fast_signed(text.at, text.at + text.len, &stops, true, &out);
+        assert(behind == (all[i].length == 0 ? NULL : text.at + all[i].length));
+        assert(out.value == all[i].value);
+    }
+}
+
 int main(void)
 {
     test_decimal_texts();
@@ -239,6 +262,7 @@ int main(void)
     test_align();
     test_times();
     test_ids();
+    test_fast_signs();
     puts("number: ok");
     return 0;
 }
