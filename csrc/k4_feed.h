@@ -68,8 +68,8 @@ struct k4_berth {
     struct k4_heard heard;
 };
 
-/* About 350 KiB, and per lane 17 bytes for each instrument there is and 32 for each it has brought: the region of k4_ws, 64 items of scratch, events. Of the
- * other scratches usually only the first item is ever touched. Books take what k4_book.h says, each. */
+/* About 350 KiB, and per lane 17 bytes for each instrument there is room for and 32 for each it has brought: the region of k4_ws, 64 items of
+ * scratch, events. Of the other scratches usually only the first item is ever touched. Books take what k4_book.h says, each. */
 struct k4_conn {
     struct k4_feed *feed;
     const struct k4_product *product;

@@ -19,7 +19,7 @@ int k4_heard_reserve(struct k4_heard *heard, uint32_t capacity)
     if (times == NULL)
         return -1;
     heard->times = times;
-    memset(marks + heard->capacity, 0, more * sizeof *marks);
+    memset(marks + heard->capacity, heard->capacity != 0, more * sizeof *marks);
     memset(times + heard->capacity, 0, more * sizeof *times);
     heard->capacity = capacity;
     return 0;

@@ -26,7 +26,8 @@ struct k4_heard {
     uint32_t capacity;
 };
 
-/* Room for `capacity` instruments. 0, or -1: no memory (it is as before). */
+/* Room for `capacity` instruments. Those for which there was none before count as heard at the next survey. 0, or -1: no memory (it is as
+ * before). */
 __attribute__((warn_unused_result)) int k4_heard_reserve(struct k4_heard *heard, uint32_t capacity);
 void k4_heard_fini(struct k4_heard *heard);
 

@@ -163,6 +163,23 @@ static void a_takeover_is_no_news(void)
     k4_feed_close(feed);
 }
 
+/* An instrument that is added to streams which run already, of all symbols say, counts as heard from then on: the table may grow for it. */
+static void what_is_added_was_not_silent(void)
+{
+    open_all();
+    surveys(20);
+    EQUAL(k4_feed_symbol(feed, &product, K4_RECORD_BBO, (const uint8_t *)"XRP", 3), 3);
+    EQUAL(k4_feed_symbol(feed, &product, K4_RECORD_BBO, (const uint8_t *)"DOT", 3), 4); /* the table grows with this one */
+    EQUAL(k4_feed_symbol(feed, &product, K4_RECORD_TRADE, (const uint8_t *)"ETH", 3), 1);
+    surveys(5); /* two seconds after the first */
+    static const uint32_t added[] = {3, 4};
+    uint32_t out[2];
+    EQUAL(k4_conn_stuck(a, K4_RECORD_BBO, added, 2, 2 * SECOND, NEVER, out), 0);
+    EQUAL(k4_conn_stuck(a, K4_RECORD_BBO, added, 2, 2 * SECOND - 1, NEVER, out), 2);
+    EQUAL(stuck(a, K4_RECORD_TRADE, 2 * SECOND, NEVER), 1u << 0);
+    k4_feed_close(feed);
+}
+
 int main(void)
 {
     void (*const tests[])(void) = {
@@ -171,6 +188,7 @@ int main(void)
         silence_is_measured_on_each_connection,
         a_standstill_is_no_silence,
         a_takeover_is_no_news,
+        what_is_added_was_not_silent,
     };
     for (size_t i = 0; i < sizeof tests / sizeof *tests; i++) {
         segment_dir_make();
