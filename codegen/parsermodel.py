@@ -54,6 +54,12 @@ class FieldModel:
     needed: bool
     left_out: bool
 
+    @property
+    def one_walk(self) -> bool:
+        """Whether all its sources are marked by the walk of the first one, which then tells of all of them whether a key is given twice."""
+        places = [source.place for source in self.sources if source.place is not None]
+        return len({place.walk for place in places}) == 1 and all(place.hop is None for place in places)
+
 
 @dataclass(frozen=True, slots=True)
 class ColumnModel:

@@ -438,6 +438,39 @@ def test_more_elements_than_fit_at_once(spot: Pair) -> None:
     assert [i for i, item in enumerate(reversed(outcome.items)) if item[0] == "refused"] == list(range(0, 300, 7))
 
 
+# Sources behind the first one that are marked by another walk than that one: behind a choice, around the element.
+LATER = """
+name = "later"
+[product.spot]
+url = "wss://feed.example/x"
+[[message]]
+record = "trade"
+match = { k = "t" }
+each = "rows[*]"
+order = "window"
+[message.fields]
+symbol = "@.s"
+trade_id = ["@.i?", "alt.i?"]
+price = ["@.p?", "@.l[-1].p?"]
+qty = "@.q"
+buyer_is_maker = "=false"
+"""
+
+
+def test_a_later_source_given_twice(tmp_path: Path) -> None:
+    spec = load(tmp_path, LATER, "later")
+    pair = Pair(Tolerant(compiled.build(tmp_path, spec), spec, "spot"), Reference(spec, "spot"))
+
+    def said(rows: list[str], more: str = "") -> list[str]:
+        return [item[1] for item in pair.agree(f'{{"k":"t","rows":[{",".join(rows)}]{more}}}'.encode()).items]
+
+    row = '{"s":"A","i":1,"p":"1.5","q":"2"}'
+    assert said([row] * 12, ',"alt":{"i":1}') == ["trade"] * 12
+    assert said([row] * 12, ',"alt":{"i":1,"i":1}') == ["duplicate"] * 12
+    twice = row.replace("}", ',"l":[{"p":"1","p":"1"}]}')
+    assert said([row, twice, row] * 4) == ["trade", "duplicate", "trade"] * 4
+
+
 def test_members_given_twice(spot: Pair) -> None:
     head = '{"topic":"trades","mkt":"SPOT","d":{'
     trade = '[{"id":1,"px":1,"sz":1}]'
