@@ -262,7 +262,7 @@ class _Builder:
     ) -> ElementModel:
         spot = self.forest.spot(path.steps)
         at = spot.end
-        match = tuple(self._match(one, at, "element", names) for one in message.match if one.path.element)
+        match = _in_turn([self._match(one, at, "element", names) for one in message.match if one.path.element])
         scalars: list[FieldModel] = []
         kept: list[FieldModel] = []
         lists: list[ListModel] = []
@@ -429,6 +429,14 @@ class _Reader:
         if kinds == {refjson.STRING}:
             return _JSON_TYPES[refjson.NUMBER]
         return _JSON_TYPES[refjson.STRING] if kinds == {refjson.NUMBER} else None
+
+
+def _in_turn(match: list[MatchModel]) -> tuple[MatchModel, ...]:
+    """Entries of an element. Behind one that a hop leads to no glance may come first: a key given twice on that way refuses the element,
+    whatever is said further on."""
+    hop = next((i for i, one in enumerate(match) if one.place.hop is not None), len(match))
+    rest = (replace(one, wants="", anchors=(), rest=None, words=False, never=()) for one in match[hop:])
+    return (*match[:hop], *rest)
 
 
 def _anchor(pattern: PatternModel) -> AnchorModel | None:

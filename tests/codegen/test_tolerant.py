@@ -454,7 +454,25 @@ trade_id = ["@.i?", "alt.i?"]
 price = ["@.p?", "@.l[-1].p?"]
 qty = "@.q"
 buyer_is_maker = "=false"
+[[message]]
+record = "trade"
+match = { k = "m", "@.l[-1].x" = ["a", ""], "@.e" = ["yes", "s${symbol}"] }
+each = ["rows[*]", "."]
+order = "window"
+fields = { trade_id = "@.i", price = "@.p", qty = "@.q", buyer_is_maker = "=false", symbol = ["@.s?", "$symbol"] }
 """
+
+
+def test_a_choice_of_match_comes_in_its_turn(tmp_path: Path) -> None:
+    spec = load(tmp_path, LATER, "later")
+    pair = Pair(Tolerant(compiled.build(tmp_path, spec), spec, "spot"), Reference(spec, "spot"))
+    for e, x, said in (
+        ("yes", '"x":"a"', "trade"), ("yes", '"x":"b"', None), ("no", '"x":"a"', None), ("sA", '"y":"a"', "trade"),
+        ("yes", '"x":"a","x":"a"', "duplicate"), ("no", '"x":"a","x":"a"', "duplicate"), ("s", '"x":"b","x":"a"', "duplicate"),
+    ):  # fmt: skip
+        members = f'"s":"A","i":1,"p":"1.5","q":"2","e":"{e}","l":[{{}},{{{x}}}]'
+        for frame in (f'{{"k":"m","rows":[{{{members}}}]}}', f'{{"k":"m",{members}}}'):
+            assert [item[1] for item in pair.agree(frame.encode()).items] == ([said] if said else []), frame
 
 
 def test_a_later_source_given_twice(tmp_path: Path) -> None:
