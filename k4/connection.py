@@ -86,6 +86,7 @@ class Connection:
             if new is not None and (old is None or await self._handed_over(old, new)):
                 old = None  # it has ended, and its memory need not wait for the end of this one
                 old = await self._live(new)
+            new = None  # nor may one that is lost wait for the next one
             if not self._stopped.done():
                 await self._pause(self._backoff.next(LONELY_S if self._shared.dials.lonely() else math.inf))
             if old is not None and old.link.state is State.LOST:

@@ -83,3 +83,39 @@ def test_a_link_that_is_gone_leaves_nothing(end: Any, bench: Bench, tls: Authori
                     gc.enable()
 
     run(main())
+
+
+def test_nor_does_it_wait_for_the_next_one(bench: Bench, tls: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which is being dialled, and gets no answer for as long as it may."""
+    links: list[weakref.ref[Link]] = []
+
+    def make(*args: Any, **named: Any) -> Link:
+        link = Link(*args, **named)
+        links.append(weakref.ref(link))
+        return link
+
+    monkeypatch.setattr(life, "Link", make)
+    connection: Any = None
+
+    async def script(peer: Peer) -> None:
+        if len(links) == 1:
+            await peer.handshake()
+            await until(lambda: connection.links == 1)
+            peer.writer.transport.abort()
+        else:
+            await peer.reader.read()
+
+    async def main() -> None:
+        nonlocal connection
+        async with serve(tls.server(), script) as server:
+            connection = bench.connection(server.port)
+            async with running(connection):
+                gc.collect()
+                gc.disable()
+                try:
+                    await until(lambda: len(links) == 2 and links[0]() is None, 8)
+                finally:
+                    gc.enable()
+                assert connection.links == 1
+
+    run(main())
