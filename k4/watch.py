@@ -79,20 +79,20 @@ class Watch:
         *,
         each: bool = True,
     ) -> None:
-        """Watches (record number, instrument), which starts as STALE; of one that is watched already, changes the carriers.
+        """Watches (record number, instrument), which starts as STALE; of one that is watched already, changes who brings it.
 
         `key`: the record's word and the symbol. `silence_s`: the venue pushes it at least so often; None: as it likes.
         `each`: every carrier is to bring it, not one or another.
         """
         self._expected = False
         self._carriers.update((id(carrier), carrier) for carrier in carriers)
+        silence_ns = None if silence_s is None else int(silence_s * 1e9)
         if (known := self._by_instrument.get((record, instrument))) is not None:
-            known.carriers = tuple(carriers)
+            known.carriers, known.silence_ns, known.each = tuple(carriers), silence_ns, each
             return
         self._lib.k4_feed_symbol_state(self._feed, record, instrument, STALE, wall_ns)
         # What a former writer left is no sign of life.
         recv_ns = self._lib.k4_feed_last_recv_ns(self._feed, record, instrument)
-        silence_ns = None if silence_s is None else int(silence_s * 1e9)
         stream = _Stream(record, instrument, key, tuple(carriers), recv_ns, silence_ns, each)
         self._by_instrument[record, instrument] = stream
         self._streams.append(stream)

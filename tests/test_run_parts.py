@@ -259,9 +259,11 @@ def test_what_each_connection_is_expected_to_bring() -> None:
     assert shm.surveys == [10 * SECOND, 10 * SECOND + 500_000_000], "twice a second"
     watch.remove([(1, 3)], 0)
     watch.add(1, 0, ("bbo", "FOOBAR"), [one, two], 0)
+    watch.add(1, 1, ("bbo", "BARFOO"), [one, two], 0, 5.0)
+    watch.add(2, 3, ("trade", "QUX"), [two, one], 0, each=False)
     two.asked.clear()
     watch.tick(20 * SECOND, 0)
-    assert two.asked == {(1, None): [0, 1], (2, None): [3]}
+    assert two.asked == {(1, None): [0], (1, 5 * SECOND): [1]}
 
 
 def test_what_is_stuck_on_a_connection_is_subscribed_anew_there_and_ever_more_rarely(lines: Lines) -> None:
