@@ -8,6 +8,7 @@ Imports pydantic, `configcheck`, `errors`, `instrument`, `keypath`, `log`, `segm
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import os
 import re
@@ -93,10 +94,18 @@ def _transport(text: str) -> str:
     return text
 
 
+def _is_host(text: str) -> bool:
+    """Whether what is in brackets is an address."""
+    try:
+        return not text.startswith("[") or bool(ipaddress.IPv6Address(text[1:-1]))
+    except ValueError:
+        return False
+
+
 def _endpoint(scheme: str) -> Callable[[str], str]:
     def check(text: str) -> str:
         match = _ENDPOINT.fullmatch(text)
-        if match is None or match[1] != scheme or not 0 < int((match[3] or ":443")[1:]) < 65536:
+        if match is None or match[1] != scheme or not 0 < int((match[3] or ":443")[1:]) < 65536 or not _is_host(match[2]):
             raise _WrongError(f"{scheme}://HOST or {scheme}://HOST:PORT, without path (the path is the exchange spec's)")
         return text
 

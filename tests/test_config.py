@@ -108,6 +108,8 @@ ENTRIES: list[tuple[dict[str, Any], str]] = [
     ({"exchange": "\x1b[1m"}, 'connections[0].exchange: no spec of "\\u001b[1m" is built; write one of binance okx'),
     ({"records": ["b\ud800"]}, 'connections[0].records[0]: "b\\ud800" is wrong; allowed: a text in quotes'),
     ({"endpoints": {"ws": "wss://a..b"}}, f'connections[0].endpoints.ws: "wss://a..b" is wrong; allowed: {ENDPOINTS}'),
+    ({"endpoints": {"ws": "wss://[::::]"}}, f'connections[0].endpoints.ws: "wss://[::::]" is wrong; allowed: {ENDPOINTS}'),
+    ({"endpoints": {"ws": "wss://[1.2.3.4]"}}, f'connections[0].endpoints.ws: "wss://[1.2.3.4]" is wrong; allowed: {ENDPOINTS}'),
     ({"endpoints": {"ws": "wss://h:70000"}}, f'connections[0].endpoints.ws: "wss://h:70000" is wrong; allowed: {ENDPOINTS}'),
     ({"tls": {"ca_file": "a\0b"}}, 'connections[0].tls.ca_file: "a\\u0000b" is wrong; allowed: the path of a file'),
     ({"ring_slots": 1000}, "connections[0].ring_slots: 1000 is wrong; allowed: a power of two; the next one is 1024"),
