@@ -359,6 +359,7 @@ def _complete() -> None:
     """Standard streams that the caller closed lead nowhere; else the next file that is opened would get their number."""
     for fd, name in enumerate(("stdin", "stdout", "stderr")):
         if getattr(sys, name) is None and os.open(os.devnull, os.O_RDWR) == fd:
+            os.set_inheritable(fd, True)  # the same is so for workers
             setattr(sys, name, os.fdopen(fd, "r" if fd == 0 else "w"))
 
 

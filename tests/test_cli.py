@@ -169,6 +169,13 @@ def test_streams_that_are_closed_lead_nowhere() -> None:
     assert (done.stdout, done.stderr) == ("1\n", "")
 
 
+def test_streams_that_are_closed_lead_nowhere_in_what_is_started_too() -> None:
+    code = "import os, subprocess, sys; from k4 import cli; cli._complete(); "
+    code += "sys.exit(subprocess.run([sys.executable, '-c', 'import os; os.fstat(2)']).returncode)"
+    done = subprocess.run(["/bin/sh", "-c", '"$0" -c "$1" 2>&-', sys.executable, code], capture_output=True, timeout=60, check=False)
+    assert done.returncode == 0
+
+
 def test_ctrl_c_while_it_is_being_loaded(tmp_path: Path) -> None:
     """Most of the time of a short command: what it imports is stood for by a module that says when it is there, and takes its time."""
     (tmp_path / "typer.py").write_text("import sys, time; sys.stdout.write('loading\\n'); sys.stdout.flush(); time.sleep(20)")
