@@ -85,6 +85,7 @@ def blackhole(connection: Connection, peer: Peer) -> None:
     swallow(peer.writer.get_extra_info("socket"))
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("silence", [stall, blackhole])
 def test_a_silent_link_is_noticed_in_a_second_and_a_half_and_seen_by_readers_in_two(
     silence: Callable[[Connection, Peer], None], bench: Bench, tls: Authority, lines: Lines, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -128,6 +129,7 @@ def test_a_silent_link_is_noticed_in_a_second_and_a_half_and_seen_by_readers_in_
     assert {line["reason"] for line in events(lines, "link lost")} == {"no answer to a probe for 1 s"}
 
 
+@pytest.mark.alone
 def test_a_quiet_stream_on_a_link_that_lives_is_stale_within_its_limit_and_comes_back(
     bench: Bench, tls: Authority, lines: Lines, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

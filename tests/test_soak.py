@@ -18,7 +18,7 @@ RATE = float(os.environ.get("K4_SOAK_RATE") or 8000)
 
 @pytest.mark.soak
 @pytest.mark.slow
-@pytest.mark.timeout(200 + 2 * SECONDS)
+@pytest.mark.timeout(450 + 2 * SECONDS)
 def test_nothing_grows_and_nothing_is_lost(native: Native, monkeypatch: pytest.MonkeyPatch) -> None:
     """Memory and descriptors of the supervisor, of four workers and the fetcher are flat; every symbol LIVE all the time; no gap, nothing
     twice or out of order, no error in the log."""

@@ -245,6 +245,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, "LOOK_S", 0.1)
 
 
+@pytest.mark.alone
 @pytest.mark.usefixtures("quick")
 def test_a_stopped_worker_is_killed_and_started_again(tmp_path: Path, lines: Lines) -> None:
     """SIGSTOP: it neither works nor ends."""
