@@ -17,7 +17,7 @@ from typing import Annotated
 
 import typer
 
-from .errors import K4Error, UsageError
+from .errors import K4Error, UsageError, shown
 from .version import VERSION
 
 app = typer.Typer(
@@ -338,9 +338,9 @@ def main() -> None:
         finally:
             sys.stdout.flush()  # what cannot be written is told here, not when the interpreter ends
     except K4Error as error:
-        print(f"k4: error: {error}", file=sys.stderr)
+        print(f"k4: error: {shown(str(error))}", file=sys.stderr)
         if error.hint:
-            print(f"  {error.hint}", file=sys.stderr)
+            print(f"  {shown(error.hint)}", file=sys.stderr)
         sys.exit(error.exit_code)
     except BrokenPipeError:
         # The reader of our output went away (`k4 tail x | head`): nothing to say and nobody to say it to.

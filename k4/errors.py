@@ -27,3 +27,8 @@ class UsageError(K4Error):
     """The command line asks for something that does not exist or does not fit together."""
 
     exit_code = 2
+
+
+def shown(text: str) -> str:
+    """What a terminal is given: a venue's own words may be in it, and nothing in them is obeyed."""
+    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)

@@ -15,7 +15,7 @@ import orjson
 
 from . import listing, native
 from ._codegen.errors import did_you_mean
-from .errors import K4Error, UsageError
+from .errors import K4Error, UsageError, shown
 from .instrument import Instrument, Listing
 from .listing import Source
 from .runner import sim_ca
@@ -67,7 +67,8 @@ class _Warnings:
     """Says on stderr what a log would be told."""
 
     def warning(self, event: str, **values: object) -> None:
-        print(f"k4: warning: {event}: {', '.join(f'{name}={value}' for name, value in values.items())}", file=sys.stderr)
+        told = ", ".join(f"{name}={value}" for name, value in values.items())
+        print(shown(f"k4: warning: {event}: {told}"), file=sys.stderr)
 
 
 def _table(found: Listing) -> None:

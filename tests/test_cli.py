@@ -92,6 +92,10 @@ def test_an_expected_error_is_one_line_and_its_hint(monkeypatch: pytest.MonkeyPa
     assert fail(K4Error("it broke", hint="mend it")) == (1, "k4: error: it broke\n  mend it\n")
     assert fail(K4Error("it broke", exit_code=7)) == (7, "k4: error: it broke\n")
     assert fail(UsageError("not so")) == (2, "k4: error: not so\n")
+    assert fail(K4Error("two\nlines of a \x1b[1mvenue\x9b1m\x07 é\ud800")) == (
+        1,
+        "k4: error: two\nlines of a \\x1b[1mvenue\\x9b1m\\x07 é\\ud800\n",
+    )
 
 
 def test_no_simulator_has_run(tmp_path: Path) -> None:

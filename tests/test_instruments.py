@@ -16,7 +16,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from aiohttp import web
 
-from k4 import instrument, listing, lookup, symbols, weights
+from k4 import instrument, instruments, listing, lookup, symbols, weights
 from k4._codegen import exchange, fbs, ir
 from k4.errors import K4Error
 from k4.instrument import Instrument, Listing
@@ -385,3 +385,8 @@ def test_lists_wait_their_turn_and_their_pauses_are_everybodys(heavy: ir.Exchang
     assert [line["event"] for line in lines] == ["instruments cannot be listed"] * 2
     assert re.search(r"status 429", str(lines[0]["reason"]))
     assert re.search(r"others come first; its turn is in (59|60) s", str(lines[1]["reason"]))
+
+
+def test_what_a_venue_says_is_no_order_to_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    instruments._Warnings().warning("instruments are left out", count=1, first="A\x1b[2J")
+    assert capsys.readouterr().err == "k4: warning: instruments are left out: count=1, first=A\\x1b[2J\n"
