@@ -51,7 +51,7 @@ def measure(options: argparse.Namespace) -> list[Figure]:
         raise BenchError(f"no kind's name holds {options.only}; they are {', '.join(kind.name for kind in kinds.kinds())}")
     wires = {kind.name: kinds.frames(kind, COUNT) for kind in told}
     for name, make in peers.PEERS.items():
-        if make(lambda _: None) is None:
+        if make(lambda _: None, [b"{}"]) is None:
             print(f"not measured: {name}, it is not installed (pip install k4[bench])")
     out: list[Figure] = []
     with tempfile.TemporaryDirectory() as name:
@@ -86,7 +86,7 @@ def _python(kind: Kind, wires: list[bytes], takers: Mapping[str, peers.Take], bu
     """The Python peers that are installed."""
     take = takers[fills.name_of(kind.exchange.name, kind.product.name)]
     for name, make in peers.PEERS.items():
-        decode = make(take)
+        decode = make(take, wires)
         if decode is not None:
             times = [_timed(decode, wires) for _ in range(max(4, rounds // 6))]
             yield spread(f"{build}/{kind.name}: {name}", "ns", times[1:])

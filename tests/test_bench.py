@@ -67,6 +67,21 @@ def test_the_python_peer_takes_out_what_the_reference_interpreter_reads(name: st
                     assert value == record.values[field]
 
 
+def test_the_types_of_msgspec_are_those_of_the_frames() -> None:
+    msgspec = pytest.importorskip("msgspec", reason="msgspec is not installed: pip install k4[bench]")
+    frames = [
+        {"e": "x", "id": "7", "at": 5, "p": "1.50", "m": True, "rows": [["2", "0.1"], ["3.5", "4"]], "none": None, "more": {"k": 1}},
+        {"e": "y", "id": "12", "at": 6, "p": "2", "m": False, "rows": [], "none": None},
+    ]
+    kind = peers.typed(frames)
+    first, second = (msgspec.json.decode(json.dumps(frame), type=kind, strict=False) for frame in frames)
+    told = msgspec.to_builtins(first)
+    assert told == {"e": "x", "id": 7, "at": 5, "p": 1.5, "m": True, "rows": [[2.0, 0.1], [3.5, 4.0]], "none": None, "more": {"k": 1}}
+    assert msgspec.to_builtins(second) == {"e": "y", "id": 12, "at": 6, "p": 2.0, "m": False, "rows": [], "none": None, "more": None}
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.json.decode(b'{"e":1}', type=kind, strict=False)
+
+
 def number(record: Record, field: str) -> float | None:
     value = record.values[field]
     assert not isinstance(value, list)
