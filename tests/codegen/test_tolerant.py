@@ -480,7 +480,7 @@ def test_a_later_source_given_twice(tmp_path: Path) -> None:
     pair = Pair(Tolerant(compiled.build(tmp_path, spec), spec, "spot"), Reference(spec, "spot"))
 
     def said(rows: list[str], more: str = "") -> list[str]:
-        return [item[1] for item in pair.agree(f'{{"k":"t","rows":[{",".join(rows)}]{more}}}'.encode()).items]
+        return [str(item[1]) for item in pair.agree(f'{{"k":"t","rows":[{",".join(rows)}]{more}}}'.encode()).items]
 
     row = '{"s":"A","i":1,"p":"1.5","q":"2"}'
     assert said([row] * 12, ',"alt":{"i":1}') == ["trade"] * 12
