@@ -28,7 +28,7 @@ def fill_of(kind: Kind) -> fills.Fill:
     [
         ("binance spot bookTicker", [("stream", "", "@bookTicker", False)]),
         ("binance ubase aggTrade", [("e", "aggTrade", "", True)]),
-        ("binance ubase depth@100ms", [("stream", "", "@depth@100ms", False)]),
+        ("binance ubase depth@100ms", [("stream", "", one, False) for one in ("@depth@100ms", "@depth", "@depth@500ms")]),
         ("bitget spot books5", [("channel", "books5", "", True)]),
         ("bybit spot orderbook.50", [("topic", "orderbook.50.", "", False)]),
         ("okx swap trades", [("channel", "trades", "", True)]),

@@ -94,7 +94,7 @@ def test_a_script_is_a_list_of_orders(tmp_path: Path) -> None:
         ('[{"conn": 1}]', 'each with "fault"'),
         ('[{"fault": "cut", "conn": true}]', "entry 0: conn: a number or a text is expected"),
         ('[{"fault": "cut"}, {"fault": "cutt"}]', 'entry 1: there is no fault "cutt"; did you mean "cut"?'),
-        ("[", "cannot be read"),
+        ("[", "is no JSON: Expecting value: line 1 column 2"),
     ):
         file.write_text(text)
         with pytest.raises(UsageError, match=re.escape(said)):
