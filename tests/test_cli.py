@@ -183,7 +183,8 @@ def test_streams_that_are_closed_lead_nowhere_in_what_is_started_too() -> None:
 def test_ctrl_c_while_it_is_being_loaded(tmp_path: Path) -> None:
     """Most of the time of a short command: what it imports is stood for by a module that says when it is there, and takes its time."""
     (tmp_path / "typer.py").write_text("import sys, time; sys.stdout.write('loading\\n'); sys.stdout.flush(); time.sleep(20)")
-    command = [sys.executable, "-m", "k4", "--version"]
+    # Who runs the tests in the background of a shell ignores SIGINT, and what it starts would, too.
+    command = ["env", "--default-signal=INT", sys.executable, "-m", "k4", "--version"]
     env = {**os.environ, "PYTHONPATH": str(tmp_path)}
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env) as process:
         assert process.stdout is not None
