@@ -20,6 +20,7 @@ from pathlib import Path
 
 import orjson
 import uvloop
+from websockets.uri import parse_uri
 
 if __name__ == "__main__":  # run by its path: what it imports stands beside its folder
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -94,7 +95,7 @@ async def _k4(url: str, tls: ssl.SSLContext | None, tally: Tally) -> None:
     import k4
     from k4 import native
     from k4.clock import Clock
-    from k4.link import Event, Link, Resolver, dial, target
+    from k4.link import Event, Link, Resolver, dial
 
     class Owner:
         def event(self, link: Link, event: Event) -> None:  # noqa: ARG002 (k4.link.Owner)
@@ -116,7 +117,7 @@ async def _k4(url: str, tls: ssl.SSLContext | None, tally: Tally) -> None:
         for symbol in _symbols():
             lib.k4_feed_symbol(feed, product, 1, symbol, len(symbol))
         conn = lib.k4_conn_open(feed, product, b"a", b"json", b"", 1 << 20, error, 512)
-        link = Link(Owner(), lib, ffi, conn, target(url), Clock())
+        link = Link(Owner(), lib, ffi, conn, parse_uri(url), Clock())
         stats = ffi.new("k4_conn_stats *")
         taken = link.buffer_updated
         reader = k4.open("bench") if tally.timed else None
@@ -133,8 +134,9 @@ async def _k4(url: str, tls: ssl.SSLContext | None, tally: Tally) -> None:
 
         link.buffer_updated = updated  # type: ignore[method-assign]
         if tls is None:  # K4 dials nothing but wss, so this is its dial without TLS
-            await aiofastnet.create_connection(asyncio.get_running_loop(), lambda: link, "127.0.0.1", target(url).port)
-            await link.opened
+            await aiofastnet.create_connection(asyncio.get_running_loop(), lambda: link, "127.0.0.1", parse_uri(url).port)
+            if (refused := await link.opened) is not None:
+                raise RuntimeError(refused)
         else:
             await dial(link, url, tls, Resolver())
         await tally.done
@@ -193,14 +195,13 @@ async def _bare(url: str, tls: ssl.SSLContext | None, tally: Tally) -> None:
     from websockets.client import ClientProtocol
 
     from bench.serve import wires
-    from k4.link import target
 
-    wire = ClientProtocol(target(url))
+    wire = ClientProtocol(parse_uri(url))
     wire.send_request(wire.connect())
     request = b"".join(wire.data_to_send())
     size = sum(map(len, wires(tally.count)))
     loop = asyncio.get_running_loop()
-    await aiofastnet.create_connection(loop, lambda: _Bare(tally, request, size), "127.0.0.1", target(url).port, ssl=tls)
+    await aiofastnet.create_connection(loop, lambda: _Bare(tally, request, size), "127.0.0.1", parse_uri(url).port, ssl=tls)
     await tally.done
 
 
