@@ -14,6 +14,21 @@ from tests.links import BBO, Bench, run, running, until
 from tests.venue_server import Authority, Peer, serve
 
 LINKS = 4
+Links = list[weakref.ref[Link]]
+
+
+@pytest.fixture
+def links(monkeypatch: pytest.MonkeyPatch) -> Links:
+    """Every link that is made, without keeping it."""
+    made: Links = []
+
+    def make(*args: Any, **named: Any) -> Link:
+        link = Link(*args, **named)
+        made.append(weakref.ref(link))
+        return link
+
+    monkeypatch.setattr(life, "Link", make)
+    return made
 
 
 async def cut(peer: Peer) -> None:
@@ -46,20 +61,13 @@ async def refuse(peer: Peer) -> None:
 
 
 async def hang_up(peer: Peer) -> None:
-    peer.writer.transport.abort()
+    """Before the handshake."""
+    await cut(peer)
 
 
 @pytest.mark.parametrize("end", [cut, forget, close, break_the_protocol, announce, refuse, hang_up])
-def test_a_link_that_is_gone_leaves_nothing(end: Any, bench: Bench, tls: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_link_that_is_gone_leaves_nothing(end: Any, bench: Bench, tls: Authority, links: Links) -> None:
     """A worker freezes what it began with and makes little afterwards, so that its collector hardly ever runs."""
-    links: list[weakref.ref[Link]] = []
-
-    def make(*args: Any, **named: Any) -> Link:
-        link = Link(*args, **named)
-        links.append(weakref.ref(link))
-        return link
-
-    monkeypatch.setattr(life, "Link", make)
     server: Any = None
 
     async def script(peer: Peer) -> None:
@@ -85,16 +93,8 @@ def test_a_link_that_is_gone_leaves_nothing(end: Any, bench: Bench, tls: Authori
     run(main())
 
 
-def test_nor_does_it_wait_for_the_next_one(bench: Bench, tls: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nor_does_it_wait_for_the_next_one(bench: Bench, tls: Authority, links: Links) -> None:
     """Which is being dialled, and gets no answer for as long as it may."""
-    links: list[weakref.ref[Link]] = []
-
-    def make(*args: Any, **named: Any) -> Link:
-        link = Link(*args, **named)
-        links.append(weakref.ref(link))
-        return link
-
-    monkeypatch.setattr(life, "Link", make)
     connection: Any = None
 
     async def script(peer: Peer) -> None:
