@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import resource
+import shutil
 import socket
 import subprocess
 import sys
@@ -42,6 +43,7 @@ def measure(options: argparse.Namespace) -> list[Figure]:
         out += _timed("  an empty Python", [sys.executable, "-c", ""], options.rounds)
         out += _timed("import k4", [sys.executable, "-c", "import k4"], options.rounds)
         out += _timed("k4 codegen, all of it", [*K4, "codegen"], 1, 15000)
+        out += _timed("k4 codegen, a spec more", [*K4, "codegen", "--spec", str(_spec(folder))], 1)
         out += _timed("k4 codegen, nothing to do", [*K4, "codegen"], options.rounds, 300)
         firsts, processors, sizes = [], [], []
         with _simulator(folder) as (config, port):
@@ -65,6 +67,14 @@ def _timed(name: str, words: Sequence[str], rounds: int, goal: float | None = No
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         processor.append(1000 * (after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime))
     return [spread(name, "ms", wall, goal), spread(f"{name} (processor)", "ms", processor)]
+
+
+def _spec(folder: Path) -> Path:
+    """A folder with a venue that is not built in."""
+    made = folder / "specs"
+    made.mkdir()
+    shutil.copyfile(ROOT / "tests/cases/specs/nova.toml", made / "nova.toml")
+    return made
 
 
 @contextlib.contextmanager

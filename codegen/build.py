@@ -1,6 +1,6 @@
 """From spec folders to a compiled extension in the user's cache; see `cache` for where that is.
 
-Imports `cache`, `cdef`, `compiler`, `digest`, `errors`, `exchange`, `fbs`, `generate`, `ir`, `places`, `sizes`.
+Imports `cache`, `cdef`, `compiler`, `digest`, `errors`, `exchange`, `fbs`, `generate`, `ir`, `objects`, `places`, `sizes`.
 """
 
 from __future__ import annotations
@@ -19,10 +19,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from . import digest, exchange, fbs, generate, ir, places, sizes
-from .cache import CONTENT, EXTENSION, WRITABLE, check_folders, folder_for
+from .cache import CONTENT, EXTENSION, WRITABLE, cache, check_folders, folder_for, own
 from .cdef import write_bridge
 from .compiler import NO_COMPILER, BuildError, find_compiler, flags
 from .errors import Finding, FindingsError
+from .objects import Objects
 
 KEPT_BUILDS = 8
 STANDARD = ("-std=c11", "-fPIC", "-fvisibility=hidden", "-Wall", "-Wextra", "-Wconversion", "-Wshadow")
@@ -87,14 +88,16 @@ def _build(target: Path, specs: Sequence[Path], content: str) -> Path:
         # We hold the lock, so whatever is under a temporary name was left behind by a build that was killed.
         for left in target.parent.glob(".new-*"):
             shutil.rmtree(left)
+        kept = Objects(own(cache() / "objects"), find_compiler())
         temporary = Path(tempfile.mkdtemp(prefix=".new-", dir=target.parent))
         try:
-            compile_into(temporary, specs)
+            compile_into(temporary, specs, kept)
             _check_unchanged(specs, content)
             temporary.rename(target)
         except BaseException:
             shutil.rmtree(temporary, ignore_errors=True)
             raise
+        kept.keep()  # not before: an object of a source that changed meanwhile would be another one's
         _prune(target.parent)
     return target
 
@@ -110,8 +113,11 @@ def _prune(builds: Path) -> None:
         shutil.rmtree(old, ignore_errors=True)
 
 
-def compile_into(folder: Path, specs: Sequence[Path]) -> Path:
-    """Generates and compiles into `folder`: the extension, the IR's literal and the generated text. Returns `folder`."""
+def compile_into(folder: Path, specs: Sequence[Path], kept: Objects | None = None) -> Path:
+    """Generates and compiles into `folder`: the extension, the IR's literal and the generated text. Returns `folder`.
+
+    What is in `kept` is not compiled again; what is not is added there.
+    """
     compiler = find_compiler()
     content = digest.content(specs)
     records, exchanges = load(specs)
@@ -124,15 +130,15 @@ def compile_into(folder: Path, specs: Sequence[Path]) -> Path:
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 1) as pool:
 
         def submit(source: Path, *options: str) -> None:
-            command = [*compiler, *options, *include, "-c", str(source), "-o", str(objects / f"{source.stem}.o")]
-            jobs.append(pool.submit(_compile, command, source))
+            output = objects / f"{source.stem}.o"
+            jobs.append(pool.submit(_make_object, compiler, options, include, source, output, kept))
 
+        # First, for it waits for nothing that is generated. cffi's text is not ours to warn about; its assertions would name this folder.
+        submit(write_bridge(folder), "-std=c11", "-fPIC", "-fvisibility=hidden", "-w", "-DNDEBUG", *flags())
         for name, text in generate.files(records, exchanges, content):
             (folder / name).write_text(text, encoding="utf-8")
             if name.endswith(".c"):
                 submit(folder / name, *STANDARD, *NEVER, *flags())
-        # cffi's text is not ours to warn about.
-        submit(write_bridge(folder), "-std=c11", "-fPIC", "-fvisibility=hidden", "-w", *flags())
         for source in sorted(places.csrc().glob("*.c"), key=lambda file: file.stat().st_size, reverse=True):
             submit(source, *STANDARD, *NEVER, *flags())
         warnings = [job.result() for job in jobs]
@@ -155,6 +161,19 @@ def _check_loads(extension: Path) -> None:
     if done.returncode:
         why = done.stderr.strip().splitlines()[-1]
         raise BuildError(f"what was compiled cannot be loaded: {why}", "this is a fault of K4 unless CC or K4_CFLAGS caused it")
+
+
+def _make_object(
+    compiler: Sequence[str], options: Sequence[str], include: Sequence[str], source: Path, output: Path, kept: Objects | None
+) -> str:
+    """Compiles `source`, unless its object is kept; what the compiler had to say."""
+    key = kept.key(options, include, source) if kept else None
+    if kept and key and kept.take(key, output):
+        return ""
+    said = _compile([*compiler, *options, *include, "-c", str(source), "-o", str(output)], source)
+    if kept and key and not said:
+        kept.add(key, output)
+    return said
 
 
 def _compile(command: list[str], what: Path) -> str:

@@ -49,7 +49,11 @@ def place() -> Path:
 
 def cache() -> Path:
     """The same, made if need be. Raises BuildError when it is not the user's alone."""
-    root = place()
+    return own(place())
+
+
+def own(root: Path) -> Path:
+    """A folder that code is loaded from, made if need be. Raises BuildError when it is not the user's alone."""
     try:
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
         found = root.lstat()

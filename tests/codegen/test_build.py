@@ -36,7 +36,7 @@ def fake_compile(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """Puts a file in place of a compiled extension; the folders it was asked to fill."""
     calls: list[Path] = []
 
-    def compile_into(folder: Path, specs: object) -> Path:
+    def compile_into(folder: Path, specs: object, kept: object) -> Path:
         calls.append(folder)
         (folder / cache.EXTENSION).write_text("not code")
         return folder
@@ -99,7 +99,7 @@ def test_other_flags_build_anew(own_cache: Path, fake_compile: list[Path], monke
 
 
 def test_a_failed_build_leaves_nothing(own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(folder: Path, specs: object) -> Path:
+    def fail(folder: Path, specs: object, kept: object) -> Path:
         (folder / "half").write_text("done")
         raise compiler.BuildError("no")
 
@@ -149,7 +149,7 @@ def test_one_build_at_a_time(own_cache: Path, fake_compile: list[Path]) -> None:
     build.build()
     (folder,) = [p for p in (own_cache / "builds").iterdir() if p.is_dir()]
     shutil.rmtree(folder)
-    script = "import sys; from k4._codegen import build; build.compile_into = lambda folder, specs: sys.exit('compiled'); build.build()"
+    script = "import sys; from k4._codegen import build; build.compile_into = lambda folder, specs, kept: sys.exit('compiled'); build.build()"
     with (own_cache / "builds" / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         with subprocess.Popen([sys.executable, "-c", script], cwd=ROOT) as process:
