@@ -16,7 +16,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import orjson
 import uvloop
@@ -88,14 +90,15 @@ async def _picows(url: str, tls: ssl.SSLContext | None, tally: Tally) -> None:
     transport.disconnect()
 
 
-async def _k4(url: str, tls: ssl.SSLContext | None, tally: Tally) -> None:
-    """The worker's own link, connection, arbiter and segment; no part of the road is left out."""
+async def _k4(url: str, tls: ssl.SSLContext | None, tally: Tally, *, busy: bool = False) -> None:
+    """The worker's own link, connection, arbiter and segment; no part of the road is left out. `busy`: as with `busy_poll`."""
     import aiofastnet
 
     import k4
     from k4 import native
     from k4.clock import Clock
     from k4.link import Event, Link, Resolver, dial
+    from k4.worker import stay_awake
 
     class Owner:
         def event(self, link: Link, event: Event) -> None:  # noqa: ARG002 (k4.link.Owner)
@@ -119,27 +122,34 @@ async def _k4(url: str, tls: ssl.SSLContext | None, tally: Tally) -> None:
         conn = lib.k4_conn_open(feed, product, b"a", b"json", b"", 1 << 20, error, 512)
         link = Link(Owner(), lib, ffi, conn, parse_uri(url), Clock())
         stats = ffi.new("k4_conn_stats *")
-        taken = link.buffer_updated
+        taken, counted, clock = link.buffer_updated, lib.k4_conn_stats_get, time.monotonic_ns
         reader = k4.open("bench") if tally.timed else None
+        marks: list[tuple[int, int]] = []  # the clock when the last record of a read stood in the ring, and how many had been published
 
         def updated(nbytes: int) -> None:
             taken(nbytes)
-            now = time.monotonic_ns()
-            if reader is not None:  # the clock was read when the last record of this read stood in the ring
-                published = reader.drain(65536)["update_id"]  # type: ignore[index]
-                tally.samples += (now - (published - BASE)).tolist()
-            lib.k4_conn_stats_get(conn, stats)
+            now = clock()
+            counted(conn, stats)
+            marks.append((now, stats.wins))
+            if reader is not None and stats.wins == tally.count:
+                due = reader.drain(65536)["update_id"] - BASE  # type: ignore[index]
+                published = [0, *(wins for _, wins in marks)]
+                for (now, _), first, last in zip(marks, published, published[1:], strict=False):
+                    tally.samples += (now - due[first:last]).tolist()
             if stats.wins > tally.seen:
                 tally.add(stats.wins - tally.seen)
 
         link.buffer_updated = updated  # type: ignore[method-assign]
+        if busy:
+            stay_awake(asyncio.get_running_loop())
         if tls is None:  # K4 dials nothing but wss, so this is its dial without TLS
             await aiofastnet.create_connection(asyncio.get_running_loop(), lambda: link, "127.0.0.1", parse_uri(url).port)
             if (refused := await link.opened) is not None:
                 raise RuntimeError(refused)
         else:
             await dial(link, url, tls, Resolver())
-        await tally.done
+        ends: list[asyncio.Future[Any]] = [tally.done, link.lost]
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         if stats.wins != tally.count or stats.fast != tally.count:
             raise RuntimeError(f"{stats.wins} of {tally.count} messages were published")
         link.drop("measured")
@@ -208,6 +218,7 @@ async def _bare(url: str, tls: ssl.SSLContext | None, tally: Tally) -> None:
 CLIENTS: dict[str, Callable[[str, ssl.SSLContext | None, Tally], Awaitable[None]]] = {
     "bare": _bare,
     "k4": _k4,
+    "k4 busy_poll": partial(_k4, busy=True),
     "picows": _picows,
     "aiohttp": _aiohttp,
     "websockets": _websockets,

@@ -14,6 +14,7 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 if __name__ == "__main__":  # run by its path: what it imports stands beside its folder
@@ -22,6 +23,8 @@ if __name__ == "__main__":  # run by its path: what it imports stands beside its
 from bench.tools import ROOT, BenchError, Figure, command, spread
 
 PEERS = ("picows", "aiohttp", "websockets")
+BUSY = "k4 busy_poll"
+BUSY_GOAL_US, BUSY_FACTOR = 10.0, 4.0  # paced p50, and how many times that picows takes
 FACTOR = {False: 20.0, True: 3.0}  # how many times picows' processor time in bulk
 
 
@@ -39,7 +42,6 @@ def measure(options: argparse.Namespace) -> list[Figure]:
             print(f"not measured: {peer}, it is not installed (pip install k4[bench])")
         else:
             clients.append(peer)
-    print("not measured: k4 with busy polling, which it has not")
     out: list[Figure] = []
     for secure in (False, True):
         scheme = "wss" if secure else "ws"
@@ -53,10 +55,14 @@ def measure(options: argparse.Namespace) -> list[Figure]:
             ratio = statistics.median(bulk["picows"]) / statistics.median(bulk["k4"])
             out.append(Figure(f"{scheme} bulk, picows : k4", "times", ratio, goal=FACTOR[secure], less=False))
         for mode, count in (("paced", 20000), ("burst", 12000)):
-            latency = {client: _latency(scheme, mode, client, count, options) for client in clients}
+            latency = {client: _latency(scheme, mode, client, count, options) for client in [*clients, BUSY]}
+            if mode == "paced":
+                latency[BUSY] = replace(latency[BUSY], goal=BUSY_GOAL_US)
             out += latency.values()
             if "picows" in clients and mode == "paced":
-                out.append(Figure(f"{scheme} paced p50, k4 : picows", "times", latency["k4"].value / latency["picows"].value, goal=1.0))
+                p50 = {client: figure.value for client, figure in latency.items()}
+                out.append(Figure(f"{scheme} paced p50, k4 : picows", "times", p50["k4"] / p50["picows"], goal=1.0))
+                out.append(Figure(f"{scheme} paced p50, picows : {BUSY}", "times", p50["picows"] / p50[BUSY], goal=BUSY_FACTOR, less=False))
             if "picows" in clients and mode == "burst":
                 ratio = (latency["picows"].p99 or 0) / (latency["k4"].p99 or 1)
                 out.append(Figure(f"{scheme} burst p99, picows : k4", "times", ratio, goal=2.5, less=False))
@@ -76,19 +82,19 @@ def one(client: str, mode: str, count: int, secure: bool, realtime: bool = False
     """A server and a client, each in its own process. Raises BenchError."""
     tls = ["tls"] * secure
     first = ["chrt", "-f", "10"] * realtime
-    server = subprocess.Popen([*first, sys.executable, ROOT / "bench/serve.py", mode, str(count), *tls], stdout=subprocess.PIPE, text=True)
-    try:
-        assert server.stdout is not None
-        port = server.stdout.readline().strip()
-        words = [*first, sys.executable, str(ROOT / "bench/clients.py"), client, mode, str(count), port, *tls]
-        done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=120)
-        if done.returncode != 0:
-            raise BenchError(f"{client} {mode}: {done.stderr.strip()[-1500:]}")
-    except subprocess.TimeoutExpired as error:
-        raise BenchError(f"{client} {mode}: nothing after {error.timeout:.0f} s") from error
-    finally:
-        server.kill()
-        server.wait()
+    program: list[str | Path] = [*first, sys.executable]
+    with subprocess.Popen([*program, ROOT / "bench/serve.py", mode, str(count), *tls], stdout=subprocess.PIPE, text=True) as server:
+        try:
+            assert server.stdout is not None
+            port = server.stdout.readline().strip()
+            words = [*program, ROOT / "bench/clients.py", client, mode, str(count), port, *tls]
+            done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=120)
+        except subprocess.TimeoutExpired as error:
+            raise BenchError(f"{client} {mode}: nothing after {error.timeout:.0f} s") from error
+        finally:
+            server.kill()
+    if done.returncode != 0:
+        raise BenchError(f"{client} {mode}: {done.stderr.strip()[-1500:]}")
     result: dict[str, object] = json.loads(done.stdout)
     return result
 

@@ -189,6 +189,9 @@ class Connection(_Model):
     symbol_capacity: int = Field(default=4096, ge=1, le=1 << 20, description="Symbols that each segment has room for.")
     redundancy: Redundancy = Field(default_factory=Redundancy)
     cpu: int | None = Field(default=None, ge=0, description="Pin the worker of this group to this CPU.")
+    busy_poll: bool = Field(
+        default=False, description="The worker of this group never sleeps while it waits: some microseconds less, for all of a CPU."
+    )
     endpoints: Endpoints = Field(default_factory=Endpoints)
     tls: Tls = Field(default_factory=Tls)
     secrets: dict[SecretName, Secret] = Field(
@@ -370,7 +373,12 @@ def shape(entry: Mapping[str, object]) -> configcheck.Shape | None:
         segments=checked.segments(),
         symbols=frozenset((checked.exchange, checked.product, symbol) for symbol in checked.symbols),
         symbol_capacity=checked.symbol_capacity,
-        sizes={"ring_slots": checked.ring_slots, "symbol_capacity": checked.symbol_capacity, "cpu": checked.cpu},
+        alike={
+            "ring_slots": checked.ring_slots,
+            "symbol_capacity": checked.symbol_capacity,
+            "cpu": checked.cpu,
+            "busy_poll": checked.busy_poll,
+        },
     )
 
 
@@ -414,6 +422,7 @@ _ALLOWED = {
     "string_unicode": "allowed: a text in quotes",
     "string_too_short": "at least {min_length} character is needed",
     "int_type": "allowed: a whole number",
+    "bool_type": "allowed: true or false",
     "list_type": "allowed: a list in [ ]",
     "dict_type": "allowed: an object in {{ }}",
     "model_type": "allowed: an object in {{ }}",

@@ -6,6 +6,7 @@ in through `shape_of`. May import `keypath` and, of the generator, `bind`, `erro
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -27,12 +28,12 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What a well-formed entry asks of its segments. `sizes`: the keys that all entries of a group have in common."""
+    """What a well-formed entry asks of its segments. `alike`: the keys that are the same in all entries of a group."""
 
     segments: Mapping[str, str]  # record → segment
     symbols: frozenset[tuple[str, str, str]]  # (exchange, product, symbol)
     symbol_capacity: int
-    sizes: Mapping[str, int | None]
+    alike: Mapping[str, int | None]
 
 
 def findings(
@@ -55,7 +56,7 @@ def findings(
             found.append(_found(("connections", i, "cpu"), f"{cpu} is not a CPU this process may use; allowed: {allowed}"))
         found += _spec(i, entry, exchanges) + _twice(i, entry)
     shapes = [(i, shape) for i, entry in entries if (shape := shape_of(entry)) is not None]
-    return found + _segments(shapes) + capacity(shapes) + _sizes(shapes)
+    return found + _segments(shapes) + capacity(shapes) + _alike(shapes)
 
 
 def _found(keys: keypath.Keys, message: str) -> Found:
@@ -218,18 +219,15 @@ def capacity(shapes: Sequence[tuple[int, Shape]]) -> list[Found]:
     return found
 
 
-def _sizes(shapes: Sequence[tuple[int, Shape]]) -> list[Found]:
-    """One group, one size of its segments, one CPU."""
+def _alike(shapes: Sequence[tuple[int, Shape]]) -> list[Found]:
+    """One group, one size of its segments, one worker."""
     found: list[Found] = []
     leaders: dict[frozenset[str], tuple[int, Shape]] = {}
     for i, shape in shapes:
         first, leader = leaders.setdefault(frozenset(shape.segments.values()), (i, shape))
-        for key, size in shape.sizes.items():
-            if leader.sizes[key] != size:
-                what = f"{_json(size)}, but {_json(leader.sizes[key])} in connections[{first}] of the same group; make them equal"
+        for key, value in shape.alike.items():
+            if leader.alike[key] != value:
+                here, there = json.dumps(value), json.dumps(leader.alike[key])
+                what = f"{here}, but {there} in connections[{first}] of the same group; make them equal"
                 found.append(_found(("connections", i, key), what))
     return found
-
-
-def _json(value: int | None) -> str:
-    return "null" if value is None else str(value)

@@ -56,6 +56,7 @@ class Entry:
     symbol_capacity: int
     redundancy: Redundancy
     cpu: int | None
+    busy_poll: bool
     endpoints: Endpoints
     tls: Tls
     secrets: Mapping[str, Secret]

@@ -47,6 +47,8 @@ async def _feed(job: Job, pipe: Pipe, logger: log.Logger) -> None:
         gc.collect()
         gc.freeze()
         beating = asyncio.create_task(pipe.beat(lambda: _state(feed)))
+        if job.connections[0].busy_poll:
+            stay_awake(loop)
         await feed.run(stop)
         beating.cancel()
         await asyncio.gather(*changing)
@@ -63,6 +65,11 @@ async def _change(feed: Feed, job: Job, pipe: Pipe, logger: log.Logger) -> None:
         pipe.say("refused", reason=str(error)[:1000])
         return
     pipe.say("changed")
+
+
+def stay_awake(loop: asyncio.AbstractEventLoop) -> None:
+    """Has the loop always something to do, so that it asks for what has arrived (about once a microsecond) instead of waiting for it."""
+    loop.call_soon(stay_awake, loop)
 
 
 def _state(feed: Feed) -> dict[str, int]:

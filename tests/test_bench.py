@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from bench import decode, fills, kinds, peers, pipeline, readme
+from bench import decode, fills, kinds, peers, pipeline, readme, receive
 from bench.kinds import Kind
 from bench.tools import Figure
 from k4._codegen import bind, fbs, places
@@ -141,3 +141,17 @@ def test_growth_is_what_a_message_costs_with_more() -> None:
         ("baseline 1 to 8 connections: published", 1.55, False),
         ("baseline 1 to 8 connections: all that arrive", (124 + 7 * 36) / 8 / 80, True),
     ]
+
+
+@pytest.mark.parametrize(
+    ("client", "mode", "secure"),
+    [("k4", "bulk", False), ("k4", "bulk", True), ("k4", "burst", True), ("k4 busy_poll", "paced", False), ("bare", "paced", True)],
+)
+@pytest.mark.usefixtures("native")
+def test_the_clients_of_receive_take_every_message(client: str, mode: str, *, secure: bool) -> None:
+    count = 120
+    result = receive.one(client, mode, count, secure)
+    samples = result["samples"]
+    assert isinstance(samples, list)
+    assert (float(str(result["ns"])) > 0, len(samples)) == (True, 0 if mode == "bulk" else count)
+    assert all(ns > 0 for ns in samples), "nothing is there before it is due"

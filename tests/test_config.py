@@ -162,6 +162,7 @@ ENTRIES: list[tuple[dict[str, Any], str]] = [
     ({"redundancy": 2}, "connections[0].redundancy: 2 is wrong; allowed: an object in { }"),
     ({"redundancy": {"conections": 2}}, 'connections[0].redundancy.conections: unknown key; did you mean "connections"?'),
     ({"cpu": 64}, "connections[0].cpu: 64 is not a CPU this process may use; allowed: 0 1"),
+    ({"busy_poll": 1}, "connections[0].busy_poll: 1 is wrong; allowed: true or false"),
     (
         {"endpoints": {"ws": "ws://h"}},
         f'connections[0].endpoints.ws: "ws://h" is wrong; allowed: {ENDPOINTS}',
@@ -222,11 +223,12 @@ def test_entries_share_all_segments_or_none(exchanges: dict[str, ir.Exchange]) -
     ]
 
 
-def test_entries_of_a_group_agree_on_sizes(exchanges: dict[str, ir.Exchange]) -> None:
-    value = {"connections": [entry(), entry(name="two", ring_slots=1024, cpu=1)]}
+def test_entries_of_a_group_agree_on_sizes_and_on_their_worker(exchanges: dict[str, ir.Exchange]) -> None:
+    value = {"connections": [entry(), entry(name="two", ring_slots=1024, cpu=1, busy_poll=True)]}
     assert findings(value, exchanges) == [
         "connections[1].ring_slots: 1024, but 65536 in connections[0] of the same group; make them equal",
         "connections[1].cpu: 1, but null in connections[0] of the same group; make them equal",
+        "connections[1].busy_poll: true, but false in connections[0] of the same group; make them equal",
     ]
 
 
@@ -380,7 +382,7 @@ def table() -> str:
             return "object"
         low, high = field.get("minimum"), field.get("maximum")
         bounds = "" if low is None else f" ≥ {low}" if high is None else f" {low} to {high}"
-        return {"integer": "whole number", "string": "text", "null": "null"}[field["type"]] + bounds
+        return {"integer": "whole number", "string": "text", "null": "null", "boolean": "true or false"}[field["type"]] + bounds
 
     def walk(model: dict[str, Any], prefix: str) -> None:
         for name, field in model["properties"].items():

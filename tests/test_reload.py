@@ -155,7 +155,7 @@ def test_connections_come_and_go_while_the_others_feed(stage: Stage) -> None:
 
 def job(*transports: str, connections: int = 1, reset_slowest: int | None = None, cpu: int | None = None) -> Job:
     redundancy = {"connections": connections, "transports": transports, "reset_slowest": reset_slowest}
-    known: dict[str, Any] = {"shm": {}, "symbol_capacity": 4096, "endpoints": {"ws": None, "sbe": None, "rest": None}, "tls": {"ca_file": None}, "secrets": {}}
+    known: dict[str, Any] = {"shm": {}, "symbol_capacity": 4096, "busy_poll": False, "endpoints": {"ws": None, "sbe": None, "rest": None}, "tls": {"ca_file": None}, "secrets": {}}
     return Job("one", (Entry.of(entry(redundancy=redundancy, cpu=cpu, **known)),), "info", None, 14)
 
 

@@ -36,6 +36,29 @@ def test_a_worker_runs_where_it_is_pinned(stage: Stage) -> None:
     run(main())
 
 
+@pytest.mark.parametrize("busy", [True, False])
+def test_a_worker_that_polls_never_sleeps(stage: Stage, *, busy: bool) -> None:
+    """What it gives up of its own will the kernel counts; ten ticks a second wake one that sleeps."""
+
+    def slept() -> int:
+        status = Path(f"/proc/{worker_pid(stage)}/status").read_text()
+        return int(status.partition("\nvoluntary_ctxt_switches:")[2].split()[0])
+
+    async def main() -> None:
+        async with market(stage) as (server, _), stage.running("run", stage.config(server.port, busy_poll=busy)) as process:
+            view = await reading(stage)
+            stage.ids(view)
+            before = slept()
+            await asyncio.sleep(1)
+            assert (slept() - before < 3) == busy
+            assert stage.ids(view), "records come all the while"
+            process.send_signal(signal.SIGTERM)
+            assert await process.wait() == 0
+            stage.native.lib.k4_view_close(view)
+
+    run(main())
+
+
 def test_a_stopped_worker_is_replaced_and_readers_go_on(stage: Stage) -> None:
     """SIGSTOP: no link is lost, nothing ends. The manager's watchdog hears nothing until the successor works."""
     manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)

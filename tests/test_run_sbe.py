@@ -37,6 +37,7 @@ def entry(tls: Authority, port: int, secret: dict[str, Any]) -> Entry:
             "symbol_capacity": 16,
             "redundancy": {"connections": 1, "transports": ["json", "sbe"], "reset_slowest": None},
             "cpu": None,
+            "busy_poll": False,
             "endpoints": {"ws": at, "sbe": at, "rest": None},
             "tls": {"ca_file": str(tls.ca_file)},
             "secrets": {"api_key": {"env": None, "file": None, **secret}},
