@@ -245,6 +245,7 @@ def test_a_name_that_cannot_be_resolved(bench: Bench) -> None:
     run(main())
 
 
+@pytest.mark.alone
 def test_a_name_server_that_blocks_costs_no_link_and_no_time(
     bench: Bench, tls: Authority, lines: Lines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -507,6 +508,7 @@ def by_message(bench: Bench, port: int, count: int) -> Connection:
     return bench.carrying(Plan(f"wss://127.0.0.1:{port}/stream", (), streams, ""))
 
 
+@pytest.mark.alone
 def test_requests_are_paced_and_answers_matched(bench: Bench, tls: Authority, lines: Lines) -> None:
     async def script(peer: Peer) -> None:
         await peer.handshake()
