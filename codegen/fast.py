@@ -1,7 +1,8 @@
 """The fast tier: the layouts of a product as one prefix tree, and the model from which templates spell its C.
 
 What all layouts begin with is read once; where they part, the text just read or the next byte decides; only where neither does are
-they tried in turn, the one that hit last first. May import `bind`, `fastputs`, `fastslots`, `faststeps`, `ir`, `layouts`, `render`.
+they tried in turn, the one that hit last first. May import `bind`, `fastputs`, `fastslots`, `faststeps`, `ir`, `layouts`,
+`layouttokens`, `render`.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from .bind import bind
 from .fastputs import Puts
 from .fastslots import Names, c_text
 from .faststeps import SLACK, At, Step, Steps, spelled
-from .layouts import Check, Layout, Literal, Loop, Token, layouts
+from .layouts import layouts
+from .layouttokens import Check, Layout, Literal, Loop, Token
 from .render import identifier, render
 
 

@@ -1,6 +1,6 @@
 """How a record is filled from the values that the fast tier has read: the model of each function that does it.
 
-May import `fastslots`, `ir`, `layouts`, `puts`, `render`.
+May import `fastslots`, `ir`, `layouttokens`, `puts`, `render`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from . import ir
 from .fastslots import Names, array, c_text
-from .layouts import Layout
+from .layouttokens import Layout
 from .puts import BOOL, DECIMAL, DIGITS, TEXT, Put
 from .render import book_function
 

@@ -15,119 +15,23 @@ other message of the product may take such a frame. What is beyond it gets no la
 
 A message that is no market record (an ack, a notice) has layouts too: they fill nothing, and tell only that it took the frame.
 
-May import `bind`, `ir`, `layoutmatch`, `puts`, `refjson`, `refmatch`.
+May import `bind`, `ir`, `layoutmatch`, `layouttokens`, `layoutwords`, `puts`, `refjson`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from . import ir
 from .bind import bind
 from .layoutmatch import NOT_THERE, Kind, Path, Shape, could_take, fitting
-from .puts import BOOL, DECIMAL, DIGITS, SIGNED, SKIP, TEXT, BeyondError, Capture, Put, Reads, puts_of
+from .layouttokens import Check, Layout, LeftOut, Literal, Loop, Own, Token, Value, joined, places
+from .layoutwords import Words
+from .puts import BOOL, DECIMAL, DIGITS, SIGNED, SKIP, TEXT, BeyondError, Put, Reads, puts_of
 from .refjson import ARRAY, LITERAL, NULL, OBJECT, STRING, FrameError, Node, parse
-from .refmatch import fits
 
 MOST = 4
-SHORT = 8  # bytes of a word that products may have of their own where no string stands
-
-
-@dataclass(frozen=True, slots=True)
-class Literal:
-    """These bytes, exactly."""
-
-    data: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Value:
-    """A scalar that varies. `kind`: digits, signed (digits, maybe behind a minus), decimal, text, bool, skip (ignored). `quoted`: given as
-    a string; None: either way.
-
-    `usual`: how long it is in the example, in bytes without quotes; `digits`: it is nothing else there. Two layouts may differ in these.
-    """
-
-    kind: str
-    path: Path
-    quoted: bool | None = None
-    usual: int = field(default=0, compare=False)
-    digits: bool = field(default=False, compare=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """The text just read at `path` is `prefix`, at least one character, `suffix`; where it is `whole`, exactly `prefix`.
-
-    `varies`: another product has another word there.
-    """
-
-    path: Path
-    prefix: bytes
-    suffix: bytes = b""
-    whole: bool = False
-    varies: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Loop:
-    """An array of elements laid out alike, any number of them. `most`: as many are kept; 0: each gives one record. `side`: all of them
-    are levels of that side of a book."""
-
-    path: Path
-    most: int
-    tokens: tuple[Token, ...]
-    side: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Like:
-    """The text just read at `path` is made of `pieces` with any run between each two of them, or, unless `wanted`, it is not.
-
-    `varies`: another product has other pieces there, as many of them.
-    """
-
-    path: Path
-    pieces: tuple[bytes, ...]
-    wanted: bool
-    varies: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Own:
-    """These bytes in this product, others in another, at most `most`."""
-
-    path: Path
-    data: bytes
-    most: int
-
-
-Token = Literal | Own | Value | Check | Like | Loop
-
-
-@dataclass(frozen=True, slots=True)
-class Layout:
-    """How the frames of one example look, and how they fill the record of `message` (its index in the product).
-
-    `record` empty: the message is no market record, and all there is to say is that it took the frame. `back`: the elements of the loop
-    that gives the records count from the last on.
-    """
-
-    message: int
-    record: str
-    tokens: tuple[Token, ...]
-    puts: tuple[Put, ...]
-    back: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class LeftOut:
-    """An example without a layout, and why."""
-
-    message: int
-    example: int
-    reason: str
 
 
 def layouts(exchange: ir.Exchange, records: ir.Records, product: str) -> tuple[tuple[Layout, ...], tuple[LeftOut, ...]]:
@@ -230,34 +134,24 @@ class _Reader:
     ) -> None:
         self.records = records
         self.message = message
-        self.foreign = foreign
         self.record = record
         self.texts = texts
-        self.twins = twins
-        self.varying: set[Path] = set()  # places with a word that another product has otherwise
         self.wire = example.wire.encode()
         self.quotes = quotes
         self.negative = negative  # places of digits that are below 0 in some example
         self.tokens: list[Token] = []
         self.cursor = 0
-        self.words: dict[Path, Literal] = {}  # places with a fixed text: its bytes
-        self.longest: dict[Path, int] = {}  # and how many they are at most in any product
-        self.fixed: dict[Path, str] = {}  # the same places: the text itself
-        self.frames: dict[Path, tuple[str, str]] = {}  # places with a text of which only both ends are known
-        self.likes: dict[Path, list[Like]] = {}  # what else is asked of a text
-        self.captures: dict[str, Capture] = {}
         self.loops: dict[Path, int] = {}
-        self.present: set[Path] = set()
         self.back = False
         try:
             self.root = parse(self.wire)
         except FrameError as error:
             raise BeyondError(f"the example is no JSON: {error}") from error
         self.base, self.element = self._each()
-        self._match()
+        self.words = Words(message, foreign, twins, self._locate, plain=record is None)
         self.reads = Reads()
         if record is not None:
-            self.reads = puts_of(records, record, message, self._locate, self.captures, self.fixed)
+            self.reads = puts_of(records, record, message, self._locate, self.words.captures, self.words.fixed)
         self._claim_loops()
 
     # ----------------------------------------------------------------------- places
@@ -295,98 +189,6 @@ class _Reader:
                 raise BeyondError("[*] twice at the same place")
             self.loops[place] = self.reads.loops[place]
 
-    # ----------------------------------------------------------------------- match
-
-    def _match(self) -> None:
-        for index, (own, theirs) in enumerate(zip(self.message.match, self.foreign.match, strict=True)):
-            place, node = self._locate(own.path)
-            twins = [twin.match[index] for twin in self.twins]
-            if any(twin.patterns != own.patterns for twin in twins):
-                self.varying.add(place)
-            if not own.path.steps and not own.path.element:
-                raise BeyondError("match on the whole frame")
-            if place in self.words or place in self.frames or place in self.present:
-                raise BeyondError("two match entries at one place")
-            if node is None or node.absent:
-                if not any(pattern.absent for pattern in theirs.patterns):
-                    raise BeyondError("the example does not match")
-                self.words[place] = Literal(b"")
-                continue
-            self._pattern(own.patterns, theirs.patterns, [twin.patterns for twin in twins], place, node)
-            self._exclude(own.excluded, [twin.excluded for twin in twins], place)
-
-    def _pattern(
-        self, own: tuple[ir.Text, ...], theirs: tuple[ir.Text, ...], twins: list[tuple[ir.Text, ...]], place: Path, node: Node
-    ) -> None:
-        if len(own) != len(theirs):
-            raise BeyondError("products differ in their patterns")
-        for i, pattern in enumerate(theirs):
-            if not pattern.any and (pattern.absent or not node.scalar or fits(pattern.parts, node.text, {}) is None):
-                continue
-            parts = own[i].parts
-            if own[i].any or self._told(own[i], node):
-                self._certain(own[:i], Shape(Kind.PRESENT))
-                self.present.add(place)
-                if own[i].any and node.kind == STRING and _starred(twin[i] for twin in twins):
-                    self.likes[place] = [_like(place, own[i], [twin[i] for twin in twins], wanted=True)]
-            elif own[i].absent or not node.scalar:
-                raise BeyondError("products differ in their patterns")
-            elif all(isinstance(part, ir.Lit) for part in parts):
-                self._fix(place, node, "".join(part.text for part in parts if isinstance(part, ir.Lit)))
-                self._own(place, node, [twin[i] for twin in twins])
-                self._certain(own[:i], Shape(Kind.FIXED, text=self.fixed[place]))
-            else:
-                self._frame(place, node, own[i], [twin[i] for twin in twins])
-                self._certain(own[:i], Shape(Kind.FRAMED, prefix=self.frames[place][0], suffix=self.frames[place][1]))
-            return
-        raise BeyondError("the example does not match")
-
-    def _told(self, pattern: ir.Text, node: Node) -> bool:
-        """Whether a message that gives no record only names the scalar here: whatever it is, it fits."""
-        return self.record is None and node.scalar and len(pattern.parts) == 1 and isinstance(pattern.parts[0], ir.Ref)
-
-    def _certain(self, earlier: Iterable[ir.Text], shape: Shape) -> None:
-        if any(fitting(pattern, shape) is not False for pattern in earlier):
-            raise BeyondError("an earlier pattern of the list may fit too")
-
-    def _fix(self, place: Path, node: Node, text: str) -> None:
-        if any(c in '"\\' or c < " " for c in text):
-            raise BeyondError("a match word that JSON escapes")
-        self.fixed[place] = text
-        self.words[place] = Literal(f'"{text}"'.encode() if node.kind == STRING else text.encode())
-
-    def _own(self, place: Path, node: Node, twins: list[ir.Text]) -> None:
-        """Of a short word that is no string, how long it is in any product."""
-        if place in self.varying and node.kind != STRING and all(isinstance(part, ir.Lit) for twin in twins for part in twin.parts):
-            longest = max(len("".join(part.text for part in twin.parts if isinstance(part, ir.Lit)).encode()) for twin in twins)
-            if longest <= SHORT:
-                self.longest[place] = longest
-
-    def _exclude(self, patterns: tuple[ir.Text, ...], twins: list[tuple[ir.Text, ...]], place: Path) -> None:
-        for i, pattern in enumerate(patterns):
-            if place in self.fixed:
-                if fitting(pattern, Shape(Kind.FIXED, text=self.fixed[place])) is not False:
-                    raise BeyondError("a match word that `not` may exclude")
-            elif not pattern.absent:
-                self.likes.setdefault(place, []).append(_like(place, pattern, [twin[i] for twin in twins], wanted=False))
-
-    def _frame(self, place: Path, node: Node, pattern: ir.Text, twins: list[ir.Text]) -> None:
-        parts = pattern.parts
-        names = [part for part in parts if not isinstance(part, ir.Lit)]
-        name = names[0]
-        if len(names) > 1 and node.kind == STRING:
-            self.frames[place] = ("", "")
-            self.likes[place] = [_like(place, pattern, twins, wanted=True)]
-            return
-        if len(names) != 1 or node.kind != STRING or (isinstance(name, ir.Ref) and name.name in self.captures):
-            raise BeyondError("a pattern with more than one open place")
-        at = parts.index(name)
-        prefix = "".join(part.text for part in parts[:at] if isinstance(part, ir.Lit))
-        suffix = "".join(part.text for part in parts[at + 1 :] if isinstance(part, ir.Lit))
-        self.frames[place] = (prefix, suffix)
-        if isinstance(name, ir.Ref):
-            self.captures[name.name] = Capture(place, len(prefix.encode()), len(suffix.encode()), name.lower)
-
     # ----------------------------------------------------------------------- the layout
 
     def layout(self, index: int, messages: tuple[ir.Message, ...], readers: list[tuple[int, _Reader]]) -> Layout:
@@ -402,13 +204,13 @@ class _Reader:
                 raise BeyondError(f'message "{message.record}" of line {message.line} may take such a frame too')
         if any(place not in self.seen_values() for place in self.reads.kinds):
             raise BeyondError("a value stands outside the layout")
-        tokens = _joined(self.tokens)
+        tokens = joined(self.tokens)
         puts = tuple(_timed(put, _behind(tokens)) for put in self.reads.puts)
         return Layout(index, self.record.word if self.record else "", tokens, puts, self.back)
 
     def seen_values(self) -> set[Path]:
         """The places of all values, those inside loops included."""
-        return set(_places(self.tokens))
+        return set(places(self.tokens))
 
     def _literal(self, until: int) -> None:
         self.tokens.append(Literal(self.wire[self.cursor : until]))
@@ -432,27 +234,27 @@ class _Reader:
     def _scalar(self, node: Node, place: Path) -> Shape:
         self._literal(node.start)
         self.cursor = node.end
-        kind = self.reads.kinds.get(place)
-        if place in self.words:
+        kind, words = self.reads.kinds.get(place), self.words
+        if place in words.literals:
             if kind is not None:
                 raise BeyondError("a field reads a match word")
-            word = self.words[place]
-            if word.data and place in self.texts | self.varying and node.kind == STRING:
+            word = words.literals[place]
+            if word.data and place in self.texts | words.varying and node.kind == STRING:
                 self.quotes.setdefault(place, set()).add(True)
                 self.tokens.append(Value(TEXT, place, usual=node.end - node.start - 2, digits=node.text.isdecimal()))
-                self.tokens.append(Check(place, word.data[1:-1], whole=True, varies=place in self.varying))
-            elif place in self.longest:
-                self.tokens.append(Own(place, word.data, self.longest[place]))
+                self.tokens.append(Check(place, word.data[1:-1], whole=True, varies=place in words.varying))
+            elif place in words.longest:
+                self.tokens.append(Own(place, word.data, words.longest[place]))
             else:
                 self.tokens.append(word if word.data else Literal(self.wire[node.start : node.end]))
-            return Shape(Kind.FIXED, text=self.fixed[place]) if word.data else NOT_THERE
+            return Shape(Kind.FIXED, text=words.fixed[place]) if word.data else NOT_THERE
         if node.absent and place in self.reads.absent:
             self.tokens.append(Literal(self.wire[node.start : node.end]))
             return NOT_THERE
         string = node.kind == STRING
         if kind is None:
             kind = SKIP
-            if place in self.frames or place in self.present:
+            if place in words.frames or place in words.present:
                 whole = self.record is None and node.text.isdigit()
                 kind = TEXT if string else BOOL if node.kind == LITERAL else DIGITS if whole else DECIMAL
         if (
@@ -465,16 +267,16 @@ class _Reader:
         if kind == DIGITS and node.text.startswith("-") and place in self.reads.signed - self.reads.unsigned:
             self.negative.add(place)
         self.tokens.append(Value(kind, place, usual=node.end - node.start - 2 * string, digits=node.text.isdecimal()))
-        if place in self.frames:
-            prefix, suffix = self.frames[place]
+        if place in words.frames:
+            prefix, suffix = words.frames[place]
             self.tokens.append(Check(place, prefix.encode(), suffix.encode()))
-            self.tokens += self.likes.get(place, ())
+            self.tokens += words.likes.get(place, ())
             return Shape(Kind.FRAMED, prefix=prefix, suffix=suffix)
-        if kind == TEXT and place in self.present:
+        if kind == TEXT and place in words.present:
             self.tokens.append(Check(place, b"", b""))
-            self.tokens += self.likes.get(place, ())
+            self.tokens += words.likes.get(place, ())
             return Shape(Kind.FRAMED)
-        if place in self.likes:
+        if place in words.likes:
             raise BeyondError("`not` of what is no text")
         return Shape(Kind.UNKNOWN if kind in (SKIP, TEXT) else Kind.PRESENT)
 
@@ -490,7 +292,7 @@ class _Reader:
             self.tokens, self.cursor = [], item.start
             shape = self._walk(item, (*place, "*"))
             self._literal(item.end)
-            bodies.append(_joined(self.tokens))
+            bodies.append(joined(self.tokens))
             end = item.end
         if self.wire[end : node.end] != b"]":
             raise BeyondError("white space between the elements of an array")
@@ -513,7 +315,7 @@ class _Reader:
             self.tokens, self.cursor, self.wire = [], node.items[0].start, other.wire
             shape = self._walk(node.items[0], (*place, "*"))
             self._literal(node.items[0].end)
-            body = _joined(self.tokens)
+            body = joined(self.tokens)
             self.tokens, self.cursor, self.wire = tokens, cursor, wire
             return shape, body
         raise BeyondError("an array that is empty in every example")
@@ -548,7 +350,7 @@ def _follow(node: Node, place: Path, steps: tuple[ir.Step, ...]) -> tuple[Path, 
 def _behind(tokens: tuple[Token, ...]) -> frozenset[Path]:
     """The places of values that stand behind elements which give a record each: those are put before the values are read."""
     loop = next((i for i, token in enumerate(tokens) if isinstance(token, Loop) and token.most == 0), len(tokens))
-    return frozenset(_places(tokens[loop + 1 :]))
+    return frozenset(places(tokens[loop + 1 :]))
 
 
 def _timed(put: Put, behind: frozenset[Path]) -> Put:
@@ -559,53 +361,3 @@ def _timed(put: Put, behind: frozenset[Path]) -> Put:
     if put.how not in ("time", "integer"):
         raise BeyondError(f"{put.member}: a value behind the elements that give the records")
     return replace(put, late=True)
-
-
-def _places(tokens: Iterable[Token]) -> Iterable[Path]:
-    for token in tokens:
-        if isinstance(token, Value):
-            yield token.path
-        elif isinstance(token, Loop):
-            yield from _places(token.tokens)
-
-
-def _like(place: Path, pattern: ir.Text, twins: list[ir.Text], *, wanted: bool) -> Like:
-    """What a pattern asks of a text. Where products differ in it, all have as many pieces: between two runs there may be an empty one."""
-    pieces = _pieces(pattern.parts)
-    others = [_pieces(twin.parts) for twin in twins]
-    if all(other == pieces for other in others) or min(map(len, (pieces, *others))) < 2:
-        return Like(place, pieces, wanted)
-    empty = (b"",) * (max(map(len, others)) - len(pieces))
-    return Like(place, (pieces[0], *empty, *pieces[1:]), wanted, True)
-
-
-def _starred(patterns: Iterable[ir.Text]) -> bool:
-    """Whether one of them asks for more than one run, and none for a name."""
-    told = [pattern.parts for pattern in patterns]
-    plain = all(not isinstance(part, ir.Ref) for parts in told for part in parts)
-    return plain and any(sum(isinstance(part, ir.Star) for part in parts) > 1 for parts in told)
-
-
-def _pieces(parts: tuple[ir.Lit | ir.Ref | ir.Star, ...]) -> tuple[bytes, ...]:
-    """What stands between the stars of a pattern."""
-    pieces = [b""]
-    for part in parts:
-        if isinstance(part, ir.Ref):
-            raise BeyondError("a pattern with more than one open place")
-        if isinstance(part, ir.Star):
-            pieces.append(b"")
-        else:
-            pieces[-1] += part.text.encode()
-    return tuple(pieces)
-
-
-def _joined(tokens: Iterable[Token]) -> tuple[Token, ...]:
-    """The tokens with neighbouring literals made one and empty ones left out."""
-    out: list[Token] = []
-    for token in tokens:
-        last = out[-1] if out else None
-        if isinstance(token, Literal) and isinstance(last, Literal):
-            out[-1] = Literal(last.data + token.data)
-        elif not isinstance(token, Literal) or token.data:
-            out.append(token)
-    return tuple(out)

@@ -1,4 +1,4 @@
-/* The writer's side of a segment (layout: k4_shm.h; readers: k4_reader.h).
+/* The writer's side of a segment (layout: k4_shm.h; readers: k4_reader.h; products, symbols and sources are in k4_entries.c).
  *
  * One process owns a segment at a time, by the lock on k4.<name>.lock; one thread writes. Opening a segment that is there takes it
  * over: what a killed writer left half-done is repaired, the epoch goes up by one, and each known instrument's first record carries
@@ -73,6 +73,9 @@ int k4_segment_symbol(struct k4_segment *segment, uint32_t product, const uint8_
  * A new symbol has them before readers see it. They replace what a known one had, unless both are "". */
 int k4_segment_instrument(struct k4_segment *segment, uint32_t product, const uint8_t *symbol, uint32_t symbol_len, const char *qty_unit,
                           const char *contract_size);
+/* A segment of twice the capacity in the place of this one, everything carried on; the old one's readers are told to open anew. 0, or
+ * -(k4_status). What k4_segment_symbol does when the table is full. */
+int k4_segment_enlarge(struct k4_segment *segment);
 /* One of K4_STATE_*; `now_ns` is kept when the state changes. */
 void k4_segment_state(struct k4_segment *segment, uint32_t instrument, uint32_t state, int64_t now_ns);
 /* The source's index for records: the one that already has this name (its counters go on), or a new one; or -K4_SOURCES_FULL. When the

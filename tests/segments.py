@@ -108,7 +108,7 @@ def write_headers(folder: Path) -> None:
 
 
 def compile_writer(folder: Path, headers: Path) -> None:
-    core = [str(ROOT / "csrc" / f"k4_{name}.c") for name in ("symtab", "shmfile", "takeover", "segment", "view")]
+    core = [str(ROOT / "csrc" / f"k4_{name}.c") for name in ("symtab", "entries", "shmfile", "takeover", "segment", "view")]
     include = [f"-I{headers}", f"-I{ROOT / 'csrc'}"]
     source = str(ROOT / "tests" / "c" / "segment_writer.c")
     subprocess.run(["gcc", "-std=c11", "-O2", *STRICT, *include, source, *core, "-o", str(folder / WRITER)], check=True, timeout=60)

@@ -136,7 +136,7 @@ def gcc(*words: str | Path) -> None:
 def core(tmp_path_factory: pytest.TempPathFactory, headers: Path) -> tuple[Path, ...]:
     """What the models call besides the code they search through, compiled as usual."""
     folder = tmp_path_factory.mktemp("core")
-    objects = tuple(folder / f"k4_{part}.o" for part in ("symtab", "shmfile", "view"))
+    objects = tuple(folder / f"k4_{part}.o" for part in ("symtab", "entries", "shmfile", "view"))
     for made in objects:
         gcc(f"-I{headers}", "-c", s.ROOT / "csrc" / f"{made.stem}.c", "-o", made)
     return objects

@@ -17,7 +17,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from k4._codegen import exchange, fast, fbs, generate, ir, places
-from k4._codegen.layouts import Check, Layout, Literal, Loop, Own, Token, Value, layouts
+from k4._codegen.layouts import layouts
+from k4._codegen.layouttokens import Check, Layout, Literal, Loop, Own, Token, Value
 from k4._codegen.render import identifier
 from tests.codegen.compiled import SKIPS, STRICT, Item, Reference
 

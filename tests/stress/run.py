@@ -51,7 +51,7 @@ def compile_ring(folder: Path, csrc: Path | None = None) -> Path:
     csrc = csrc or places.csrc()
     (folder / generate.RECORDS_HEADER).write_text(generate.records_header(fbs.load(places.schema() / "records.fbs")), encoding="utf-8")
     program = folder / "ring"
-    core = [csrc / f"k4_{part}.c" for part in ("symtab", "shmfile", "takeover", "segment", "view")]
+    core = [csrc / f"k4_{part}.c" for part in ("symtab", "entries", "shmfile", "takeover", "segment", "view")]
     command = ["gcc", *STRICT, f"-I{csrc}", f"-I{folder}", str(HERE / "ring.c"), *map(str, core), "-o", str(program)]
     done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=120)
     if done.returncode:
