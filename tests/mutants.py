@@ -1,7 +1,7 @@
 """Is each guard guarded? Takes one away at a time, in a copy of the sources, and expects the named test to fail.
 
 A row is a change of text that must fit exactly once, the test that has to notice, and what it must say, so that a test that fails for
-another reason (or does not compile) does not count. Every named test is first run on an unchanged copy, where it must pass. `make mutants` runs all,
+another reason (or does not compile) does not count. All named tests run on an unchanged copy, too, where they must pass. `make mutants` runs all,
 `mutants.py NAME...` those whose names contain a word. Not part of `make test`: a mutant takes as long as its test, and a build.
 """
 
@@ -10,10 +10,12 @@ from __future__ import annotations
 import concurrent.futures
 import os
 import re
+import resource
 import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,6 +49,10 @@ PROPERTIES = "tests/test_arbiter_properties.py::"
 WEAK = "tests/test_weak_memory.py::test_every_execution_is_right"
 STRESS = "tests/test_stress.py::test_every_record_kind_at_every_size"
 READER = "csrc/k4_reader.h"
+INFLATE = "csrc/k4_inflate.c"
+STREAMS = "tests/test_inflate.py::test_streams_as_zlib_reads_them"
+HEADER = "tests/test_reader.py::test_no_header_value_is_trusted"
+JSON = r"test_json\s+exit -6|ERROR: AddressSanitizer"
 LATEST = "            k4_segment_put(segment->latest + (size_t)instrument * segment->stride, n, slot[1], slot + 1, segment->words);\n"
 
 MUTANTS = (
@@ -70,7 +76,7 @@ MUTANTS = (
     Mutant("a fragmented text may end inside a character", WS, "bad || (last && ws->checked != ws->joined)", "bad", FRAMING + "test_case"),
     Mutant("data after close is taken", WS, "    ws->closed = 1;\n    return K4_WS_CLOSE;", "    return K4_WS_CLOSE;", FRAMING + "test_case"),
     # Fast tier: every comparison with the text's end.
-    Mutant("fast: one record, end not compared", "templates/fast_steps.j2", "    if (p != end || !{{ node.put }}(v, &scratch->items[0]))", "    if (!{{ node.put }}(v, &scratch->items[0]))",
+    Mutant("fast: one record, end not compared", "templates/fast_steps.j2", "    if (p != end || !{{ node.put }}(v, &scratch->items[0]))", "    if (end == NULL || !{{ node.put }}(v, &scratch->items[0]))",
            FAST + "test_a_text_cut_anywhere_is_declined_whatever_stands_behind_it"),
     Mutant("fast: many records, end not compared", "templates/fast_steps.j2", "    if (p != end || scratch->count == 0)", "    if (scratch->count == 0)",
            FAST + "test_a_text_cut_anywhere_is_declined_whatever_stands_behind_it"),
@@ -81,7 +87,7 @@ MUTANTS = (
     # The fuzz targets find by themselves what the tests above were written for.
     Mutant("fuzz: usual frame not looked at for its end", USUAL, "if (have - head < len || len > ws->message_cap)", "if (len > ws->message_cap)",
            "fuzz ws", "does not hold: any reads give|ERROR: AddressSanitizer"),
-    Mutant("fuzz: fast tier, end not compared", "templates/fast_steps.j2", "    if (p != end || !{{ node.put }}(v, &scratch->items[0]))", "    if (!{{ node.put }}(v, &scratch->items[0]))",
+    Mutant("fuzz: fast tier, end not compared", "templates/fast_steps.j2", "    if (p != end || !{{ node.put }}(v, &scratch->items[0]))", "    if (end == NULL || !{{ node.put }}(v, &scratch->items[0]))",
            "fuzz quick_perp", "does not hold: as many items|does not hold: record"),
     # Connections.
     Mutant("the peer's close is not answered", "k4/link.py", "self.drop(reason, None if ours else answer)", "self.drop(reason, None)", FAULT + "[data-after-close]"),
@@ -116,11 +122,27 @@ MUTANTS = (
     Mutant("ring: a complete record of a killed writer is forgotten", "csrc/k4_takeover.c", "    if (slot[0] == 2 * n + 2) {\n", "    if (0) {\n",
            "ctest segment_crash", "not so: the successor counts what readers may have seen"),
     Mutant("ring: repair forgets latest", "csrc/k4_takeover.c", LATEST, "            (void)instrument;\n", "ctest segment_crash", "not so: one instrument's latest is the newest record|not so: latest"),
+    # Readers: nothing in shared memory is believed.
+    Mutant("reader: any number of slots", READER, "(header->ring_slots & (header->ring_slots - 1)) != 0", "header->ring_slots == 0", HEADER),
     # Numbers and texts: how much there may be.
     Mutant("nesting without end", "csrc/k4_json.c", "if ((*p == '{' || *p == '[') && open + level >= K4_MAX_DEPTH)", "if ((*p == '{' || *p == '[') && open + level > K4_MAX_DEPTH)",
            "ctest json", r"test_json\s+exit -6"),
     Mutant("a number past 64 bits", "csrc/k4_number.c", "shift <= 18 && !__builtin_mul_overflow(value->mantissa, k4_power10[shift], out)",
            "shift <= 18 && (__builtin_mul_overflow(value->mantissa, k4_power10[shift], out) || true)", "ctest number", "Assertion.*k4_decimal_align"),
+    # JSON: where a text ends, and what it may hold.
+    Mutant("json: a string past the end", "csrc/k4_json.c", "        if (p >= json->end)\n            return k4_json_fail(json, p);\n        if (*p == '\"')\n", "        if (*p == '\"')\n",
+           "ctest json", JSON),
+    Mutant("json: a line end in a string", "csrc/k4_json.c", "else if (*p < ' ')", "else if (*p < '\\b')", "ctest json", JSON),
+    Mutant("json: any four characters behind \\u", "csrc/k4_json.c", "!is_hex(*p)", "(!is_hex(*p) && *p < '0')", "ctest json", JSON),
+    Mutant("json: two bytes for ASCII", "csrc/k4_json.c", "lead >= 0xc2 &&", "lead >= 0xc0 &&", "ctest json", JSON),
+    Mutant("json: three bytes for what takes two", "csrc/k4_json.c", "low = lead == 0xe0 ? 0xa0 : 0x80;", "low = 0x80;", "ctest json", JSON),
+    Mutant("json: four bytes for what takes three", "csrc/k4_json.c", "low = lead == 0xf0 ? 0x90 : 0x80;", "low = 0x80;", "ctest json", JSON),
+    Mutant("json: a number that begins with 0", "csrc/k4_json.h", "(*p != '0' || len == 1)", "(*p != '0' || len > 0)", "ctest json", JSON),
+    # Inflating: every length and distance comes from the peer.
+    Mutant("inflate: from before the beginning", INFLATE, " || back > flow->len", "", STREAMS),
+    Mutant("inflate: a distance that is none", INFLATE, "far < 0 || far >= DISTANCES ||", "far < 0 ||", STREAMS),
+    Mutant("inflate: a piece past the room", INFLATE, "    if (flow->room - flow->len < len)\n        return K4_INFLATE_LONG;\n    uint8_t *to", "    uint8_t *to", STREAMS),
+    Mutant("inflate: a byte past the room", INFLATE, "            if (flow->len == flow->room)\n                return K4_INFLATE_LONG;\n", "", STREAMS),
     # Copies that are not decoded.
     Mutant("as long is taken for equal", "csrc/k4_memo.h", " && memcmp(entry + 1, text, len) == 0", " && text != NULL", "ctest feed", r"test_feed\.c:\d+: "),
     Mutant("what was overwritten is compared", "csrc/k4_memo.h", "memo->head - at > K4_MEMO_BYTES", "memo->head - at > 4 * K4_MEMO_BYTES", "ctest feed", r"test_feed\.c:\d+: |ERROR: AddressSanitizer|runtime error"),
@@ -144,7 +166,7 @@ MUTANTS = (
     Mutant("window: an id of the set is new", "csrc/k4_idset.c", "        return K4_IDSET_DUPLICATE;\n", "        return K4_IDSET_LATE;\n", PROPERTIES + "test_events_agree_with_a_plain_set"),
     Mutant("hashed: an id of the set is new", "csrc/k4_idset.c", "        if (ids[table[at] - 1] == id)\n            return 0;\n", "        if (ids[table[at] - 1] == id)\n            return 1;\n",
            PROPERTIES + "test_hashed_ids_are_a_set_of_the_last_n"),
-    Mutant("a state out of order makes an epoch", "csrc/k4_rules.c", "(a->id < before && !out_of_order(in, a, before))", "a->id < before",
+    Mutant("a state out of order makes an epoch", "csrc/k4_rules.c", "!out_of_order(in, a, before))", "(in != NULL || !out_of_order(in, a, before)))",
            PROPERTIES + "test_state_is_published_once_in_order_and_never_late"),
     Mutant("after a wrong id siblings stand aside", "csrc/k4_rules.c", "if (!alike && !catches_up(in, a))", "if ((void)alike, !catches_up(in, a))",
            PROPERTIES + "test_a_single_wrong_id_sends_no_sibling_away"),
@@ -165,14 +187,14 @@ def copy(folder: Path) -> Path:
     return folder
 
 
-def run(folder: Path, test: str) -> tuple[int, str]:
-    """Exit code and output of one test over the copy."""
-    if test.startswith("ctest "):
-        command = [sys.executable, "tests/c/run.py", "--setting", "gcc address,undefined", *test.split()[1:]]
-    elif test.startswith("fuzz "):
-        command = [sys.executable, "-m", "tests.fuzz.fuzz", "run", "--seconds", "4", *test.split()[1:]]
-    else:
-        command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", test]
+def run(folder: Path, kind: str, tests: Sequence[str]) -> tuple[int, str]:
+    """Exit code and output of tests of one kind over the copy."""
+    commands = {
+        "ctest": ["tests/c/run.py", "--setting", "gcc address,undefined"],
+        "fuzz": ["-m", "tests.fuzz.fuzz", "run", "--seconds", "4"],
+        "pytest": ["-m", "pytest", "-q", "-x", "-p", "no:cacheprovider"],
+    }
+    command = [sys.executable, *commands[kind], *tests]
     environment = {
         **os.environ,
         "PYTHONPATH": str(folder),
@@ -182,11 +204,23 @@ def run(folder: Path, test: str) -> tuple[int, str]:
     }
     try:
         done = subprocess.run(
-            command, cwd=folder, env=environment, capture_output=True, text=True, errors="replace", check=False, timeout=LIMIT_S
+            command,
+            cwd=folder,
+            env=environment,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+            timeout=LIMIT_S * len(tests),
         )
     except subprocess.TimeoutExpired:
-        return -1, f"no end after {LIMIT_S} s"
+        return -1, f"no end after {LIMIT_S * len(tests)} s"
     return done.returncode, done.stdout + done.stderr
+
+
+def kind_of(test: str) -> tuple[str, list[str]]:
+    kind, _, name = test.rpartition(" ")
+    return kind or "pytest", [name]
 
 
 def judge(mutant: Mutant, folder: Path) -> str | None:
@@ -197,7 +231,7 @@ def judge(mutant: Mutant, folder: Path) -> str | None:
     if text.count(mutant.old) != 1:
         return f"its text is there {text.count(mutant.old)} times in {mutant.file}: bring the row up to date"
     file.write_text(text.replace(mutant.old, mutant.new), encoding="utf-8")
-    code, said = run(place, mutant.test)
+    code, said = run(place, *kind_of(mutant.test))
     shutil.rmtree(place)
     if code == 0:
         return f"lives: {mutant.test} passes"
@@ -214,19 +248,24 @@ def main(words: list[str]) -> int:
     with tempfile.TemporaryDirectory(prefix="k4-mutants-") as made, concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         (Path(made) / "cache").mkdir()
         whole = copy(Path(made) / "unchanged")
-        tests = list(dict.fromkeys(mutant.test for mutant in wanted))
-        for test, (code, said) in zip(tests, pool.map(lambda test: run(whole, test), tests), strict=True):
-            if code != 0:
-                raise SystemExit(f"{test} fails without any mutant:\n{said[-3000:]}")
+        tests: dict[str, set[str]] = {}
+        for mutant in wanted:
+            kind, names = kind_of(mutant.test)
+            tests.setdefault(kind, set()).update(names)
+        plain = [pool.submit(run, whole, kind, sorted(names)) for kind, names in tests.items()]
         jobs = [pool.submit(judge, mutant, Path(made) / f"m{n}") for n, mutant in enumerate(wanted)]
+        wrong = [said for code, said in (job.result() for job in plain) if code != 0]
+        for said in wrong:
+            print(f"fails without any mutant:\n{said[-3000:]}", flush=True)
         for mutant, job in zip(wanted, jobs, strict=True):
             why = job.result()
             failures += why is not None
             print(
                 f"{'caught' if why is None else 'NOT CAUGHT'}: {mutant.name} ({mutant.test}){'' if why is None else ': ' + why}", flush=True
             )
+    print(f"{resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime:.0f} s of processor time")
     print(f"{len(wanted) - failures} of {len(wanted)} mutants caught")
-    return 1 if failures else 0
+    return 1 if failures or wrong else 0
 
 
 if __name__ == "__main__":

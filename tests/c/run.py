@@ -17,7 +17,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from k4._codegen import build, generate, places
+from k4._codegen import build, digest, fbs, generate, places
 
 HERE = Path(__file__).resolve().parent
 STRICT = ("-std=c11", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror")
@@ -27,7 +27,7 @@ FUNCTIONS = "-DK4_FAST_INLINE=static __attribute__((unused))"
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One way to compile; `threads`: only for tests that start threads, which need nothing that is generated but headers."""
+    """One way to compile; `threads`: only for tests that start threads."""
 
     name: str
     compiler: str
@@ -52,6 +52,11 @@ def run(command: list[str]) -> None:
 def link_options(test: Path) -> list[str]:
     found = re.search(r"link: (.*?)\*/", test.read_text(encoding="utf-8"), re.DOTALL)
     return found[1].replace("*", " ").split() if found else []
+
+
+def looks_for_products(test: Path) -> bool:
+    """Does it need what is generated for exchanges? Most tests need nothing that is generated but headers, and make up a product (made_up.h)."""
+    return "k4_product_find(" in test.read_text(encoding="utf-8")
 
 
 def archive(setting: Setting, sources: list[Path], include: list[str], folder: Path, pool: concurrent.futures.Executor) -> Path:
@@ -91,7 +96,7 @@ def main(arguments: list[str]) -> int:
         tests = [test for test in tests if test.stem.removeprefix("test_") in names]
     if not tests:
         raise SystemExit("no test of that name")
-    records, exchanges = build.load()
+    records, exchanges = build.load() if any(map(looks_for_products, tests)) else (fbs.load(places.schema() / digest.RECORDS), ())
     with tempfile.TemporaryDirectory(prefix="k4-ctest-") as made, concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         folder = Path(made)
         for name, text in generate.generate(records, exchanges).items():
@@ -105,7 +110,7 @@ def main(arguments: list[str]) -> int:
                 continue
             if not wanted:
                 continue
-            own = [source for source in sources if not setting.threads or source.parent != folder]
+            own = [source for source in sources if any(map(looks_for_products, wanted)) or source.parent != folder]
             library = archive(setting, own, include, folder / setting.name.replace(" ", "-"), pool)
             for job in [pool.submit(check, setting, test, library, include) for test in wanted]:
                 print(job.result(), flush=True)

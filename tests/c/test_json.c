@@ -82,6 +82,8 @@ static void test_grammar(void)
         {"[\"\xc3\"]", -1, K4_REFUSED_UTF8, 1},
         {"[1,\"\xed\xa0\x80\"]", -1, K4_REFUSED_UTF8, 3},
         {"[\"\xc0\x80\",\"\xf4\x90\x80\x80\"]", -1, K4_REFUSED_UTF8, 1},
+        {"[\"\xe0\x9f\xbf\"]", -1, K4_REFUSED_UTF8, 1},
+        {"[\"\xf0\x8f\xbf\xbf\"]", -1, K4_REFUSED_UTF8, 1},
         {"[\"\xff\",]", 5, 0, 0},
         {"\"\xe2\x82", 3, 0, 0},
     };
