@@ -1,6 +1,6 @@
 """Every example of the built-in specs, what the simulator says for each product, and thousands of frames that are nearly one of these,
 through the compiled parsers and all that tests/fuzz/fuzz_decode.h claims of them: the tiers agree, and what stands around a text changes
-nothing, however it is cut. A part of them goes to the reference, too.
+nothing, however it is cut. What the reference says of a part of them: tests/test_venues_agree.py.
 """
 
 from __future__ import annotations
@@ -16,8 +16,6 @@ from pathlib import Path
 import pytest
 
 from k4._codegen import bind, build, ir, places
-from k4.decode import NativeDecoder, open_reference
-from k4.native import Native
 from k4.sim.venue import Stream
 from tests.codegen.compiled import REPLAY
 from tests.mutate import Mutator
@@ -40,7 +38,6 @@ WORSE = (
     "[[]]",
     "0",
 )
-SAID, ASKED = 300, 20  # given to the reference: so many of the simulator's, one of so many changed ones
 
 
 @functools.cache
@@ -161,16 +158,3 @@ def test_all_claims_hold(built_in: Path, tmp_path: Path, exchange: str, product:
     assert tried == len(whole) + len(others)
     assert beginnings == sum(len(frame) for _, _, frame in whole)
     assert FRAMES // 50 < fast < FRAMES  # enough are left as they were, enough are not
-
-
-@pytest.mark.parametrize(("exchange", "product"), PRODUCTS)
-def test_the_reference_says_the_same(native: Native, exchange: str, product: str) -> None:
-    frames = changed(specs()[exchange], product)
-    reference = open_reference(exchange, product, None, ())
-    decoders = [NativeDecoder(native, exchange, product, None, tier) for tier in ("any", "tolerant")]
-    said = spoken(exchange, product)[:SAID]
-    asked = [(kind == BINARY, frame) for kind, _, frame in (*said, *frames[::ASKED], *said) if kind != FETCHED]
-    for binary, frame in asked:
-        wanted = reference.lines(frame, binary)
-        for decoder in decoders:
-            assert decoder.lines(frame, binary) == wanted, frame

@@ -202,6 +202,27 @@ static void test_times(void)
         {"1677-09-21T00:12:43.145224193Z", K4_UNIT_ISO, 0, -INT64_MAX},
         {"1677-09-21T00:12:43.145224192Z", K4_UNIT_ISO, K4_REFUSED_RANGE, 0},
         {"2024-01-01T00:00:00", K4_UNIT_ISO, K4_REFUSED_TYPE, 0},
+        {"2024-01-01T00:00:00-00:30", K4_UNIT_ISO, 0, 1704069000000000000},
+        {"2024-01-01T00:00:00+23:59", K4_UNIT_ISO, 0, 1703980860000000000},
+        {"2024-01-01T00:00:00+24:00", K4_UNIT_ISO, K4_REFUSED_TYPE, 0},
+        {"2024-01-01T00:00:00+1:00", K4_UNIT_ISO, K4_REFUSED_TYPE, 0},
+        {"2024-01-01T00:00:00+0100", K4_UNIT_ISO, K4_REFUSED_TYPE, 0},
+        {"2024-01-01T00:00:00+01:60", K4_UNIT_ISO, K4_REFUSED_TYPE, 0},
+        {"2024-01-01T00:00:00+01:", K4_UNIT_ISO, K4_REFUSED_TYPE, 0},
+        {"2024-01-01T00:00:00Zz", K4_UNIT_ISO, K4_REFUSED_TYPE, 0},
+        {"2024-01-01T00:00:00.Z", K4_UNIT_ISO, K4_REFUSED_TYPE, 0},
+        {"2024-01-01T24:00:00Z", K4_UNIT_ISO, K4_REFUSED_TYPE, 0},
+        {"2024-01-01T00:60:00Z", K4_UNIT_ISO, K4_REFUSED_TYPE, 0},
+        {"2024-01-01T00:00:60Z", K4_UNIT_ISO, K4_REFUSED_TYPE, 0},
+        {"2024-00-01T00:00:00Z", K4_UNIT_ISO, K4_REFUSED_TYPE, 0},
+        {"2024-13-01T00:00:00Z", K4_UNIT_ISO, K4_REFUSED_TYPE, 0},
+        {"2024-01-00T00:00:00Z", K4_UNIT_ISO, K4_REFUSED_TYPE, 0},
+        {"2024-04-31T00:00:00Z", K4_UNIT_ISO, K4_REFUSED_TYPE, 0},
+        {"1900-02-29T00:00:00Z", K4_UNIT_ISO, K4_REFUSED_TYPE, 0},
+        {"2000-02-29T00:00:00Z", K4_UNIT_ISO, 0, 951782400000000000},
+        {"0000-01-01T00:00:00Z", K4_UNIT_ISO, K4_REFUSED_RANGE, 0},
+        {"2024/01/01T00:00:00Z", K4_UNIT_ISO, K4_REFUSED_TYPE, 0},
+        {"2024-01-01_00:00:00Z", K4_UNIT_ISO, K4_REFUSED_TYPE, 0},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct k4_text text = string(cases[i].text);
@@ -255,6 +276,48 @@ static void test_fast_signs(void)
     }
 }
 
+/* Those that may stand in quotes: both of them or none. */
+static void test_fast_quotes(void)
+{
+    static const struct {
+        const char *text;
+        int64_t digits, is_signed, mantissa; /* INT64_MIN: none that is read there */
+        uint32_t fraction;
+        int length; /* of the decimal; 0: none */
+    } all[] = {
+        {"12,", 12, 12, 12, 0, 2},
+        {"\"12\",", 12, 12, 12, 0, 4},
+        {"\"-12\",", INT64_MIN, -12, -12, 0, 5},
+        {"1.25,", 1, 1, 125, 2, 4},
+        {"\"1.25\",", INT64_MIN, INT64_MIN, 125, 2, 6},
+        {"\"-0.5\",", INT64_MIN, INT64_MIN, -5, 1, 6},
+        {"\"1.5,\"", INT64_MIN, INT64_MIN, INT64_MIN, 0, 0},
+        {"\"7,\"", INT64_MIN, INT64_MIN, INT64_MIN, 0, 0},
+        {"\"\",", INT64_MIN, INT64_MIN, INT64_MIN, 0, 0},
+        {"x", INT64_MIN, INT64_MIN, INT64_MIN, 0, 0},
+    };
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        for (int looked = 0; looked < 2; looked++) { /* whether the stops are known, or have to be looked for */
+            const struct k4_text text = string(all[i].text);
+            memset(buffer + K4_SLACK + text.len, ' ', K4_SLACK);
+            const uint8_t *end = text.at + text.len;
+            const uint64_t known = looked ? k4_fast_numbers(text.at, 64) : 0;
+            struct k4_fast_digits digits = {.value = 0};
+            struct k4_fast_decimal decimal = {.mantissa = 0};
+            uint64_t stops = known;
+            const uint8_t *behind = k4_fast_quoted_digits(text.at, end, &stops, true, &digits);
+            assert((behind == NULL) == (all[i].digits == INT64_MIN) && (behind == NULL || digits.value == all[i].digits));
+            stops = known;
+            behind = k4_fast_quoted_signed(text.at, end, &stops, true, &digits);
+            assert((behind == NULL) == (all[i].is_signed == INT64_MIN) && (behind == NULL || digits.value == all[i].is_signed));
+            stops = known;
+            behind = k4_fast_quoted_decimal(text.at, end, &stops, &decimal);
+            assert(behind == (all[i].length == 0 ? NULL : text.at + all[i].length));
+            assert(behind == NULL || (decimal.mantissa == all[i].mantissa && decimal.fraction == all[i].fraction));
+        }
+    }
+}
+
 int main(void)
 {
     test_decimal_texts();
@@ -263,6 +326,7 @@ int main(void)
     test_times();
     test_ids();
     test_fast_signs();
+    test_fast_quotes();
     puts("number: ok");
     return 0;
 }

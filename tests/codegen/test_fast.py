@@ -521,31 +521,6 @@ def test_the_same_spec_gives_the_same_text_whatever_was_rendered_before() -> Non
     assert fast.render_exchange(spec, RECORDS) == first
 
 
-@pytest.mark.parametrize("compiler", ["gcc", "clang"])
-@pytest.mark.parametrize("flags", [(), ("-march=x86-64-v3",)], ids=["baseline", "v3"])
-def test_it_compiles_without_a_warning(compiler: str, flags: tuple[str, ...], tmp_path: Path) -> None:
-    (tmp_path / "k4_records.h").write_text(generate.records_header(RECORDS))
-    for name, path in SPECS.items():
-        (tmp_path / f"{name}.c").write_text(fast.render_exchange(exchange.load(path, RECORDS), RECORDS))
-        command = [
-            compiler,
-            *STRICT,
-            "-O2",
-            *flags,
-            f"-I{tmp_path}",
-            f"-I{places.csrc()}",
-            "-c",
-            str(tmp_path / f"{name}.c"),
-            "-o",
-            "/dev/null",
-        ]
-        try:
-            result = subprocess.run(command, capture_output=True, text=True, check=False)
-        except FileNotFoundError:
-            pytest.skip(f"{compiler} is not installed")
-        assert result.returncode == 0, result.stderr[:4000]
-
-
 def test_a_product_without_layouts_declines(tmp_path: Path) -> None:
     text = _DOUBT.format(match='{ e = "t" }', price='{ "p" = "abs" }', wire=_PLAIN)
     path = tmp_path / "doubt.toml"

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from k4._codegen import exchange, generate, ir, places
+from k4._codegen import exchange, places
 from tests import sbe_oracle
 from tests.codegen import compiled
 from tests.codegen.compiled import RECORDS, Given, Reference, Tolerant
@@ -380,14 +380,3 @@ def test_random_changes(either: Pair) -> None:
         outcomes |= {str(item[1]) for item in given.items if item[0] == "refused"}
         outcomes |= {str(item[0]) for item in given.items} | ({given.skip} if given.skip else set())
     assert outcomes >= {"record", "refused", "malformed", "range", "symbol", "utf8", "unknown_template"}, outcomes
-
-
-@pytest.mark.parametrize("compiler", COMPILERS)
-@pytest.mark.parametrize("optimised", ["-O0", "-O3"])
-def test_strict_flags(tmp_path: Path, compiler: str, optimised: str) -> None:
-    """What is generated for every construct compiles without a warning."""
-    spec: ir.Exchange = exchange.load(YARD, RECORDS)
-    made = generate.generate(RECORDS, [spec])
-    for name, text in made.items():
-        (tmp_path / name).write_text(text)
-    compiled.compile_all(tmp_path, [tmp_path / "k4_yard_sbe.c"], tmp_path / "out.o", "-c", optimised, compiler=compiler)

@@ -6,7 +6,6 @@ import ctypes
 import json
 import random
 import re
-import shutil
 import struct
 import subprocess
 from collections.abc import Callable, Iterator
@@ -532,19 +531,7 @@ def test_long_texts(spot: Pair) -> None:
 PAIRS: dict[str, Pair] = {}
 
 
-# --------------------------------------------------------------------------- what it is compiled from
-
-
-@pytest.mark.parametrize("compiler", ["gcc", "clang"])
-@pytest.mark.parametrize("text", [PROBE, None], ids=["probe", "binance"])
-def test_strict_flags(tmp_path: Path, compiler: str, text: str | None) -> None:
-    if shutil.which(compiler) is None:
-        pytest.skip(f"{compiler} is not installed")
-    path = places.schema() / "exchange/binance.toml"
-    spec = exchange.load(path, compiled.RECORDS) if text is None else load(tmp_path, text, "probe")
-    sources = compiled.write_sources(tmp_path, spec)
-    for source in sources if text is None else sources[:1]:
-        compiled.compile_all(tmp_path, [source], tmp_path / "part.o", "-c", "-O2", compiler=compiler)
+# --------------------------------------------------------------------------- the text
 
 
 def test_the_same_input_gives_the_same_text(tmp_path: Path) -> None:
