@@ -42,15 +42,17 @@ class Slot:
 
 @dataclass(slots=True)
 class Names:
-    """Slots of a product's values, by place. `wanted`: those of texts that something is made of or compared with."""
+    """Slots of a product's values, by place. `wanted`: those of texts that something is made of or compared with; `here`: held
+    where they are read alone."""
 
-    taken: dict[tuple[Path, str, bool], str] = field(default_factory=dict)
+    taken: dict[tuple[Path, str, str], str] = field(default_factory=dict)
+    here: set[str] = field(default_factory=set)
     slots: dict[str, Slot] = field(default_factory=dict)
     wanted: set[str] = field(default_factory=set)
 
     def read(self, path: Path, kind: str, length: int = 0) -> str:
         """What the value at a place is read into: inside an array of so many levels, one more, since those past them go there."""
-        name = self._slot(path, kind, length + 1 if length else 0, length > 0)
+        name = self._slot(path, kind, length + 1 if length else 0, "kept" if length else "")
         return f"{name}[n]" if length and kind != DECIMAL else name
 
     def compared(self, path: Path, length: int = 0) -> str:
@@ -60,16 +62,23 @@ class Names:
         return name
 
     def slot(self, path: Path, kind: str, *, kept: bool = False) -> str:
-        """The member that holds the values at a place, or, `kept`, of all levels there; a book's are read one at a time."""
-        name = self._slot(path, kind, 0, kept)
+        """The member that holds the values at a place, or, `kept`, of all levels there."""
+        name = self._slot(path, kind, 0, "kept" if kept else "")
         self.wanted.add(name)
         return name
 
-    def members(self) -> list[Slot]:
-        """All but the texts that nobody wants."""
-        return [slot for name, slot in self.slots.items() if name in self.wanted or slot.type != _TYPES[TEXT]]
+    def half(self, path: Path, kind: str) -> str:
+        """The variable for part of a level of a book, which is used up before the next level is read."""
+        name = self._slot(path, kind, 0, "half")
+        self.here.add(name)
+        return f"{name}_"  # no other variable ends so
 
-    def _slot(self, path: Path, kind: str, length: int, kept: bool) -> str:
+    def members(self) -> list[Slot]:
+        """All but the texts that nobody wants, and what is held elsewhere."""
+        held = [slot for name, slot in self.slots.items() if name not in self.here]
+        return [slot for slot in held if slot.name in self.wanted or slot.type != _TYPES[TEXT]]
+
+    def _slot(self, path: Path, kind: str, length: int, kept: str) -> str:
         kind = DIGITS if kind == SIGNED else kind
         key = (path, kind, kept)
         known = self.taken.get(key)

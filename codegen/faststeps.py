@@ -41,6 +41,7 @@ class Step:
     slot: str = ""  # where the value goes, index included
     either: bool = False  # quotes may stand around it
     level: bool = False  # decimal: one of a side's levels
+    here: bool = False  # its slot is a variable of its own
     between: str = ""  # loop: what stands between two elements; `text` is what begins it, `suffix` what ends it
     counts: tuple[int, int, int] = (0, 0, 0)  # loop: bytes of text, between, suffix
     levels: tuple[str, ...] = ()  # loop: the slots of its decimals
@@ -83,8 +84,9 @@ class Steps:
         # What only this product has, as C spells it, and how long it is; None: a pattern that any text fits.
         self.words: list[tuple[str | None, int]] = []
 
-    def of(self, tokens: Sequence[Token], at: At, length: int, layout: Layout, *, last: bool) -> tuple[list[Step], At]:
-        """The steps of some tokens, and where they lead. `length`: inside an array of that many levels; `last`: no value follows."""
+    def of(self, tokens: Sequence[Token], at: At, length: int, layout: Layout, *, last: bool, book: bool = False) -> tuple[list[Step], At]:
+        """The steps of some tokens, and where they lead. `length`: inside an array of that many levels; `book`: in one of a book's; `last`:
+        no value follows."""
         out: list[Step] = []
 
         def need(count: int) -> None:
@@ -122,9 +124,11 @@ class Steps:
                 kind = _kind(token)
                 either = kind in (DIGITS, SIGNED, DECIMAL) and token.quoted is None
                 need(_READS[kind] + 2 * either)
-                slot = "" if kind in (SKIP, _DIGITS) else self.names.read(token.path, kind, length)
+                here = book and kind in (DIGITS, SIGNED, DECIMAL)
+                unread = kind in (SKIP, _DIGITS)
+                slot = "" if unread else self.names.half(token.path, kind) if here else self.names.read(token.path, kind, length)
                 level = length > 0 and kind == DECIMAL
-                out.append(Step(kind, at.window, slot=slot, either=either, level=level, place=place_of(token.path)))
+                out.append(Step(kind, at.window, slot=slot, either=either, level=level, here=here, place=place_of(token.path)))
                 at = at.moved(_MOVES[kind] + 2 * either if _MOVES[kind] else 0, token.usual + (kind == TEXT), kind not in (BOOL, SKIP))
         return out, at
 
@@ -167,7 +171,7 @@ class Steps:
         if token.most > LEVELS:
             raise ValueError(f"{place_of(token.path)}: {token.most} levels, but only {LEVELS} have a place")
         head, inner, tail = _turned(spelled(token.tokens))
-        steps, inside = self.of(inner, At(0), 0 if token.side else token.most, layout, last=True)
+        steps, inside = self.of(inner, At(0), 0 if token.side else token.most, layout, last=True, book=token.side != "")
         between = tail + b"," + head
         if inside.past + max(len(between), 8) > SLACK:
             steps.append(Step("end"))
@@ -191,10 +195,10 @@ class Steps:
         return step, At(max(at.past + 2, inside.past + len(tail) + 1))
 
     def _halves(self, side: str, layout: Layout) -> tuple[tuple[str, str], ...]:
-        """Of a level of a book: which half, and the slot it is read into."""
+        """Of a level of a book: which half, and the variable it is read into."""
         halves = {f"{side}_price": DECIMAL, f"{side}_qty": DECIMAL, f"{side}_count": DIGITS} if side else {}
         puts = [put for put in layout.puts if put.member in halves]
-        return tuple((put.member.partition("_")[2], self.names.slot(put.path, halves[put.member])) for put in puts)
+        return tuple((put.member.partition("_")[2], self.names.half(put.path, halves[put.member])) for put in puts)
 
 
 # --------------------------------------------------------------------------- stops

@@ -64,7 +64,7 @@ void k4_books_refused(struct k4_books *books, unsigned record, uint16_t message,
 /* A level more for a side, or NULL: no memory. */
 struct k4_level *k4_update_push_slow(struct k4_books *books, unsigned side);
 
-static inline struct k4_level *k4_update_push(struct k4_books *books, unsigned side)
+K4_FAST_INLINE struct k4_level *k4_update_push(struct k4_books *books, unsigned side)
 {
     struct k4_ladder *ladder = &books->update.side[side];
     if (__builtin_expect(ladder->count == ladder->room, 0))

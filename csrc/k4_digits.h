@@ -76,8 +76,11 @@ K4_FAST_INLINE struct k4_digits_pair k4_digits_eights(__m128i digits)
 #if defined(__SSSE3__)
     const __m128i pairs = _mm_maddubs_epi16(digits, _mm_set1_epi16(0x010a));
 #else
-    /* (a + 256 b) * 2561 is 256 * (10 a + b) + a, and what is past 16 bits */
-    const __m128i pairs = _mm_srli_epi16(_mm_mullo_epi16(digits, _mm_set1_epi16(2561)), 8);
+    /* (a + 256 b) * 2561 is 256 * (10 a + b) + a, and what is past 16 bits; in one multiplication, not in the shifts and sums that a
+     * compiler makes of a factor it sees */
+    __m128i factor = _mm_set1_epi16(2561);
+    __asm__("" : "+x"(factor));
+    const __m128i pairs = _mm_srli_epi16(_mm_mullo_epi16(digits, factor), 8);
 #endif
     const __m128i fours = _mm_madd_epi16(pairs, _mm_set1_epi32(0x00010064));
     const __m128i eights = _mm_madd_epi16(_mm_packs_epi32(fours, fours), _mm_set1_epi32(0x00012710));
@@ -104,14 +107,14 @@ K4_FAST_INLINE uint64_t k4_digits_plain(const uint8_t *p, uint32_t count)
 }
 
 /* Two runs of 0 to 8 digits. They are read from their ends, together with what stands before them. */
-K4_FAST_INLINE struct k4_digits_pair k4_digits_two(const uint8_t *p, uint32_t p_len, const uint8_t *q, uint32_t q_len)
+K4_FAST_INLINE struct k4_digits_pair k4_digits_two(const uint8_t *p, size_t p_len, const uint8_t *q, size_t q_len)
 {
 #if defined(__SSE2__)
     const __m128i text = _mm_unpacklo_epi64(k4_digits_low8(p + p_len - 8), k4_digits_low8(q + q_len - 8));
     const __m128i mask = _mm_unpacklo_epi64(k4_digits_low8(k4_digits_values + 8 + p_len), k4_digits_low8(k4_digits_values + 8 + q_len));
     return k4_digits_eights(_mm_and_si128(text, mask));
 #else
-    return (struct k4_digits_pair){(uint32_t)k4_digits_plain(p, p_len), (uint32_t)k4_digits_plain(q, q_len)};
+    return (struct k4_digits_pair){(uint32_t)k4_digits_plain(p, (uint32_t)p_len), (uint32_t)k4_digits_plain(q, (uint32_t)q_len)};
 #endif
 }
 

@@ -39,8 +39,10 @@ K4_FAST_INLINE bool k4_fast_digits_at(const uint8_t *p, uint64_t stops, bool num
     uint64_t value;
     const uint32_t count = (uint32_t)__builtin_ctzll(stops);
     if (__builtin_expect(count - 1 > 15, 0)) { /* it may be none, too */
-        if (count - 1 > 18 || !k4_digits_many(p, count, &value))
+        uint64_t many; /* apart: what a function writes to is kept in memory */
+        if (count - 1 > 18 || !k4_digits_many(p, count, &many))
             return false;
+        value = many;
     } else if (numbers) {
         value = k4_digits_known16(p, count);
     } else if (!k4_digits_upto16(p, count, &value)) {
@@ -56,7 +58,7 @@ K4_FAST_INLINE uint64_t k4_fast_plain(const uint8_t *p, uint32_t count)
     return __builtin_expect(count <= 16, 1) ? k4_digits_known16(p, count) : k4_digits_plain(p, count);
 }
 
-/* What k4_fast_decimal leaves: a sign, no fraction, more than 8 digits on a side. Returns its length, 0: none that is read here. */
+/* What k4_fast_decimal leaves: a sign, more than 8 digits on a side, an integer of 17 or 18. Returns its length, 0: none that is read here. */
 K4_FAST_APART uint32_t k4_fast_odd_decimal(const uint8_t *p, uint64_t stops, struct k4_fast_decimal *out)
 {
     const uint32_t sign = *p == '-';
@@ -86,23 +88,6 @@ K4_FAST_APART uint32_t k4_fast_odd_decimal(const uint8_t *p, uint64_t stops, str
     return sign + len;
 }
 
-/* A decimal without exponent, at most 18 digits. `stops` of numbers begin at p, two at least. False: none that is read here. */
-K4_FAST_INLINE bool k4_fast_decimal_at(const uint8_t *p, uint64_t stops, uint32_t *len, struct k4_fast_decimal *out)
-{
-    const uint64_t more = stops & (stops - 1);
-    const uint32_t whole = (uint32_t)__builtin_ctzll(stops);
-    const uint32_t fraction = (uint32_t)__builtin_ctzll(more) - whole - 1;
-    *len = whole + 1 + fraction;
-    if (__builtin_expect(((whole - 1) | (fraction - 1)) > 7 || p[whole] != '.', 0)) {
-        *len = k4_fast_odd_decimal(p, stops, out);
-        return *len != 0;
-    }
-    const struct k4_digits_pair pair = k4_digits_two(p, whole, p + whole + 1, fraction);
-    out->mantissa = (int64_t)pair.first * k4_power10[fraction] + (int64_t)pair.second;
-    out->fraction = fraction;
-    return pair.first >= k4_digits_least[whole];
-}
-
 /* An integer without sign. `numbers`: what stops there are, and which to make where there are none. */
 K4_FAST_INLINE const uint8_t *
 k4_fast_digits(const uint8_t *p, const uint8_t *end, uint64_t *stops, bool numbers, struct k4_fast_digits *out)
@@ -129,10 +114,18 @@ k4_fast_signed(const uint8_t *p, const uint8_t *end, uint64_t *stops, bool numbe
     return p;
 }
 
-/* A decimal without exponent. */
+K4_FAST_INLINE const uint8_t *k4_fast_odd(const uint8_t *p, uint64_t *stops, struct k4_fast_decimal *out)
+{
+    struct k4_fast_decimal odd; /* apart, so that `out` may be in registers */
+    const uint32_t len = k4_fast_odd_decimal(p, *stops, &odd);
+    *out = odd;
+    *stops >>= len;
+    return len == 0 ? NULL : p + len;
+}
+
+/* A decimal without exponent, at most 18 digits. */
 K4_FAST_INLINE const uint8_t *k4_fast_decimal(const uint8_t *p, const uint8_t *end, uint64_t *stops, struct k4_fast_decimal *out)
 {
-    uint32_t len;
     if (__builtin_expect((*stops & (*stops - 1)) == 0, 0)) { /* the point is in sight, but not the end */
         if (p > end)
             return NULL;
@@ -140,10 +133,26 @@ K4_FAST_INLINE const uint8_t *k4_fast_decimal(const uint8_t *p, const uint8_t *e
         if ((*stops & (*stops - 1)) == 0)
             return NULL;
     }
-    if (!k4_fast_decimal_at(p, *stops, &len, out))
+    const uint64_t whole = (uint64_t)__builtin_ctzll(*stops);
+    const uint64_t behind = (uint64_t)__builtin_ctzll(*stops & (*stops - 1));
+    const uint64_t fraction = behind - whole - 1;
+    if (p[whole] != '.') { /* an integer, as likely in many places */
+        if (__builtin_expect(whole - 1 > 15, 0))
+            return k4_fast_odd(p, stops, out);
+        const uint64_t value = k4_digits_known16(p, (uint32_t)whole);
+        *out = (struct k4_fast_decimal){.mantissa = (int64_t)value, .fraction = 0};
+        *stops >>= whole;
+        return value < k4_digits_least[whole] ? NULL : p + whole;
+    }
+    if (__builtin_expect(((whole - 1) | (fraction - 1)) > 7, 0))
+        return k4_fast_odd(p, stops, out);
+    const struct k4_digits_pair pair = k4_digits_two(p, whole, p + whole + 1, fraction);
+    if (pair.first < k4_digits_least[whole])
         return NULL;
-    *stops >>= len;
-    return p + len;
+    *out = (struct k4_fast_decimal){
+        .mantissa = (int64_t)pair.first * k4_power10[fraction] + (int64_t)pair.second, .fraction = (uint32_t)fraction};
+    *stops >>= behind;
+    return p + behind;
 }
 
 /* The same three, with a quote on both sides or none. */
@@ -256,6 +265,14 @@ K4_FAST_INLINE bool k4_fast_align(
 }
 
 /* ---------------------------------------------------------------- what digits mean */
+
+/* A number on its way to a record, in a register of its own: two read back at once would each be part of another write, and a processor waits
+ * until those are done. */
+K4_FAST_INLINE int64_t k4_fast_alone(int64_t value)
+{
+    __asm__("" : "+r"(value));
+    return value;
+}
 
 /* `per_unit` nanoseconds each. False: outside int64. */
 K4_FAST_INLINE bool k4_fast_time(const struct k4_fast_digits *digits, int64_t per_unit, int64_t *out)
