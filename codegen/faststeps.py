@@ -31,15 +31,15 @@ _MARGIN = 3  # bytes by which values are expected to be longer than in the examp
 @dataclass(frozen=True, slots=True)
 class Step:
     """One thing a parser does. `op`: literal, own (a literal of the product), end (compare with the text's end), look (make stops),
-    loop, framed, word or like (compare the text just read), or a value's kind."""
+    loop, framed, word or like (compare the text just read), told (compare, where that text did not pass before), or a value's kind."""
 
     op: str
     text: str = ""  # literal, word: as C spells it; framed: the prefix; look, values: the kind of stops
     suffix: str = ""
-    count: int = 0  # literal: bytes; look: as many stops
+    count: int = 0  # literal: bytes; look: as many stops; like: pieces, of which runs of any characters stand between
     shifts: bool = False  # literal: stops are taken along
     slot: str = ""  # where the value goes, index included
-    either: bool = False  # quotes may stand around it
+    either: bool = False  # quotes may stand around it; like: it shall be so
     level: bool = False  # decimal: one of a side's levels
     here: bool = False  # its slot is a variable of its own
     between: str = ""  # loop: what stands between two elements; `text` is what begins it, `suffix` what ends it
@@ -47,12 +47,11 @@ class Step:
     levels: tuple[str, ...] = ()  # loop: the slots of its decimals
     put: str = ""  # loop: what fills a record from an element
     most: int = 0  # loop: levels kept, 0: one record per element
-    pieces: tuple[tuple[str, int], ...] = ()  # like: what stands between any runs, with its length; `either`: it shall be so
     side: str = ""  # loop: of a book; `halves` are the slots of a level's price, quantity and count
     halves: tuple[tuple[str, str], ...] = ()
     steps: tuple[Step, ...] = ()
     place: str = ""  # for the reader of the C
-    word: int = -1  # own, word, like: which of the product's own words, -1: `text`
+    word: int = -1  # own, word, like: which of the product's words, -1: `text`; told: under which number
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +80,9 @@ class Steps:
     def __init__(self, names: Names, put_name: Callable[[Layout], str]) -> None:
         self.names = names
         self.put_name = put_name
-        # What only this product has, as C spells it, and how long it is; None: a pattern that any text fits.
+        # What only this product has, and pieces of patterns, as C spells it, and how long it is; None: a pattern that any text fits.
         self.words: list[tuple[str | None, int]] = []
+        self.told: list[tuple[Step, ...]] = []  # by number
 
     def of(self, tokens: Sequence[Token], at: At, length: int, layout: Layout, *, last: bool, book: bool = False) -> tuple[list[Step], At]:
         """The steps of some tokens, and where they lead. `length`: inside an array of that many levels; `book`: in one of a book's; `last`:
@@ -109,7 +109,7 @@ class Steps:
             elif isinstance(token, Check):
                 out.append(self.check(token, length))
             elif isinstance(token, Like):
-                out.append(self._like(token, length))
+                self._add_like(out, self._like(token, length))
             elif isinstance(token, Loop):
                 need(SLACK // 2)
                 step, at = self._loop(token, at, layout)
@@ -148,9 +148,17 @@ class Steps:
     def _like(self, like: Like, length: int) -> Step:
         pieces = tuple((c_text(piece), len(piece)) for piece in like.pieces)
         any_ = like.wanted and not any(like.pieces)
-        word = self._row([(None if any_ else text, count) for text, count in pieces]) if like.varies else -1
-        slot = self.names.compared(like.path, length)
-        return Step("like", count=len(pieces), slot=slot, either=like.wanted, pieces=() if word >= 0 else pieces, word=word)
+        word = self._row([(None if any_ else text, count) for text, count in pieces])
+        return Step("like", count=len(pieces), slot=self.names.compared(like.path, length), either=like.wanted, word=word)
+
+    def _add_like(self, out: list[Step], like: Step) -> None:
+        """Patterns of one text that follow each other are told together."""
+        likes = [like]
+        if out and out[-1].op == "told" and out[-1].slot == like.slot:
+            likes = [*out.pop().steps, like]
+        if tuple(likes) not in self.told:
+            self.told.append(tuple(likes))
+        out.append(Step("told", slot=like.slot, steps=tuple(likes), word=self.told.index(tuple(likes))))
 
     def _word(self, data: bytes) -> int:
         """The place of a word among those that only this product has."""

@@ -86,9 +86,8 @@ struct k4_level *k4_update_take(struct k4_books *books, unsigned side, uint32_t 
 
 /* ---------------------------------------------------------------- books by symbol */
 
-static struct k4_kept_book *find(const struct k4_books *books, unsigned record, const uint8_t *symbol, uint32_t symbol_len)
+static struct k4_kept_book *numbered(const struct k4_books *books, int32_t number)
 {
-    int32_t number = k4_symtab_find(&books->index, record, symbol, symbol_len);
     return number < 0 ? NULL : books->all[number];
 }
 
@@ -203,7 +202,7 @@ enum k4_skip k4_books_apply(
     struct k4_books *books, unsigned record, uint16_t message, const uint8_t *symbol, uint32_t symbol_len, bool holds)
 {
     struct k4_update *update = &books->update;
-    struct k4_kept_book *kept = find(books, record, symbol, symbol_len);
+    struct k4_kept_book *kept = numbered(books, k4_symtab_find_slack(&books->index, record, symbol, symbol_len));
     if (kept == NULL)
         kept = make(books, record, symbol, symbol_len);
     if (kept == NULL)
@@ -225,7 +224,7 @@ enum k4_skip k4_books_apply(
 
 void k4_books_refused(struct k4_books *books, unsigned record, uint16_t message, const uint8_t *symbol, uint32_t symbol_len)
 {
-    struct k4_kept_book *kept = find(books, record, symbol, symbol_len);
+    struct k4_kept_book *kept = numbered(books, k4_symtab_find(&books->index, record, symbol, symbol_len));
     if (kept == NULL)
         return;
     const bool was = kept->book.live;

@@ -55,7 +55,8 @@ void k4_books_clear(struct k4_books *books);
 /* The update that a parser fills, empty. Its ladders keep their room. */
 struct k4_update *k4_books_begin(struct k4_books *books);
 /* Gives the update to the book of (record, symbol): K4_SKIP_NOT, or why there is nothing to publish. `holds`: its snapshots are fetched.
- * Behind K4_SKIP_NOT, books->book is that book, and the update says what its newest change said. */
+ * Behind K4_SKIP_NOT, books->book is that book, and the update says what its newest change said. Of a shorter symbol K4_SYMTAB_SLACK bytes
+ * are read. */
 enum k4_skip k4_books_apply(
     struct k4_books *books, unsigned record, uint16_t message, const uint8_t *symbol, uint32_t symbol_len, bool holds);
 /* An update of that book was refused: a hole, whether or not the ids would show it. */

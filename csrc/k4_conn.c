@@ -356,6 +356,7 @@ k4_conn *k4_conn_open(k4_feed *feed, const k4_product *product, const char *name
         scratch->flush = take_items;
         scratch->context = conn;
         scratch->books = &conn->books;
+        scratch->told = &conn->told;
     }
     conn->books.admits = admit_book;
     conn->books.turned = push_book;

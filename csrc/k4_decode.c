@@ -10,6 +10,7 @@
 
 #include "k4_api.h"
 #include "k4_books.h"
+#include "k4_told.h"
 #include "k4_unpack.h"
 
 /* The most that a payload may hold. */
@@ -40,6 +41,7 @@ struct k4_decoder {
     uint32_t symbol_len;
     uint8_t known[K4_SYMBOL_MAX + K4_SLACK]; /* what the last body was fetched for */
     struct k4_books books; /* of every symbol met */
+    struct k4_told told;
     struct k4_unpack unpack;
     struct k4_scratch scratch;
 };
@@ -86,6 +88,7 @@ k4_decoder *k4_decoder_open(const k4_product *product, const char *symbol, int t
     decoder->scratch.flush = keep;
     decoder->scratch.context = decoder;
     decoder->scratch.books = &decoder->books;
+    decoder->scratch.told = &decoder->told;
     size_t len = strlen(symbol);
     if (len > 0) {
         decoder->symbol = calloc(1, len + 2 * K4_SLACK);

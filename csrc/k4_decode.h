@@ -94,6 +94,7 @@ struct k4_scratch {
     const uint8_t *symbol; /* the one stream's symbol (`$symbol`), or NULL; then the fast tier must decline */
     uint32_t symbol_len;
     struct k4_books *books; /* of the connection (k4_books.h); NULL: updates of books are `stale_book` */
+    struct k4_told *told;   /* of the connection (k4_told.h); NULL: nothing is remembered */
     void (*flush)(void *context, struct k4_scratch *scratch);
     void *context;
     struct k4_item items[K4_SCRATCH_ITEMS];

@@ -10,8 +10,10 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "k4_decode.h"
 #include "k4_fast_stops.h"
 #include "k4_number.h"
+#include "k4_told.h"
 
 /* What stands between two quotes: printable ASCII without escapes. */
 struct k4_fast_text {
@@ -128,11 +130,6 @@ struct k4_fast_piece {
 /* One of them: `literal` as the C spells it, `count` its bytes; it is read as a word of 8. */
 #define K4_FAST_PIECE(literal, count) {literal "\0\0\0\0\0\0\0", count}
 
-/* Is the text made of these pieces, with any run of characters between each two of them? */
-#define K4_FAST_LIKE(text, ...)                                                                               \
-    k4_fast_like((text), (const struct k4_fast_piece[]){__VA_ARGS__},                                          \
-        sizeof((const struct k4_fast_piece[]){__VA_ARGS__}) / sizeof(struct k4_fast_piece))
-
 /* Mostly it is short. */
 K4_FAST_INLINE bool k4_fast_begins(const uint8_t *p, const struct k4_fast_piece *piece)
 {
@@ -186,7 +183,7 @@ K4_FAST_APART bool k4_fast_follow(const uint8_t *p, const uint8_t *end, const st
     return true;
 }
 
-/* `count` is known when compiling. */
+/* Is the text made of these pieces, with any run of characters between each two of them? `count` is known when compiling. */
 K4_FAST_INLINE bool k4_fast_like(const struct k4_fast_text *text, const struct k4_fast_piece *pieces, size_t count)
 {
     const struct k4_fast_piece *first = &pieces[0];
@@ -206,6 +203,19 @@ K4_FAST_INLINE bool k4_fast_like(const struct k4_fast_text *text, const struct k
 K4_FAST_INLINE bool k4_fast_fits(const struct k4_fast_text *text, const struct k4_fast_piece *pieces, size_t count)
 {
     return pieces->text == NULL || k4_fast_like(text, pieces, count);
+}
+
+/* Did the text fit all that stands under this number before? */
+K4_FAST_INLINE bool k4_fast_told(const struct k4_scratch *scratch, const void *words, uint32_t number, const struct k4_fast_text *text)
+{
+    return scratch->told != NULL && k4_told_knows(scratch->told, words, number, text->start, text->len);
+}
+
+/* It does. */
+K4_FAST_APART void k4_fast_tell(const struct k4_scratch *scratch, const void *words, uint32_t number, const struct k4_fast_text *text)
+{
+    if (scratch->told != NULL)
+        k4_told_keep(scratch->told, words, number, text->start, text->len);
 }
 
 /* Is the text this word? For one that is not the same in all products. */

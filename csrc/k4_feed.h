@@ -20,6 +20,7 @@
 #include "k4_memo.h"
 #include "k4_rules.h"
 #include "k4_segment.h"
+#include "k4_told.h"
 #include "k4_unpack.h"
 #include "k4_ws.h"
 
@@ -68,7 +69,7 @@ struct k4_berth {
     struct k4_heard heard;
 };
 
-/* About 350 KiB, and per lane 17 bytes for each instrument there is room for and 32 for each it has brought: the region of k4_ws, 64 items of
+/* About 410 KiB, and per lane 17 bytes for each instrument there is room for and 32 for each it has brought: the region of k4_ws, 64 items of
  * scratch, events. Of the other scratches usually only the first item is ever touched. Books take what k4_book.h says, each. */
 struct k4_conn {
     struct k4_feed *feed;
@@ -94,6 +95,7 @@ struct k4_conn {
     struct k4_memo_cursor memo;
     uint32_t turn;     /* the scratch of the next frame, without its upper bits */
     struct k4_books books;
+    struct k4_told told;
     struct k4_unpack unpack;
     uint8_t *body;     /* the last one fetched, with slack: events point into it */
     struct k4_scratch scratch[K4_CONN_AHEAD]; /* the tolerant tier has the first, with nothing waiting in the others */

@@ -13,6 +13,7 @@
 #include "k4_api.h"
 #include "k4_books.h"
 #include "k4_decode.h"
+#include "k4_told.h"
 #include "peer.h"
 
 enum { MAX_ROUNDS = 1000, MAX_DECODERS = 5 };
@@ -29,6 +30,7 @@ static struct decoder decoders[MAX_DECODERS];
 static size_t decoder_count;
 static struct k4_scratch scratch;
 static struct k4_books books;
+static struct k4_told names;
 static const struct k4_product *product;
 
 /* Whose the last update was. */
@@ -205,6 +207,7 @@ int main(int argc, char **argv)
     }
     books.admits = nobody;
     scratch.books = &books;
+    scratch.told = &names;
     scratch.sure = true;
     scratch.flush = spill;
     choose(argv[3]);

@@ -6,6 +6,10 @@
 #include "check.h"
 #include "k4_books.h"
 
+/* With as many bytes as a search reads. */
+static const uint8_t btc[K4_SYMTAB_SLACK] = "BTC";
+static const uint8_t eth[K4_SYMTAB_SLACK] = "ETH";
+
 /* ---------------------------------------------------------------- allocations that fail */
 
 static long until = -1; /* calls that still succeed; negative: none fails */
@@ -72,7 +76,7 @@ static struct k4_update *begin(struct k4_books *books, bool snapshot, int64_t id
 
 static enum k4_skip apply(struct k4_books *books, bool holds)
 {
-    return k4_books_apply(books, K4_RECORD_DEPTH5, 0, (const uint8_t *)"BTC", 3, holds);
+    return k4_books_apply(books, K4_RECORD_DEPTH5, 0, btc, 3, holds);
 }
 
 /* ---------------------------------------------------------------- the twin: quantities by price in ten-thousandths */
@@ -253,7 +257,7 @@ static void checksums(void)
     EQUAL(apply(&books, false), K4_SKIP_STALE_BOOK);
     EQUAL(books.book->book.fault, K4_BOOK_CHECKSUM);
     (void)begin(&books, true, 4);
-    EQUAL(k4_books_apply(&books, K4_RECORD_DEPTH5, 0, (const uint8_t *)"ETH", 3, false), K4_SKIP_NOT);
+    EQUAL(k4_books_apply(&books, K4_RECORD_DEPTH5, 0, eth, 3, false), K4_SKIP_NOT);
     EQUAL(k4_book_checksum(&books.book->book, K4_CHECKSUM_INTERLEAVED_25, &crc), 0);
     k4_books_fini(&books);
 }
@@ -366,7 +370,7 @@ static void held_updates(void)
     CHECK(books.book->held == NULL && !books.book->book.live);
     (void)begin(&books, true, 1);
     EQUAL(apply(&books, true), K4_SKIP_NOT);
-    k4_books_refused(&books, K4_RECORD_DEPTH5, 0, (const uint8_t *)"BTC", 3);
+    k4_books_refused(&books, K4_RECORD_DEPTH5, 0, btc, 3);
     EQUAL(faults[turns - 1], K4_BOOK_REFUSED);
     k4_books_refused(&books, K4_RECORD_DEPTH5, 0, (const uint8_t *)"XRP", 3); /* no such book */
     k4_books_fini(&books);
@@ -382,7 +386,7 @@ static void run_scarcely(void)
         return;
     }
     for (int64_t id = 1; id < 40; id++) {
-        char symbol[8];
+        char symbol[K4_SYMTAB_SLACK] = "";
         const uint32_t len = (uint32_t)snprintf(symbol, sizeof symbol, "S%d", (int)(id % 20));
         struct k4_update *update = begin(&books, id < 20, id);
         bool whole = true;

@@ -9,8 +9,10 @@
 #include <string.h>
 
 #include "k4_decode.h"
+#include "k4_told.h"
 
 static struct k4_scratch scratch;
+static struct k4_told names;
 
 static void print_hex(const void *data, size_t len)
 {
@@ -31,6 +33,7 @@ static void print_item(const struct k4_item *item)
 int main(void)
 {
     uint32_t len;
+    scratch.told = &names;
     while (fread(&len, sizeof len, 1, stdin) == 1) {
         uint8_t *block = malloc((size_t)len + 2 * K4_SLACK);
         if (block == NULL || fread(block, 1, (size_t)len + 2 * K4_SLACK, stdin) != (size_t)len + 2 * K4_SLACK)
