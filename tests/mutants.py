@@ -143,6 +143,10 @@ MUTANTS = (
     Mutant("inflate: a distance that is none", INFLATE, "far < 0 || far >= DISTANCES ||", "far < 0 ||", STREAMS),
     Mutant("inflate: a piece past the room", INFLATE, "    if (flow->room - flow->len < len)\n        return K4_INFLATE_LONG;\n    uint8_t *to", "    uint8_t *to", STREAMS),
     Mutant("inflate: a byte past the room", INFLATE, "            if (flow->len == flow->room)\n                return K4_INFLATE_LONG;\n", "", STREAMS),
+    Mutant("inflate: stored bytes past the end", INFLATE, "    if ((size_t)(flow->in.end - flow->in.next) < len)\n        return K4_INFLATE_BROKEN;\n", "", STREAMS),
+    Mutant("inflate: lengths past their table", INFLATE, " || times > n - i", "", STREAMS),
+    Mutant("inflate: more words than there are", INFLATE, "        if (left < 0)\n            return false;\n", "", STREAMS),
+    Mutant("inflate: the checksum is not looked at", INFLATE, " || word_at(p) != k4_crc32_add(crc, 0, out, flow.len)", "", STREAMS),
     # Copies that are not decoded.
     Mutant("as long is taken for equal", "csrc/k4_memo.h", " && memcmp(entry + 1, text, len) == 0", " && text != NULL", "ctest feed", r"test_feed\.c:\d+: "),
     Mutant("what was overwritten is compared", "csrc/k4_memo.h", "memo->head - at > K4_MEMO_BYTES", "memo->head - at > 4 * K4_MEMO_BYTES", "ctest feed", r"test_feed\.c:\d+: |ERROR: AddressSanitizer|runtime error"),
@@ -153,6 +157,9 @@ MUTANTS = (
            "ctest book", r"test_book\.c:\d+: "),
     Mutant("book: a step left out", "csrc/k4_book.c", "return new - 1 == old ? K4_SKIP_NOT : K4_SKIP_STALE_BOOK;", "return K4_SKIP_NOT;", "ctest book", r"test_book\.c:\d+: "),
     Mutant("book: the checksum is not looked at", "csrc/k4_book.c", "crc) != update->checksum)\n", "crc) != update->checksum && book == NULL)\n", "ctest book", r"test_book\.c:\d+: "),
+    Mutant("book: a side without end", "csrc/k4_ladder.c", "if (count - skip > K4_BOOK_LEVELS) {", "if (count - skip > 2 * K4_BOOK_LEVELS) {", "ctest book", r"test_book\.c:\d+: "),
+    Mutant("book: levels from behind the border", "csrc/k4_ladder.c", "    if (book->cut[side] && order(side, level, &book->border[side]) <= 0)\n        return true;\n    uint32_t at",
+           "    uint32_t at", "ctest book", r"test_book\.c:\d+: "),
     # SBE: every size comes from the frame.
     Mutant("sbe: a block past the end", "csrc/k4_sbe.h", "if (__builtin_expect(count > sbe->len - sbe->at, 0))", "if (__builtin_expect(count > UINT32_MAX, 0))",
            SBE + "test_cut_at_every_byte[yard]"),
@@ -173,6 +180,8 @@ MUTANTS = (
     Mutant("leader: everybody leads", "csrc/k4_rules.c", "return (struct k4_verdict){.cause = K4_CAUSE_STANDBY, .lag_ns = -1};", "return v;", "ctest arbiter", "not so|expected"),
     Mutant("a takeover forgets what was published", "csrc/k4_feed.c", "        k4_segment_seed(&lane->segment, seed, &(struct seeding){&lane->arbiter, record});\n", "        (void)seed;\n",
            "ctest feed", "not so|expected"),
+    Mutant("stepping: holes are not counted", "csrc/k4_rules.c", "in->started && (flags & K4_FLAG_RESET) == 0)", "in->started && flags == UINT32_MAX)",
+           PROPERTIES + "test_state_that_steps_by_one_counts_its_holes"),
     Mutant("window: under the floor is new", "csrc/k4_idset.c", "    if (id <= set->floor)\n        return K4_IDSET_UNDER;\n", "", PROPERTIES + "test_events_agree_with_a_plain_set"),
 )  # fmt: skip
 

@@ -1,7 +1,8 @@
 """gcc -fanalyzer over the core and all generated C: `analyze.py [core | generated]`. Any warning fails, and so does a file that takes too long.
 
-The core is read as it stands, calls followed. In generated C and the headers that it includes every function is read apart, as if what it calls
-stood in another file: there are hundreds, each called by many, and gcc, which follows every chain of calls anew, gives up long before their end.
+The core is read as it stands, calls followed as far as gcc does. In generated C and the headers that it includes every function is read
+apart, as if what it calls stood in another file: there are hundreds, each called by many, and gcc, which follows every chain of calls anew,
+gives up long before their end.
 
 May import `k4._codegen`.
 """
@@ -21,8 +22,9 @@ from pathlib import Path
 
 from k4._codegen import build, generate, places
 
-# By default gcc stops, and says nothing, after five states for each place of the code.
-FLAGS = ("-std=c11", "-O1", "-fanalyzer", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "--param", "analyzer-bb-explosion-factor=100")
+FLAGS = ("-std=c11", "-O1", "-fanalyzer", "-Wall", "-Wextra", "-Wconversion", "-Wshadow")
+# By default gcc stops, and says nothing, after five states for each place of a file; apart, all functions are seen to their ends.
+ALL_STATES = ("--param", "analyzer-bb-explosion-factor=100")
 # gcc 12 loses sight of what a kept book holds; that nothing leaks there is seen by AddressSanitizer in tests/c/test_book.c.
 MISTAKEN = {"k4_books.c": "-Wno-analyzer-malloc-leak"}
 SECONDS = 600  # of processor time, for one file
@@ -52,10 +54,10 @@ def write_apart(folder: Path) -> list[Path]:
     return list(folder.glob("*.c"))
 
 
-def analyze(source: Path, include: list[str]) -> tuple[str, str, float]:
+def analyze(source: Path, options: list[str]) -> tuple[str, str, float]:
     """(file's name, what was found, seconds)."""
     start = time.monotonic()
-    command = ["gcc", *FLAGS, MISTAKEN.get(source.name, "-Wall"), *include, "-c", str(source), "-o", os.devnull]
+    command = ["gcc", *FLAGS, MISTAKEN.get(source.name, "-Wall"), *options, "-c", str(source), "-o", os.devnull]
     said = subprocess.run(command, capture_output=True, text=True, check=False).stderr
     return source.name, said, time.monotonic() - start
 
@@ -74,7 +76,7 @@ def main(parts: list[str]) -> int:
             jobs += [(source, [f"-I{folder}", f"-I{places.csrc()}"]) for source in places.csrc().glob("*.c")]
         if "generated" in parts or not parts:
             (folder / "apart").mkdir()
-            jobs += [(source, [f"-I{folder / 'apart'}"]) for source in write_apart(folder / "apart")]
+            jobs += [(source, [f"-I{folder / 'apart'}", *ALL_STATES]) for source in write_apart(folder / "apart")]
         jobs.sort(key=lambda job: -job[0].stat().st_size)  # the long ones first
         found = False
         for name, text, seconds in pool.map(lambda job: analyze(*job), jobs):
