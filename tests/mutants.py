@@ -160,6 +160,11 @@ MUTANTS = (
     Mutant("book: a side without end", "csrc/k4_ladder.c", "if (count - skip > K4_BOOK_LEVELS) {", "if (count - skip > 2 * K4_BOOK_LEVELS) {", "ctest book", r"test_book\.c:\d+: "),
     Mutant("book: levels from behind the border", "csrc/k4_ladder.c", "    if (book->cut[side] && order(side, level, &book->border[side]) <= 0)\n        return true;\n    uint32_t at",
            "    uint32_t at", "ctest book", r"test_book\.c:\d+: "),
+    Mutant("book: a snapshot in any order is a ladder", "csrc/k4_ladder.c", "(i > 0 && order(side, &levels->levels[i - 1]", "(i > levels->count && order(side, &levels->levels[i - 1]",
+           "ctest book", r"test_book\.c:\d+: "),
+    Mutant("book: updates are held without end", "csrc/k4_books.c", "if (wanted > K4_BOOKS_HELD) {", "if (wanted > 64 * K4_BOOKS_HELD) {", "ctest book", r"test_book\.c:\d+: "),
+    Mutant("book: goes on from what was refused", "csrc/k4_books.c", "    kept->book.live = false;\n    kept->book.fault = K4_BOOK_REFUSED;\n", "    kept->book.fault = K4_BOOK_REFUSED;\n",
+           "ctest book", r"test_book\.c:\d+: "),
     # SBE: every size comes from the frame.
     Mutant("sbe: a block past the end", "csrc/k4_sbe.h", "if (__builtin_expect(count > sbe->len - sbe->at, 0))", "if (__builtin_expect(count > UINT32_MAX, 0))",
            SBE + "test_cut_at_every_byte[yard]"),
@@ -182,6 +187,10 @@ MUTANTS = (
            "ctest feed", "not so|expected"),
     Mutant("stepping: holes are not counted", "csrc/k4_rules.c", "in->started && (flags & K4_FLAG_RESET) == 0)", "in->started && flags == UINT32_MAX)",
            PROPERTIES + "test_state_that_steps_by_one_counts_its_holes"),
+    Mutant("window: late ones are not marked", "csrc/k4_rules.c", "return publish_event(arbiter, in, a, found == K4_IDSET_LATE ? K4_FLAG_LATE : 0);", "return publish_event(arbiter, in, a, 0);",
+           PROPERTIES + "test_events_are_published_once_and_in_order_but_for_late_ones"),
+    Mutant("ids that start anew without a word stay behind", "csrc/k4_rules.c", "    if (waited && rising)\n", "    if (waited && rising && in == NULL)\n", PROPERTIES + "test_nothing_is_silenced_for_good"),
+    Mutant("heard: one's own absence is the stream's silence", "csrc/k4_heard.c", "passed < K4_HEARD_STEP_NS ? passed : K4_HEARD_STEP_NS", "passed", "ctest heard", r"test_heard\.c:\d+: "),
     Mutant("window: under the floor is new", "csrc/k4_idset.c", "    if (id <= set->floor)\n        return K4_IDSET_UNDER;\n", "", PROPERTIES + "test_events_agree_with_a_plain_set"),
 )  # fmt: skip
 
