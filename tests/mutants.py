@@ -123,7 +123,11 @@ MUTANTS = (
            "ctest segment_crash", "not so: the successor counts what readers may have seen"),
     Mutant("ring: repair forgets latest", "csrc/k4_takeover.c", LATEST, "            (void)instrument;\n", "ctest segment_crash", "not so: one instrument's latest is the newest record|not so: latest"),
     # Readers: nothing in shared memory is believed.
+    Mutant("reader: places as the header says", READER, " || header->ring_at != want.ring_at", "", HEADER),
     Mutant("reader: any number of slots", READER, "(header->ring_slots & (header->ring_slots - 1)) != 0", "header->ring_slots == 0", HEADER),
+    Mutant("reader: a text without an end", READER, "\n        || memchr(header->layout, 0, sizeof header->layout) == NULL)", ")", HEADER),
+    Mutant("reader: links are followed", READER, "flags | O_NOFOLLOW |", "flags |", "tests/test_reader.py::test_links_and_foreign_files_are_refused"),
+    Mutant("reader: the first record lost is not told", READER, "        *first = n;\n", "        *first = n + 1;\n", "tests/test_reader.py::test_lost_ranges_are_exact"),
     # Numbers and texts: how much there may be.
     Mutant("nesting without end", "csrc/k4_json.c", "if ((*p == '{' || *p == '[') && open + level >= K4_MAX_DEPTH)", "if ((*p == '{' || *p == '[') && open + level > K4_MAX_DEPTH)",
            "ctest json", r"test_json\s+exit -6"),
