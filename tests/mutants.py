@@ -129,6 +129,8 @@ MUTANTS = (
     Mutant("reader: links are followed", READER, "flags | O_NOFOLLOW |", "flags |", "tests/test_reader.py::test_links_and_foreign_files_are_refused"),
     Mutant("reader: the first record lost is not told", READER, "        *first = n;\n", "        *first = n + 1;\n", "tests/test_reader.py::test_lost_ranges_are_exact"),
     # Numbers and texts: how much there may be.
+    Mutant("told: by another product's patterns", "csrc/k4_told.h", "place->product == product", "product != NULL", "ctest told", r"test_told\.c:\d+: not so"),
+    Mutant("told: by the first sixteen bytes", "csrc/k4_told.h", " && memcmp(place->rest, text + 16, len - 16) == 0", "", "ctest told", r"test_told\.c:\d+: not so"),
     Mutant("nesting without end", "csrc/k4_json.c", "if ((*p == '{' || *p == '[') && open + level >= K4_MAX_DEPTH)", "if ((*p == '{' || *p == '[') && open + level > K4_MAX_DEPTH)",
            "ctest json", r"test_json\s+exit -6"),
     Mutant("a number past 64 bits", "csrc/k4_number.c", "shift <= 18 && !__builtin_mul_overflow(value->mantissa, k4_power10[shift], out)",
