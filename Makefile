@@ -87,7 +87,7 @@ coverage: $(READY)
 	$(BIN)/python tests/c/coverage.py $(COVERED)
 
 # Tests of pytest that drive the extension, with all of its C under sanitizers; in `make test` they run nowhere else. By hand also others, as in
-# make sanitize SANITIZED="tests/test_books.py tests/test_connection.py tests/test_segment.py tests/test_reader.py".
+# make sanitize SANITIZED="tests/test_books.py tests/test_connection.py tests/test_link.py tests/test_segment.py tests/test_reader.py".
 SANITIZED := tests/test_venues_hostile.py
 sanitize: $(READY)
 	$(BIN)/python tests/c/sanitize.py $(SANITIZED)

@@ -28,7 +28,7 @@ from tests import logs
 from tests.codegen.compiled import build_extension
 from tests.links import events, run, running, until
 from tests.logs import Lines
-from tests.venue_server import TEXT, Authority, Peer, serve
+from tests.venue_server import TEXT, Authority, Peer, quiet, serve
 
 SPECS = Path(__file__).resolve().parent / "cases" / "decode"
 DEPTH5, DEPTH20 = "depth5", "depth20"
@@ -176,11 +176,6 @@ def bench(built: Native, tls: Authority, tmp_path: Path) -> Iterator[Bench]:
 def book(kind: str, u: int, *, prev: int | None = None, bids: str = "[]", asks: str = "[]") -> str:
     chain = "" if prev is None else f',"pu":{prev}'
     return f'{{"ch":"book.AAABBB","t":1600000000100,"type":"{kind}","d":{{"b":{bids},"a":{asks},"u":{u}{chain}}}}}'
-
-
-async def quiet(peer: Peer) -> None:
-    await peer.handshake()
-    await peer.listen()
 
 
 def said(peer: Peer) -> list[str]:

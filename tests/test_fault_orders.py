@@ -73,7 +73,7 @@ def test_an_order_says_who_and_when() -> None:
         ("slow@rate=much", "--fault slow@rate=much: rate=much is wrong; allowed: a number of at least 0"),
         (
             "dns",
-            "--fault dns: dns is not for the simulator to inject: names cannot be resolved; it is shown by tests/test_connection.py::test_a_name_that_cannot_be_resolved",
+            "--fault dns: dns is not for the simulator to inject: names cannot be resolved; it is shown by tests/test_link.py::test_a_name_that_cannot_be_resolved",
         ),
     ],
 )

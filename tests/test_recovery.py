@@ -34,7 +34,7 @@ from tests import logs
 from tests.https_server import serving
 from tests.links import events, until
 from tests.logs import Lines
-from tests.venue_server import Authority, Peer, serve
+from tests.venue_server import Authority, Peer, quiet, serve
 
 SYMBOLS = [f"S{n}BAR" for n in range(12)]
 RECORDS = ("bbo", "trade", "depth20")
@@ -179,14 +179,10 @@ def test_many_broken_books_recover_at_the_venues_pace(
     monkeypatch.setenv("K4_SHM_DIR", str(tmp_path))
     native.lib.k4_shm_dir_set(str(tmp_path).encode())
 
-    async def plain(peer: Peer) -> None:
-        await peer.handshake()
-        await peer.listen()
-
     async def main() -> None:
         market = Market()
         with fetch.listening() as (path, fd):
-            async with serving(tls, market.snapshot) as rest, serve(tls.server(), plain) as server, Fetcher() as made:
+            async with serving(tls, market.snapshot) as rest, serve(tls.server(), quiet) as server, Fetcher() as made:
                 asked = await asyncio.start_unix_server(
                     lambda r, w: fetcher.answer(made, r, w, logs.logger()), sock=socket.socket(fileno=os.dup(fd))
                 )

@@ -97,6 +97,12 @@ class Peer:
 Script = Callable[[Peer], Awaitable[None]]
 
 
+async def quiet(peer: Peer) -> None:
+    """A well-behaved venue that says nothing by itself."""
+    await peer.handshake()
+    await peer.listen()
+
+
 @dataclass
 class Server:
     port: int

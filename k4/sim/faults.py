@@ -20,7 +20,7 @@ AROUND = (
           Elsewhere("tests/test_storm.py::test_one_connection_is_patient_and_never_in_step")),
     Fault("blackhole", "the network loses a connection's packets from one moment on, both ways and without a word", "probed after 0.5 s, dropped 1 s later, redialled; a redundant sibling loses nothing",
           Elsewhere("tests/test_redundancy.py::test_one_of_two_in_trouble")),
-    Fault("dns", "names cannot be resolved", "the dial fails with this reason; the loop is not held meanwhile", Elsewhere("tests/test_connection.py::test_a_name_that_cannot_be_resolved")),
+    Fault("dns", "names cannot be resolved", "the dial fails with this reason; the loop is not held meanwhile", Elsewhere("tests/test_link.py::test_a_name_that_cannot_be_resolved")),
     Fault("clock-jump", "the wall clock steps", "deadlines are of the monotonic clock and stay; the step is told", Elsewhere("tests/test_run_parts.py::test_a_real_step_is_seen_at_once_and_once")),
 )  # fmt: skip
 
