@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "k4_conn.h"
+
 /* ---------------------------------------------------------------- rules and ids */
 
 static bool is_event(int record)

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "k4_conn.h"
 #include "k4_feed.h"
 
 int k4_heard_reserve(struct k4_heard *heard, uint32_t capacity)

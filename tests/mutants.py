@@ -94,7 +94,7 @@ MUTANTS = (
     Mutant("a failure is not told the peer", "k4/link.py", 'self.drop(f"the peer broke the protocol: {text}", code)', 'self.drop(f"the peer broke the protocol: {text}")', FAULT + "[rsv]"),
     Mutant("response head without a limit", "k4/link.py", "            if self._head_len == len(self._head):", "            if self._head_len == 1 << 30:", FAULT + "[endless-headers]"),
     Mutant("a silent link is kept", "k4/life.py", "if self._probe_ns and now_ns - self._probe_ns >= PROBE_DEAD_NS:", "if self._probe_ns and now_ns < self._probe_ns:", FAULT + "[stall]"),
-    Mutant("every ping of a read is kept", "csrc/k4_conn.c", "    k4_event *event = newest_event(conn, kind, 0);", "    k4_event *event = push_event(conn);", FAULT + "[ping-flood-unlimited]"),
+    Mutant("every ping of a read is kept", "csrc/k4_events.c", "    k4_event *event = newest(events, kind, 0);", "    k4_event *event = push(events);", FAULT + "[ping-flood-unlimited]"),
     Mutant("a backlog without bounds", "k4/inbox.py", "BACKLOG_MESSAGES = 2048\nBACKLOG_BYTES = 256 * 1024", "BACKLOG_MESSAGES = 1 << 40\nBACKLOG_BYTES = 1 << 40", FAULT + "[answer-flood]"),
     Mutant("a success ends the backoff", "k4/backoff.py", "if good_for >= self._good:", "if good_for >= 0:", "tests/test_storm.py::test_one_connection_is_patient_and_never_in_step"),
     Mutant("backoff without jitter", "k4/backoff.py", "wait = self._rng.uniform(0.0, min(self.ceiling, most))", "wait = min(self.ceiling, most)", "tests/test_storm.py::test_one_connection_is_patient_and_never_in_step"),

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "check.h"
-#include "k4_feed.h"
+#include "k4_conn.h"
 #include "made_up.h"
 #include "segment_dir.h"
 
