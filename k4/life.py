@@ -35,6 +35,8 @@ from .venue import Reading, Venue
 # A link is looked at ten times a second, so it has been idle for half a second at most when it is probed.
 PROBE_IDLE_NS = 400_000_000
 PROBE_DEAD_NS = 1_000_000_000
+# A look that comes so long after the last one tells that this process was held up, and perhaps the machine, the peer with it.
+HELD_UP_NS = 500_000_000
 # Kept free of requests, so that a pong and a probe always fit into what the venue allows.
 RESERVE = 2
 # Links are replaced so far apart at least, where that can wait.
@@ -103,6 +105,7 @@ class Life:
         self._pong: bytes | None = None  # the newest ping that could not be answered yet
         self._probe_ns = 0  # when the probe was sent that has no answer yet
         self._probed_ns = 0  # when the last probe was sent
+        self._looked_ns = 0  # when liveness was last looked at
         self._duty_ns = time.monotonic_ns()  # when the venue's keepalive was last done
         self._first_messages = self._messages = self._count()  # of the peer, when the link was made and as last counted
         self._messages_ns = self._duty_ns  # when that count last grew
@@ -135,8 +138,8 @@ class Life:
         if (idle or due) and not self.link.full and self._budget.take(now_ns / 1e9):
             self._probe(now_ns)
             if idle:
-                self._probe_ns = self._probed_ns = now_ns
-                asyncio.get_running_loop().call_later(PROBE_DEAD_NS / 1e9 + 0.001, lambda: self._alive(time.monotonic_ns()))
+                self._probed_ns = now_ns
+                self._expect_answer(now_ns)
         self._ask_for_books(now_ns / 1e9)
         self.subscriptions.tick(now_ns / 1e9)
         self._ask(now_ns / 1e9)
@@ -294,6 +297,9 @@ class Life:
             return False
         if self.link.last_ns >= self._probe_ns:
             self._probe_ns = 0  # any byte is a sign of life
+        held_up, self._looked_ns = now_ns - self._looked_ns >= HELD_UP_NS, now_ns
+        if self._probe_ns and held_up:
+            self._expect_answer(now_ns)  # time in which nobody could answer does not count
         if self._probe_ns and now_ns - self._probe_ns >= PROBE_DEAD_NS:
             self.link.drop(f"no answer to a probe for {PROBE_DEAD_NS / 1e9:g} s")
             return False
@@ -301,6 +307,11 @@ class Life:
             self.link.drop(f"no frame for {self._silence_ns / 1e9:g} s", 1000)
             return False
         return True
+
+    def _expect_answer(self, now_ns: int) -> None:
+        """From now on the probe may take its time."""
+        self._probe_ns = now_ns
+        asyncio.get_running_loop().call_later(PROBE_DEAD_NS / 1e9 + 0.001, lambda: self._alive(time.monotonic_ns()))
 
     def _count_messages(self, now_ns: int) -> None:
         messages = self._count()

@@ -7,9 +7,12 @@ several files goes through `once`.
 from __future__ import annotations
 
 import fcntl
+import gc
 import os
 import shutil
-from collections.abc import Callable, Iterator
+import sys
+import warnings
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,6 +52,18 @@ def pytest_report_header() -> list[str]:
     if shutil.which("git") is None:
         lines.append("not run: that nothing generated is committed, git is not installed (Debian package git)")
     return lines
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol() -> Generator[None, object, object]:
+    """What a failed test has left open is collected before the next one begins, which would be blamed for it: warnings are errors."""
+    done = yield
+    if getattr(sys, "last_value", None) is not None:  # the traceback holds its frames
+        sys.last_value = sys.last_traceback = None
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            gc.collect()
+    return done
 
 
 @pytest.fixture(scope="session")

@@ -83,10 +83,10 @@ def limit(bench: Bench, **limits: Any) -> None:
 
 
 def run(main: Coroutine[Any, Any, None]) -> None:
-    """As the worker does, on uvloop, and never longer than a test may take."""
+    """As the worker does, on uvloop. It ends even if what it waits for never comes."""
 
     async def limited() -> None:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(180):
             await main
 
     uvloop.run(limited())
@@ -111,7 +111,7 @@ async def running(connection: Connection) -> AsyncIterator[None]:
         connection.close()
 
 
-async def until(true: Callable[[], object], seconds: float = 10.0) -> None:
+async def until(true: Callable[[], object], seconds: float = 60.0) -> None:
     async with asyncio.timeout(seconds):
         while not true():  # noqa: ASYNC110 (conditions of all kinds)
             await asyncio.sleep(0.005)

@@ -151,13 +151,13 @@ async def market(stage: Stage, port: int = 0) -> AsyncIterator[tuple[Server, Fee
 
 def run(main: Coroutine[Any, Any, None]) -> None:
     async def limited() -> None:
-        async with asyncio.timeout(40):
+        async with asyncio.timeout(180):
             await main
 
     asyncio.run(limited())
 
 
-async def until(true: Callable[[], object], seconds: float = 15.0) -> None:
+async def until(true: Callable[[], object], seconds: float = 60.0) -> None:
     async with asyncio.timeout(seconds):
         while not true():  # noqa: ASYNC110 (conditions of all kinds)
             await asyncio.sleep(0.02)

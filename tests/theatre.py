@@ -46,19 +46,24 @@ class Stage:
     env: dict[str, str] = field(default_factory=lambda: dict(os.environ))
 
     def k4(self, *words: str | Path) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(self._command(words), env=self.env, capture_output=True, text=True, timeout=60, check=False)
+        return subprocess.run(self._command(words), env=self.env, capture_output=True, text=True, timeout=180, check=False)
 
     @contextmanager
     def running(self, *words: str | Path) -> Iterator[Path]:
         """A `k4` command in the background, ended by SIGTERM; it must then exit with 0. Gives the file of its output."""
         file = self.folder / f"{words[0]}.out"
-        with file.open("w") as output:
-            process = subprocess.Popen(self._command(words), env=self.env, stdout=output, stderr=subprocess.STDOUT, text=True)
-        try:
-            yield file
-        finally:
-            process.send_signal(signal.SIGTERM)
-            code = process.wait(timeout=20)
+        with (
+            file.open("w") as output,
+            subprocess.Popen(self._command(words), env=self.env, stdout=output, stderr=subprocess.STDOUT) as process,
+        ):
+            try:
+                yield file
+            finally:
+                process.send_signal(signal.SIGTERM)
+                try:
+                    code = process.wait(timeout=60)
+                finally:
+                    process.kill()
         assert code == 0, file.read_text()
 
     def lines(self, segment: str) -> list[dict[str, object]]:
@@ -126,7 +131,8 @@ class Theatre:
 
     def _note(self, _: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
         exception = context.get("exception")
-        if not isinstance(exception, ConnectionResetError):  # a client that gives up in its handshake
+        gave_up = exception is ConnectionResetError or isinstance(exception, ConnectionResetError)  # asyncio gives the one or the other
+        if not gave_up:  # a client, in its handshake
             self.faults.append(f"{context.get('message')}: {exception!r}")
 
     @property
@@ -141,7 +147,7 @@ class Theatre:
         self._loop.call_soon_threadsafe(self.simulator.drop, number)
 
 
-def wait_for(condition: Callable[[], bool], what: str | Callable[[], str], seconds: float = 20) -> None:
+def wait_for(condition: Callable[[], bool], what: str | Callable[[], str], seconds: float = 60) -> None:
     until = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < until, f"waited {seconds} s for {what if isinstance(what, str) else what()}"
