@@ -8,7 +8,9 @@
 #define K4_FEED_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "k4_api.h"
 #include "k4_arbiter.h"
@@ -46,6 +48,26 @@ struct k4_feed {
 
 /* The rule that `record` follows in `product`; *line_a, *line_b: two messages that contradict each other, or 0. */
 enum k4_rule k4_feed_rule(const struct k4_product *product, int record, int *line_a, int *line_b);
+
+/* Where in a record stands what its order compares. */
+static inline size_t k4_feed_id_place(int record)
+{
+    static const uint16_t place[K4_RECORD_COUNT + 1] = {
+        [K4_RECORD_BBO] = offsetof(struct k4_bbo, update_id),
+        [K4_RECORD_TRADE] = offsetof(struct k4_trade, trade_id),
+        [K4_RECORD_AGGTRADE] = offsetof(struct k4_aggtrade, agg_id),
+        [K4_RECORD_DEPTH5] = offsetof(struct k4_depth5, update_id),
+        [K4_RECORD_DEPTH20] = offsetof(struct k4_depth20, update_id),
+    };
+    return place[record];
+}
+
+static inline int64_t k4_feed_id(int record, const union k4_record *as)
+{
+    int64_t id;
+    memcpy(&id, (const uint8_t *)as + k4_feed_id_place(record), sizeof id);
+    return id;
+}
 
 /* Gives a connection its place in a lane that is open. 0, or a k4_status with a sentence in `error`. */
 int k4_feed_berth(struct k4_feed *feed, k4_conn *conn, int record, char *error, size_t error_size);

@@ -178,7 +178,7 @@ MUTANTS = (
     Mutant("sbe: a group of more than there is", "csrc/k4_sbe.h", "(block > left || (block > 0 && count > left / block))", "block > left", SBE + "test_counts_that_promise_too_much"),
     Mutant("sbe: blocks shorter than what is read", "csrc/k4_sbe.h", "(block < least || (flat && block == 0))", "((flat && block == 0) || least > UINT32_MAX)",
            SBE + "test_every_byte_made_hostile[yard]"),
-    Mutant("a sketch is published", "csrc/k4_feed.c", "        complete(conn, item);\n", "        (void)complete;\n", "ctest feed", r"test_feed\.c:\d+: "),
+    Mutant("a sketch is published", "csrc/k4_feed_take.c", "        complete(conn, item);\n", "        (void)complete;\n", "ctest feed", r"test_feed\.c:\d+: "),
     # Arbitration: each update once.
     Mutant("increasing: an equal id is new", "csrc/k4_rules.c", "        if (a->id > in->id)\n            return publish_state", "        if (a->id >= in->id)\n            return publish_state",
            PROPERTIES + "test_state_is_published_once_in_order_and_never_late"),
