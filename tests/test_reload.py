@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import signal
@@ -22,6 +21,7 @@ from k4.errors import K4Error
 from k4.job import Entry, Job
 from k4.native import Native
 from k4.reader import Reader
+from tests.service_manager import Manager
 from tests.theatre import Stage, Theatre, wait_for
 
 SEGMENT = "binance_spot_trade"
@@ -229,19 +229,10 @@ def test_a_group_that_cannot_run_is_told_and_the_others_go_on(stage: Stage) -> N
     with Theatre(everything, rate=200) as theatre, stage.running("run", one, "--sim", theatre.address):
         wait_for(live, "the first group", 60)
         write(stage, entry("one", symbols=["AAAUSDT", "BBBUSDT"]), entry("more", shm={"trade": "taken"}), file="one.json")
-        holder = subprocess.Popen(
-            [sys.executable, "-m", "k4", "run", other, "--sim", theatre.address],
-            env=stage.env,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        try:
+        with stage.started("run", other, "--sim", theatre.address):
             wait_for(lambda: live("taken"), "the other run", 60)
             refused = "more: refused: its worker cannot run, and has said why in the log"
             assert reload(stage, one) == (1, ["one: 1 symbol added: BBBUSDT", refused])
-        finally:
-            holder.terminate()
-            assert holder.wait(20) == 0
         assert reload(stage, one) == (0, ["more: started"])
         assert set(states()) == {"AAAUSDT", "BBBUSDT"}
 
@@ -280,18 +271,15 @@ def test_a_signal_reloads_too(stage: Stage) -> None:
     first, later = names(0, 3), names(1, 12)
     everything = write(stage, entry(symbols=names(0, 12)), file="all.json")
     config = write(stage, entry(symbols=["*USDT"], symbol_capacity=4))
-    manager = Manager(stage)
-    with Theatre(everything, rate=300) as theatre:
+    with Manager() as manager, Theatre(everything, rate=300) as theatre:
+        stage.env |= manager.environment
         (desk,) = theatre.said
         desk.symbols = tuple(first)
-        process = subprocess.Popen(
-            [sys.executable, "-m", "k4", "run", config, "--sim", theatre.address], env=stage.env, stderr=subprocess.DEVNULL
-        )
-        try:
+        with stage.started("run", config, "--sim", theatre.address) as process:
             wait_for(lambda: live() and len(states()) == 3, "the first three", 60)
             with k4.open(SEGMENT) as reader:
                 desk.symbols = tuple(later)
-                manager.told()
+                wait_for(lambda: manager.turns() == ["READY=1"], "the beginning")
                 write(stage, entry(symbols=["*USDT"], symbol_capacity=4), level="error")
                 process.send_signal(signal.SIGHUP)
                 wait_for(lambda: live() and len(states()) == 12, "twelve symbols", 60)
@@ -300,16 +288,12 @@ def test_a_signal_reloads_too(stage: Stage) -> None:
                 assert reader.info.symbol_capacity == 16
                 assert {symbol.qty_unit for symbol in reader.symbols} == {"base"}, "of new ones too"
             assert states() == {"X000USDT": "REMOVED"} | dict.fromkeys(later, "LIVE")
-            wait_for(lambda: "READY=1" in manager.heard(), "the end of the reload")
-            assert [line.split("\n")[0] for line in manager.heard() if not line.startswith("STATUS")] == ["RELOADING=1", "READY=1"]
+            wait_for(lambda: len(manager.turns()) == 3, "the end of the reload")
+            assert manager.turns() == ["READY=1", "RELOADING=1", "READY=1"]
             assert reload(stage, config) == (0, ["nothing has changed"])
-        finally:
-            process.terminate()
-            assert process.wait(20) == 0
     assert {line["level"] for line in log_lines(stage, "connected")} == {"info"}
     assert not log_lines(stage, "reloaded"), "that is said at level info"
     assert not log_lines(stage, "stopped"), "by the worker too"
-    manager.close()
 
 
 def test_what_an_earlier_run_received_is_removed(stage: Stage) -> None:
@@ -320,30 +304,6 @@ def test_what_an_earlier_run_received_is_removed(stage: Stage) -> None:
         write(stage, entry(symbols=["AAAUSDT"]))
         with stage.running("run", config, "--sim", theatre.address):
             wait_for(lambda: states() == {"AAAUSDT": "LIVE", "BBBUSDT": "REMOVED"}, lambda: f"the one that is named: {states()}", 60)
-
-
-class Manager:
-    """Stands for the service manager of what `stage` starts."""
-
-    def __init__(self, stage: Stage) -> None:
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._socket.bind("\0k4-reload")
-        self._socket.setblocking(False)
-        self._heard: list[str] = []
-        stage.env["NOTIFY_SOCKET"] = "@k4-reload"
-
-    def heard(self) -> list[str]:
-        """Since `told` was called."""
-        with contextlib.suppress(BlockingIOError):
-            while True:
-                self._heard.append(self._socket.recv(4096).decode())
-        return self._heard
-
-    def told(self) -> None:
-        self.heard().clear()
-
-    def close(self) -> None:
-        self._socket.close()
 
 
 # Makes its standard input the terminal of its session, and becomes `k4`.
@@ -360,13 +320,15 @@ def test_a_closed_terminal_ends_the_run_that_was_typed_in_it(stage: Stage) -> No
     with Theatre(config, rate=100) as theatre:
         terminal, ours = os.openpty()
         words = [sys.executable, "-c", TYPED, "run", str(config), "--sim", theatre.address]
-        typed = subprocess.Popen(words, env=stage.env, stdin=ours, stdout=ours, stderr=ours, start_new_session=True)
-        os.close(ours)
-        wait_for(live, "the run", 60)
-        typed.send_signal(signal.SIGHUP)
-        wait_for(lambda: bool(log_lines(stage, "reloaded")), "a reload")
-        os.close(terminal)
-        assert typed.wait(20) == 0
+        with subprocess.Popen(words, env=stage.env, stdin=ours, stdout=ours, stderr=ours, start_new_session=True) as typed:
+            os.close(ours)
+            try:
+                wait_for(live, "the run", 60)
+                typed.send_signal(signal.SIGHUP)
+                wait_for(lambda: bool(log_lines(stage, "reloaded")), "a reload")
+            finally:
+                os.close(terminal)
+            assert typed.wait(60) == 0
     assert [line["reason"] for line in log_lines(stage, "stopping")] == ["the terminal was closed"]
     with k4.open(SEGMENT) as reader:
         assert reader.info.writer == "closed"
@@ -408,7 +370,7 @@ def test_what_is_asked_of_a_run_is_read_with_care(stage: Stage) -> None:
 
     def said(request: bytes) -> bytes:
         with socket.socket(socket.AF_UNIX) as made:
-            made.settimeout(20)
+            made.settimeout(60)
             made.connect(control.address(config))
             made.sendall(request)
             made.shutdown(socket.SHUT_WR)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -14,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event as Flag
 from threading import Thread
-from typing import Self
+from typing import IO, Self
 
 import k4
 from k4 import native
@@ -52,19 +51,22 @@ class Stage:
     def running(self, *words: str | Path) -> Iterator[Path]:
         """A `k4` command in the background, ended by SIGTERM; it must then exit with 0. Gives the file of its output."""
         file = self.folder / f"{words[0]}.out"
-        with (
-            file.open("w") as output,
-            subprocess.Popen(self._command(words), env=self.env, stdout=output, stderr=subprocess.STDOUT) as process,
-        ):
+        with file.open("w") as output, self.started(*words, output=output):
+            yield file
+
+    @contextmanager
+    def started(self, *words: str | Path, output: IO[str] | int = subprocess.DEVNULL) -> Iterator[subprocess.Popen[bytes]]:
+        """The same, as its process."""
+        with subprocess.Popen(self._command(words), env=self.env, stdout=output, stderr=subprocess.STDOUT) as process:
             try:
-                yield file
+                yield process
             finally:
-                process.send_signal(signal.SIGTERM)
+                process.terminate()
                 try:
                     code = process.wait(timeout=60)
                 finally:
                     process.kill()
-        assert code == 0, file.read_text()
+        assert code == 0, words
 
     def lines(self, segment: str) -> list[dict[str, object]]:
         """Everything a segment holds, as `k4 tail --json` would show it."""
