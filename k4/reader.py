@@ -148,15 +148,18 @@ class Reader:
         self._place()
         array = np.empty(limit, self.dtype)
         ffi, lib = self._native.ffi, self._native.lib
-        got = lib.k4_view_drain(
-            self._view, ffi.from_buffer("uint8_t[]", array), limit, self._taken, self._sequence, self._first, self._last
-        )
-        if got == _RECORD:
+        while True:
+            got = lib.k4_view_drain(
+                self._view, ffi.from_buffer("uint8_t[]", array), limit, self._taken, self._sequence, self._first, self._last
+            )
+            if got != _RECORD:
+                lost = self._outcome(got)
+                return array[:0] if lost is None else lost
             taken = int(self._taken[0])
             self._next = int(self._sequence[0]) + taken
-            return array[:taken]
-        lost = self._outcome(got)
-        return array[:0] if lost is None else lost
+            found = self._unskipped(array[:taken]) if self._skip else array[:taken]
+            if len(found):
+                return found
 
     def latest(self, symbol: str, *, exchange: str = "", product: str = "") -> Record | None:
         """The newest record of a symbol, None: none yet. Never older than what this reader gave before.
@@ -374,6 +377,18 @@ class Reader:
         if sequence >= last:
             del self._skip[instrument]
         return sequence <= last
+
+    def _unskipped(self, array: npt.NDArray[np.void]) -> npt.NDArray[np.void]:
+        """The first records in a row that a snapshot has not given; what stands behind them is given back."""
+        first = self._next - len(array)
+        told = [sequence <= self._skip.get(int(instrument), -1) for sequence, instrument in enumerate(array["instrument"], first)]
+        begin = told.index(False) if False in told else len(told)
+        end = told.index(True, begin) if True in told[begin:] else len(told)
+        self._next = first + end
+        if end < len(told):
+            self._native.lib.k4_view_seek_to(self._usable(), self._next)
+        self._skip = {instrument: last for instrument, last in self._skip.items() if last >= self._next}
+        return array[begin:end]
 
     def _place(self) -> None:
         """The C side stands where we stand: records taken in advance are given back."""

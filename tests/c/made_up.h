@@ -1,6 +1,7 @@
 /* A product whose language is made up for tests:
- * `b SYMBOL ID [WALL]` a bbo, `t SYMBOL ID` a trade, `!` a refused element, joined by `;`; or one of ack, ping, noise, empty.
- * The fast tier takes what begins with a capital: `B SYMBOL ID` and `T SYMBOL ID`, alone, and `EMPTY`. */
+ * `b SYMBOL ID` a bbo, `r SYMBOL ID` one with which the venue's ids begin anew, `t SYMBOL ID` a trade, `!` a refused element, joined by `;`; or one of ack, ping, noise, empty.
+ * The fast tier takes what begins with a capital: `B SYMBOL ID` and `T SYMBOL ID`, alone, `H SYMBOL ID`, a trade
+ * whose id is a hash, and `EMPTY`. */
 #ifndef MADE_UP_H
 #define MADE_UP_H
 
@@ -48,13 +49,14 @@ static void parse(const uint8_t *text, size_t len, struct k4_scratch *scratch)
             continue;
         }
         char *symbol = part + 2, *end = strchr(symbol, ' ');
-        item->record = part[0] == 'b' ? K4_RECORD_BBO : K4_RECORD_TRADE;
-        item->message = part[0] == 'b' ? 0 : 1;
+        const bool bbo = part[0] != 't';
+        item->record = bbo ? K4_RECORD_BBO : K4_RECORD_TRADE;
+        item->message = bbo ? 0 : 1;
         item->symbol = text + (symbol - copy);
         item->symbol_len = (uint32_t)(end - symbol);
         item->as.bbo.engine_ns = item->as.bbo.event_ns = K4_ABSENT;
-        item->as.bbo.flags = part[0] == 'b' ? K4_FLAG_ONE_SIDED : 0;
-        if (part[0] == 'b')
+        item->as.bbo.flags = part[0] == 'b' ? K4_FLAG_ONE_SIDED : part[0] == 'r' ? K4_FLAG_RESET : 0;
+        if (bbo)
             item->as.bbo.update_id = strtoll(end, NULL, 10);
         else
             item->as.trade.trade_id = strtoll(end, NULL, 10);
@@ -70,7 +72,7 @@ static bool fast(const uint8_t *text, size_t len, struct k4_scratch *scratch)
     for (size_t i = 0; i < len; i++)
         if (text[i] >= 0x80)
             return false;
-    if (len < 5 || (text[0] != 'B' && text[0] != 'T' && text[0] != 'E'))
+    if (len < 5 || (text[0] != 'B' && text[0] != 'T' && text[0] != 'H' && text[0] != 'E'))
         return false;
     scratch->skip = text[0] == 'E' ? K4_SKIP_EMPTY : K4_SKIP_NOT;
     scratch->skip_message = K4_NO_MESSAGE;
@@ -82,6 +84,7 @@ static bool fast(const uint8_t *text, size_t len, struct k4_scratch *scratch)
     item->symbol = text + 2;
     item->symbol_len = end == NULL ? 0 : (uint32_t)(end - text - 2);
     item->as.bbo.engine_ns = item->as.bbo.event_ns = K4_ABSENT;
+    item->as.bbo.flags = text[0] == 'H' ? K4_FLAG_HASHED_ID : 0;
     int64_t id = 0;
     for (const uint8_t *at = end == NULL ? text + len : end + 1; text[0] != 'E' && at < text + len; at++)
         id = 10 * id + (*at - '0');

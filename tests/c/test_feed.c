@@ -106,6 +106,10 @@ static void records_arrive(void)
 
     message(a, "t BTC 3");
     EQUAL(published(feed, K4_RECORD_TRADE, 2)->flags, K4_FLAG_LATE);
+    EQUAL(feed->lanes[K4_RECORD_TRADE].segment.sources[0].late, 1);
+    EQUAL(feed->lanes[K4_RECORD_TRADE].segment.sources[1].late, 0);
+    k4_conn_stats_get(a, &s);
+    EQUAL(s.late, 1);
     k4_conn_close(a);
     k4_conn *again = open_conn(feed, "a");
     message(again, "t BTC 5");
@@ -255,6 +259,46 @@ static void a_step_of_the_clock_is_flagged_once_per_segment(void)
     for (int i = 0; i < 5; i++)
         EQUAL(published(feed, K4_RECORD_BBO, (uint64_t)i)->flags & K4_FLAG_CLOCK_STEP, expect[i]);
     EQUAL(published(feed, K4_RECORD_TRADE, 0)->flags & K4_FLAG_CLOCK_STEP, K4_FLAG_CLOCK_STEP);
+    const int64_t back[] = {10000000, 0}; /* 9.999999 ms back, then 10 ms */
+    for (int i = 0; i < 2; i++) {
+        const char *later[] = {"b BTC 6", "b BTC 7"};
+        k4_conn_message(conn, (const uint8_t *)later[i], strlen(later[i]), wall + mono + back[i], mono);
+        EQUAL(published(feed, K4_RECORD_BBO, 5 + (uint64_t)i)->flags & K4_FLAG_CLOCK_STEP, i == 0 ? 0 : K4_FLAG_CLOCK_STEP);
+    }
+    k4_feed_close(feed);
+}
+
+/* RESET is of the first record that is published of an epoch, not of whichever says it. */
+static void a_reset_is_flagged_once(void)
+{
+    k4_feed *feed = open_feed();
+    k4_conn *a = open_conn(feed, "a"), *b = open_conn(feed, "b");
+    message(a, "b BTC 50");
+    message(b, "b BTC 50");
+    message(a, "r BTC 1;b BTC 2");
+    message(b, "r BTC 3"); /* its own first one behind the same reset */
+    EQUAL(feed->lanes[K4_RECORD_BBO].segment.head, 4);
+    EQUAL(published(feed, K4_RECORD_BBO, 1)->flags, K4_FLAG_RESET);
+    EQUAL(published(feed, K4_RECORD_BBO, 2)->flags, K4_FLAG_ONE_SIDED);
+    EQUAL(published(feed, K4_RECORD_BBO, 3)->flags, 0);
+    EQUAL(published(feed, K4_RECORD_BBO, 3)->update_id, 3);
+    k4_feed_close(feed);
+}
+
+/* How far the second one is behind is the winner's lead; further copies tell of themselves alone. */
+static void a_lead_is_over_the_runner_up(void)
+{
+    k4_feed *feed = open_feed();
+    k4_conn *conns[] = {open_conn(feed, "a"), open_conn(feed, "b"), open_conn(feed, "c")};
+    for (int i = 0; i < 3; i++) {
+        message(conns[i], "b BTC 1");
+        mono += 1000000;
+    }
+    const struct k4_shm_source *sources = feed->lanes[K4_RECORD_BBO].segment.sources;
+    EQUAL(sources[0].lead[k4_histogram_bucket(1000000)], 1);
+    EQUAL(sources[0].lead[k4_histogram_bucket(2000000)], 0);
+    EQUAL(sources[1].lag[k4_histogram_bucket(1000000)], 1);
+    EQUAL(sources[2].lag[k4_histogram_bucket(2000000)], 1);
     k4_feed_close(feed);
 }
 
@@ -540,6 +584,23 @@ static void copies_are_recognised(void)
     k4_feed_close(feed);
 }
 
+/* What a copy's id is compared with depends on its flags. */
+static void copies_of_hashed_ids_are_recognised(void)
+{
+    k4_feed *feed = open_feed();
+    k4_conn *a = open_conn(feed, "a"), *b = open_conn(feed, "b");
+    message(a, "H BTC 9");
+    message(b, "H BTC 9");
+    message(a, "H BTC 7");
+    fast_calls = 0;
+    message(b, "H BTC 7");
+    EQUAL(fast_calls, 0);
+    EQUAL(feed->lanes[K4_RECORD_TRADE].segment.head, 2);
+    EQUAL(published(feed, K4_RECORD_TRADE, 1)->flags, K4_FLAG_HASHED_ID);
+    EQUAL(feed->lanes[K4_RECORD_TRADE].segment.sources[1].duplicates, 2);
+    k4_feed_close(feed);
+}
+
 /* More than the memo holds: whoever has fallen behind decodes, and everything is published once all the same. */
 static void copies_come_too_late(void)
 {
@@ -705,6 +766,7 @@ int main(void)
 {
     void (*const tests[])(void) = {
         copies_are_recognised,
+        copies_of_hashed_ids_are_recognised,
         copies_come_too_late,
         copies_that_do_not_come,
         copies_that_are_published,
@@ -717,6 +779,8 @@ int main(void)
         a_flood_of_answers_is_bounded,
         failures_are_final_and_counted,
         a_step_of_the_clock_is_flagged_once_per_segment,
+        a_reset_is_flagged_once,
+        a_lead_is_over_the_runner_up,
         a_takeover_publishes_nothing_twice,
         a_read_is_published_in_its_order,
         bytes_that_are_no_utf8_publish_nothing,

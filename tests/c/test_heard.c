@@ -115,6 +115,22 @@ static void who_is_ahead_misses_nothing(void)
     k4_feed_close(feed);
 }
 
+/* The link that takes over from another one of the same connection: what the old one brings is the connection's own. */
+static void what_the_link_before_brings_is_not_missing(void)
+{
+    open_all();
+    k4_conn *next = k4_conn_open(feed, &product, "b", "json", "", 1000, error, sizeof error);
+    k4_conn_asked(next);
+    survey();
+    message(b, "b BTC 1");
+    surveys(10);
+    EQUAL(stuck(next, K4_RECORD_BBO, NEVER, 0), 0);
+    EQUAL(stuck(a, K4_RECORD_BBO, NEVER, 4 * SECOND), 1u << 0);
+    EQUAL(stuck(next, K4_RECORD_BBO, 5 * SECOND, NEVER), 0); /* that it is silent itself is told by the other limit */
+    EQUAL(stuck(next, K4_RECORD_BBO, 5 * SECOND - 1, NEVER), 7);
+    k4_feed_close(feed);
+}
+
 /* Copies and what is dropped are signs of life; a link on which all was asked for begins anew. */
 static void silence_is_measured_on_each_connection(void)
 {
@@ -185,6 +201,7 @@ int main(void)
     void (*const tests[])(void) = {
         what_only_a_sibling_brings_is_missing,
         who_is_ahead_misses_nothing,
+        what_the_link_before_brings_is_not_missing,
         silence_is_measured_on_each_connection,
         a_standstill_is_no_silence,
         a_takeover_is_no_news,
