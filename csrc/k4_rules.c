@@ -282,13 +282,13 @@ struct k4_verdict k4_rule_event(struct k4_arbiter *arbiter, struct k4_arbiter_in
 {
     seen_t *seen = a->seen;
     bool reset = (a->flags & K4_FLAG_RESET) != 0, resent = (a->flags & K4_FLAG_BACKFILL) != 0;
-    bool rising = !resent, fell = false, soft = false;
+    bool rising = true, fell = false, soft = false;
     if (seen->life != arbiter->life[a->conn]) {
         enter(arbiter, in, a, in->set.floor + 1);
     } else {
         if (reset)
             next_epoch(seen);
-        rising = !resent && a->id > seen->id;
+        rising = a->id > seen->id;
         fell = !resent && a->id < seen->id;
         seen->id = a->id;
     }

@@ -1,5 +1,5 @@
 /* A product whose language is made up for tests:
- * `b SYMBOL ID` a bbo, `r SYMBOL ID` one with which the venue's ids begin anew, `t SYMBOL ID` a trade, `!` a refused element, joined by `;`; or one of ack, ping, noise, empty.
+ * `b SYMBOL ID` a bbo, `r SYMBOL ID` one with which the venue's ids begin anew, `t SYMBOL ID` a trade, `!` a refused element, `?` one that lacks a key, joined by `;`; or one of ack, ping, noise, empty.
  * The fast tier takes what begins with a capital: `B SYMBOL ID` and `T SYMBOL ID`, alone, `H SYMBOL ID`, a trade
  * whose id is a hash, and `EMPTY`. */
 #ifndef MADE_UP_H
@@ -43,8 +43,8 @@ static void parse(const uint8_t *text, size_t len, struct k4_scratch *scratch)
         }
         struct k4_item *item = &scratch->items[scratch->count++];
         memset(item, 0, sizeof *item);
-        if (part[0] == '!') {
-            item->refusal = K4_REFUSED_RANGE;
+        if (part[0] == '!' || part[0] == '?') {
+            item->refusal = part[0] == '!' ? K4_REFUSED_RANGE : K4_REFUSED_MISSING;
             item->offset = (uint32_t)(part - copy);
             continue;
         }

@@ -6,6 +6,7 @@
 #include "check.h"
 #include "k4_arbiter.h"
 #include "k4_records.h"
+#include "k4_rules.h"
 
 #define MS INT64_C(1000000)
 #define S INT64_C(1000000000)
@@ -266,11 +267,50 @@ static void takeover(void)
     EQUAL(say_id(a, 54), K4_FLAG_GAP); /* what was missed while nobody wrote */
     k4_arbiter_fini(&arbiter);
 
+    start(K4_RULE_CONTIGUOUS);
+    k4_arbiter_seed(&arbiter, 0, 100, NO_TIME, 0);
+    k4_arbiter_seed(&arbiter, 0, 5, NO_TIME, K4_FLAG_RESET); /* ids began anew */
+    k4_arbiter_seed(&arbiter, 0, 7, NO_TIME, K4_FLAG_GAP);
+    k4_arbiter_seed(&arbiter, 0, 6, NO_TIME, K4_FLAG_LATE);
+    a = k4_arbiter_join(&arbiter, 0);
+    EQUAL(say_id(a, 5), -K4_CAUSE_DUPLICATE);
+    EQUAL(say_id(a, 6), -K4_CAUSE_DUPLICATE);
+    EQUAL(say_id(a, 8), 0); /* behind 7, not behind the late 6 or the old 100 */
+    EQUAL(say_id(a, 100), K4_FLAG_GAP);
+    k4_arbiter_fini(&arbiter);
+
     start(K4_RULE_WINDOW);
     k4_arbiter_seed(&arbiter, 0, 77, NO_TIME, K4_FLAG_HASHED_ID);
     a = k4_arbiter_join(&arbiter, 0);
     EQUAL(say(a, 77, NO_TIME, K4_FLAG_HASHED_ID), -K4_CAUSE_DUPLICATE);
     EQUAL(say(a, 76, NO_TIME, K4_FLAG_HASHED_ID), 0);
+    EQUAL(say(a, 75, NO_TIME, K4_FLAG_HASHED_ID | K4_FLAG_RESET), K4_FLAG_RESET); /* the venue's own word is passed on */
+    k4_arbiter_fini(&arbiter);
+}
+
+/* The same ids of the epoch before are other updates: nobody is behind those. */
+static void lag_is_of_the_present_epoch(void)
+{
+    start(K4_RULE_INCREASING);
+    int a = k4_arbiter_join(&arbiter, 10), b = k4_arbiter_join(&arbiter, 11);
+    EQUAL(say_id(a, 4), 0);
+    EQUAL(say_id(a, 7), 0);
+    now += 2 * S;
+    EQUAL(say_id(a, 8), 0); /* the first one is kept for siblings far behind */
+    now += MS;
+    struct k4_verdict v = k4_arbitrate(&arbiter, b, 0, 4, NO_TIME, 0, now);
+    EQUAL(v.lag_ns, 2 * S + MS);
+    EQUAL(say(a, 2, NO_TIME, K4_FLAG_RESET), K4_FLAG_RESET);
+    EQUAL(say_id(a, 9), 0);
+    now += MS;
+    v = k4_arbitrate(&arbiter, b, 0, 2, NO_TIME, K4_FLAG_RESET, now);
+    EQUAL(v.cause, K4_CAUSE_BEHIND);
+    EQUAL(v.lag_ns, MS);
+    for (int64_t id = 4; id < 9; id++) {
+        v = k4_arbitrate(&arbiter, b, 0, id, NO_TIME, 0, now);
+        EQUAL(v.cause, K4_CAUSE_BEHIND);
+        EQUAL(v.lag_ns, -1);
+    }
     k4_arbiter_fini(&arbiter);
 }
 
@@ -346,6 +386,67 @@ static void growth(void)
 }
 
 /* A set of ids, by plain search. */
+/* The arbiter without the short road of the usual arrival. */
+static struct k4_verdict by_rule(struct k4_arbiter *twin, int conn, int64_t id, int64_t engine_ns, unsigned flags)
+{
+    struct k4_arbiter_instrument *in = k4_arbiter_instrument_at(twin, 0);
+    const struct k4_arrival a = {.conn = conn, .id = id, .engine_ns = engine_ns, .now_ns = now, .seen = k4_arbiter_seen_at(twin, conn, 0),
+                                 .flags = (uint16_t)flags};
+    return in->rule == K4_RULE_INCREASING ? k4_rule_state(twin, in, &a) : k4_rule_event(twin, in, &a);
+}
+
+/* Three connections, each some ids behind the one before, that lose some, are dialled anew, fall back, and meet resets. */
+static void usual_arrivals_like_their_rules(void)
+{
+    static const enum k4_rule rules[] = {K4_RULE_INCREASING, K4_RULE_WINDOW, K4_RULE_CONTIGUOUS};
+    uint64_t random_state = 11;
+    for (unsigned round = 0; round < 900; round++) {
+        struct k4_arbiter twin;
+        const enum k4_rule rule = rules[round % 3];
+        int64_t at[3] = {1000, 997, 990};
+        start(rule);
+        CHECK(k4_arbiter_init(&twin, 2, 16, rule != K4_RULE_INCREASING) == 0);
+        CHECK(k4_arbiter_rule(&twin, 0, rule) == 0);
+        for (int i = 0; i < 3; i++)
+            EQUAL(k4_arbiter_join(&twin, (uint16_t)(10 + i)), k4_arbiter_join(&arbiter, (uint16_t)(10 + i)));
+        for (int i = 0; i < 200; i++) {
+            random_state = random_state * UINT64_C(6364136223846793005) + 1;
+            const unsigned dice = (unsigned)(random_state >> 56), more = (unsigned)(random_state >> 48) & 0xff;
+            const int conn = (int)(random_state >> 40 & 0xff) % 3;
+            unsigned flags = 0;
+            now += dice < 4 ? 3 * S / 2 : more < 3 ? 11 * S : (int64_t)more * MS;
+            if (dice < 6) { /* another link */
+                k4_arbiter_renew(&arbiter, conn);
+                k4_arbiter_renew(&twin, conn);
+            } else if (dice < 12) {
+                at[conn] -= more % 16;
+            } else if (dice < 16) {
+                at[conn] = 1;
+                flags = K4_FLAG_RESET;
+            } else if (dice < 20) {
+                flags = K4_FLAG_BACKFILL;
+            } else if (dice < 23) {
+                at[conn] += 10 + more;
+            }
+            const int64_t engine_ns = more % 4 == 0 ? NO_TIME : round % 2 == 0 ? now : now - more * MS * 8;
+            const int64_t id = at[conn]++;
+            const struct k4_verdict v = k4_arbitrate(&arbiter, conn, 0, id, engine_ns, (uint16_t)flags, now);
+            const struct k4_verdict w = by_rule(&twin, conn, id, engine_ns, flags);
+            EQUAL(v.publish, w.publish);
+            EQUAL(v.flags, w.flags);
+            EQUAL(v.cause, w.cause);
+            EQUAL(v.gap, w.gap);
+            EQUAL(v.lag_ns, w.lag_ns);
+            EQUAL(v.winner, w.winner);
+            EQUAL(v.runner_up, w.runner_up);
+            if (check_failures != 0)
+                return;
+        }
+        k4_arbiter_fini(&twin);
+        k4_arbiter_fini(&arbiter);
+    }
+}
+
 static void idset_like_its_twin(void)
 {
     enum { MASK = 31 };
@@ -433,8 +534,10 @@ int main(void)
     missing_ids();
     takeover();
     lead_and_lag();
+    lag_is_of_the_present_epoch();
     lag_of_who_is_far_behind();
     growth();
+    usual_arrivals_like_their_rules();
     idset_like_its_twin();
     hashset_like_its_twin();
     return check_failures != 0;

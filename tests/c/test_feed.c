@@ -114,6 +114,7 @@ static void records_arrive(void)
     k4_conn *again = open_conn(feed, "a");
     message(again, "t BTC 5");
     EQUAL(published(feed, K4_RECORD_TRADE, 3)->source, 0);
+    EQUAL(published(feed, K4_RECORD_TRADE, 3)->flags, 0); /* the late one was not the newest */
     EQUAL(feed->lanes[K4_RECORD_TRADE].segment.sources[0].wins, 3);
     k4_feed_close(feed);
 }
@@ -189,6 +190,45 @@ static void everything_else_is_an_event(void)
     EQUAL(message(conn, "!"), 0);
     k4_conn_reset(conn);
     EQUAL(message(conn, "!"), K4_CONN_EVENTS);
+    EQUAL(message(conn, "?"), K4_CONN_EVENTS); /* for another reason */
+    k4_conn_drift_get(conn, 0, &drift);
+    EQUAL(drift.refused, 4);
+    EQUAL(drift.missing, 1);
+    k4_feed_close(feed);
+}
+
+static k4_conn *fetching;
+
+/* A body is `SYMBOL`: a snapshot of its book, or `no`: nothing for it. */
+static void fetched(uint16_t kind, const uint8_t *text, size_t len, struct k4_scratch *scratch)
+{
+    EQUAL(kind, 3);
+    EQUAL(scratch->symbol_len, 3);
+    CHECK(memcmp(scratch->symbol, "ETH", 3) == 0);
+    scratch->count = 0;
+    if (len != 3 || memcmp(text, "ETH", 3) != 0)
+        return;
+    k4_books_begin(&fetching->books)->snapshot = 1;
+    EQUAL(k4_books_apply(&fetching->books, K4_RECORD_DEPTH5, 0, scratch->symbol, scratch->symbol_len, false), K4_SKIP_NOT);
+}
+
+static void a_body_is_of_its_symbol_alone(void)
+{
+    struct k4_product fetches = product;
+    fetches.fetched = fetched;
+    k4_feed *feed = open_feed();
+    k4_conn *conn = fetching = k4_conn_open(feed, &fetches, "a", "json", "BTC", 1000, error, sizeof error);
+    const uint8_t *symbol = (const uint8_t *)"ETH", *body = symbol;
+    conn->books.admits = NULL;
+    EQUAL(k4_conn_fetched(conn, 3, symbol, 3, body, 3, wall, mono), K4_CONN_EVENTS | K4_CONN_TOOK); /* the event: the book lives */
+    EQUAL(k4_conn_fetched(conn, 3, symbol, 3, (const uint8_t *)"no", 2, wall, mono), 0);
+    for (int i = 0; i < K4_CONN_AHEAD; i++) {
+        EQUAL(conn->scratch[i].symbol_len, 3);
+        CHECK(memcmp(conn->scratch[i].symbol, "BTC", 3) == 0); /* the link's own one */
+    }
+    k4_books_refused(&conn->books, K4_RECORD_DEPTH5, 0, symbol, 3);
+    EQUAL(k4_conn_fetched(conn, 3, symbol, 3, (const uint8_t *)"no", 2, wall, mono), 0);
+    EQUAL(k4_conn_fetched(conn, 3, (const uint8_t *)"a symbol that is longer than any that a segment can have", 56, body, 3, wall, mono), 0);
     k4_feed_close(feed);
 }
 
@@ -244,6 +284,34 @@ static void failures_are_final_and_counted(void)
     EQUAL(s.failed_protocol, 1);
     EQUAL(s.failed_utf8, 1);
     EQUAL(s.failed_size, 2);
+    k4_feed_close(feed);
+}
+
+/* The next TCP connection: nothing that the last one brought says where this one stands. */
+static void a_link_begins_with_nothing_of_the_last(void)
+{
+    k4_feed *feed = open_feed();
+    k4_conn *conn = open_conn(feed, "a");
+    k4_conn_stats s;
+    static const uint8_t symbol[K4_SYMTAB_SLACK] = "BTC";
+    message(conn, "b BTC 10");
+    EQUAL(message(conn, "noise"), K4_CONN_EVENTS);
+    EQUAL(message(conn, "noise"), 0); /* one of a kind is shown */
+    conn->books.admits = NULL;
+    k4_books_begin(&conn->books)->snapshot = 1;
+    EQUAL(k4_books_apply(&conn->books, K4_RECORD_DEPTH5, 0, symbol, 3, false), K4_SKIP_NOT);
+    CHECK(conn->books.all[0]->book.live);
+    k4_conn_reset(conn);
+    EQUAL(message(conn, "noise"), K4_CONN_EVENTS);
+    CHECK(!conn->books.all[0]->book.live);
+    EQUAL(conn->books.all[0]->book.fault, K4_BOOK_NO_SNAPSHOT);
+    message(conn, "b BTC 9"); /* older than what the last link brought, and no new beginning of the venue's ids */
+    EQUAL(feed->lanes[K4_RECORD_BBO].segment.head, 1);
+    k4_conn_stats_get(conn, &s);
+    EQUAL(s.duplicates, 1);
+    message(conn, "b BTC 8"); /* lower than before in the same order: a new beginning */
+    EQUAL(feed->lanes[K4_RECORD_BBO].segment.head, 2);
+    EQUAL(published(feed, K4_RECORD_BBO, 1)->flags, K4_FLAG_ONE_SIDED | K4_FLAG_RESET);
     k4_feed_close(feed);
 }
 
@@ -776,8 +844,10 @@ int main(void)
         records_arrive,
         removed_instruments_are_silent,
         everything_else_is_an_event,
+        a_body_is_of_its_symbol_alone,
         a_flood_of_answers_is_bounded,
         failures_are_final_and_counted,
+        a_link_begins_with_nothing_of_the_last,
         a_step_of_the_clock_is_flagged_once_per_segment,
         a_reset_is_flagged_once,
         a_lead_is_over_the_runner_up,
