@@ -258,8 +258,7 @@ def test_arrays_skip_what_a_snapshot_has(writer: s.Writer, monkeypatch: pytest.M
             assert [r.trade_id for r in reader.snapshot()] == [3, 50]
         writer.put(1, s.trade(51, 1, 1))
         seen = []
-        while len(array := reader.drain(3)):
-            assert not isinstance(array, Lost)
+        while not isinstance(array := reader.drain(3), Lost) and len(array):
             seen.append((reader.position - len(array), array["trade_id"].tolist()))
         assert seen == [(3, [4]), (5, [5, 51])]
         assert reader.position == 7
