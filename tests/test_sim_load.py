@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from websockets.asyncio.client import connect
+from websockets.asyncio.client import ClientConnection, connect
 
 from k4._codegen import exchange, fbs, ir
 from k4._codegen.bind import render
@@ -139,26 +142,40 @@ def _follow(item: Record, message: ir.Message, last: dict[tuple[int, str, str], 
     last[key] = value
 
 
+@asynccontextmanager
+async def serving(simulator: Simulator) -> AsyncIterator[Callable[[str], connect]]:
+    """Gives what dials these streams."""
+    try:
+        port = await simulator.start("127.0.0.1", 0)
+        trusted = ssl.create_default_context(cafile=ca_file())
+        yield lambda streams: connect(f"wss://127.0.0.1:{port}/stream?streams={streams}", ssl=trusted, compression=None, close_timeout=0.2)
+    finally:
+        await simulator.close()
+
+
+async def take(socket: ClientConnection, count: int = 1) -> list[str]:
+    return [str(await asyncio.wait_for(socket.recv(), 60)) for _ in range(count)]
+
+
+def trade_id(text: str) -> int:
+    return int(text.split('"t":')[1].split(",", 1)[0])
+
+
 def test_clients_get_what_they_asked_for_without_end() -> None:
     desk = desk_of(ROOT / "schema/exchange/binance.toml", "spot")
     simulator = Simulator([desk], load=0.0)
 
     async def scene() -> None:
-        port = await simulator.start("127.0.0.1", 0)
-        trusted = ssl.create_default_context(cafile=ca_file())
-        async with connect(f"wss://127.0.0.1:{port}/stream?streams=foobar@trade", ssl=trusted, compression=None) as socket:
-            ids = []
-            for _ in range(3000):  # many rounds
-                text = str(await asyncio.wait_for(socket.recv(), 5))
-                assert text.startswith('{"stream":"foobar@trade"')
-                ids.append(int(text.split('"t":')[1].split(",", 1)[0]))
+        async with serving(simulator) as dial, dial("foobar@trade") as socket:
+            texts = await take(socket, 3000)  # many rounds
+            assert {text.split(",")[0] for text in texts} == {'{"stream":"foobar@trade"'}
+            ids = [trade_id(text) for text in texts]
             assert ids == list(range(ids[0], ids[0] + 3000))
             await socket.send('{"method":"SUBSCRIBE","params":["mixbar@trade"],"id":1}')
             seen: set[str] = set()
             while len(seen) < 3:
-                seen.add(str(await asyncio.wait_for(socket.recv(), 5)).split(",")[0])
+                seen.add((await take(socket))[0].split(",")[0])
             assert seen == {'{"stream":"foobar@trade"', '{"stream":"mixbar@trade"', '{"result":null'}
-        await simulator.close()
 
     asyncio.run(scene())
     trades = Stream(next(i for i, m in enumerate(desk.venue.messages) if m.record == "trade"), "FOOBAR")
@@ -171,26 +188,15 @@ def test_a_paced_load_keeps_its_rate() -> None:
     simulator = Simulator([desk_of(ROOT / "schema/exchange/binance.toml", "spot")], load=2000.0)
 
     async def scene() -> None:
-        port = await simulator.start("127.0.0.1", 0)
-        trusted = ssl.create_default_context(cafile=ca_file())
-        async with connect(f"wss://127.0.0.1:{port}/stream?streams=foobar@trade", ssl=trusted, compression=None) as socket:
-            await asyncio.wait_for(socket.recv(), 5)
-            before, began = simulator.counts.frames, asyncio.get_running_loop().time()
-            reader = asyncio.create_task(_drain(socket))
-            await asyncio.sleep(1.0)
-            took = asyncio.get_running_loop().time() - began
-            reader.cancel()
-            rate = (simulator.counts.frames - before) / took
-        await simulator.close()
-        # Whole pieces are paced, so a second may hold one more or less; far from what is possible without a pace.
-        assert rate < 6000, rate
+        began = time.monotonic()
+        async with serving(simulator) as dial, dial("foobar@trade") as socket:
+            while time.monotonic() - began < 1.5:
+                await take(socket)
+            rate = simulator.counts.frames / (time.monotonic() - began)
+        # Whole pieces are paced, so there may be one more or less; far from what is possible without a pace.
+        assert rate < 4000, rate
 
     asyncio.run(scene())
-
-
-async def _drain(socket: object) -> None:
-    async for _ in socket:  # type: ignore[attr-defined]
-        pass
 
 
 def test_options_that_exclude_each_other(tmp_path: Path) -> None:
@@ -209,27 +215,27 @@ def test_options_that_exclude_each_other(tmp_path: Path) -> None:
 def test_a_paced_load_is_the_same_for_all_at_once() -> None:
     """Two clients, one 20 ms behind, hear the same frames, whole and in order; who comes later hears what the others hear then."""
     simulator = Simulator([desk_of(ROOT / "schema/exchange/binance.toml", "spot")], load=3000.0, delays_s=(0.0, 0.02))
+    streams = "foobar@trade/foobar@bookTicker"
 
-    async def scene() -> None:
-        port = await simulator.start("127.0.0.1", 0)
-        trusted = ssl.create_default_context(cafile=ca_file())
-        address = f"wss://127.0.0.1:{port}/stream?streams=foobar@trade/foobar@bookTicker"
-        async with connect(address, ssl=trusted, compression=None) as one, connect(address, ssl=trusted, compression=None) as two:
-            heard = await asyncio.gather(*(_take(socket, 2000) for socket in (one, two)))
-            async with connect(address, ssl=trusted, compression=None) as three:
-                later = await asyncio.gather(*(_take(socket, 500) for socket in (one, two, three)))
-        at = heard[0].index(heard[1][0])
-        assert heard[0][at:] == heard[1][: len(heard[0]) - at]
-        assert len(set(heard[0])) == len(heard[0]), "nothing twice"
-        first = [heard[0] + later[0], heard[1] + later[1]]
-        for line in first:
-            at = line.index(later[2][0])
-            assert line[at:] == later[2][: len(line) - at]
-        trades = [int(text.split('"t":')[1].split(",", 1)[0]) for text in first[0] if "@trade" in text]
-        assert trades == list(range(trades[0], trades[0] + len(trades)))
-        await simulator.close()
+    async def scene() -> list[list[str]]:
+        async with serving(simulator) as dial, dial(streams) as one, dial(streams) as two:
+            heard = [await take(socket, 500) for socket in (one, two)]
+            async with dial(streams) as three:
+                heard.append(await take(three, 500))
+                for socket, texts in ((one, heard[0]), (two, heard[1])):  # until they are where the last one is
+                    while heard[2][-1] not in texts[-500:]:
+                        texts.extend(await take(socket, 500))
+            return heard
 
-    asyncio.run(scene())
+    first, second, third = asyncio.run(scene())
+    for texts, later in ((first, second), (first, third), (second, third)):
+        at = texts.index(later[0])
+        both = min(len(texts) - at, len(later))
+        assert both >= 500
+        assert texts[at : at + both] == later[:both]
+    assert len(set(first)) == len(first), "nothing twice"
+    trades = [trade_id(text) for text in first if "@trade" in text]
+    assert trades == list(range(trades[0], trades[0] + len(trades)))
 
 
 def test_who_comes_back_waits_for_no_rendering(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -244,12 +250,10 @@ def test_who_comes_back_waits_for_no_rendering(monkeypatch: pytest.MonkeyPatch) 
     simulator = Simulator([desk_of(ROOT / "schema/exchange/binance.toml", "spot")], load=3000.0)
 
     async def scene() -> None:
-        port = await simulator.start("127.0.0.1", 0)
-        trusted = ssl.create_default_context(cafile=ca_file())
-        for streams in ("foobar@trade/foobar@bookTicker", "foobar@trade", "foobar@trade/foobar@bookTicker", "foobar@trade"):
-            async with connect(f"wss://127.0.0.1:{port}/stream?streams={streams}", ssl=trusted, compression=None) as socket:
-                await _take(socket, 20)
-        await simulator.close()
+        async with serving(simulator) as dial:
+            for streams in ("foobar@trade/foobar@bookTicker", "foobar@trade", "foobar@trade/foobar@bookTicker", "foobar@trade"):
+                async with dial(streams) as socket:
+                    await take(socket, 20)
 
     asyncio.run(scene())
     assert rendered == [2, 1]
@@ -259,7 +263,3 @@ def test_who_comes_back_waits_for_no_rendering(monkeypatch: pytest.MonkeyPatch) 
     for message in range(2 * pace.KEPT):
         paced._track(frozenset({Stream(message, "")}))
     assert len(paced.tracks) == pace.KEPT + 1
-
-
-async def _take(socket: object, count: int) -> list[str]:
-    return [str(await asyncio.wait_for(socket.recv(), 5)) for _ in range(count)]  # type: ignore[attr-defined]

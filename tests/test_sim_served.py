@@ -80,7 +80,7 @@ def play(desks: list[Desk], scene: Callable[[Stage], Awaitable[None]], **options
 
 
 async def heard(socket: ClientConnection, count: int = 1) -> list[str]:
-    return [str(await asyncio.wait_for(socket.recv(), 5)) for _ in range(count)]
+    return [str(await asyncio.wait_for(socket.recv(), 60)) for _ in range(count)]
 
 
 async def answer(socket: ClientConnection, what: Callable[[dict[str, object]], bool]) -> dict[str, object]:
@@ -198,7 +198,7 @@ def test_what_is_asked_on_the_wrong_path_is_acked_and_silent() -> None:
 
 def test_a_client_that_leaves_the_venues_pings_unanswered_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server, "WATCH_S", 0.02)
-    monkeypatch.setattr(server, "VENUE_PING_S", 0.05)
+    monkeypatch.setattr(server, "VENUE_PING_S", 0.2)
 
     async def scene(stage: Stage) -> None:
         async with stage.client("/fast") as deaf, stage.client("/fast") as polite:
@@ -258,8 +258,9 @@ def test_one_connection_serves_several_requests() -> None:
     play(both(), scene)
 
 
-def test_recordings_go_to_whom_they_belong(tmp_path: Path) -> None:
+def test_recordings_go_to_whom_they_belong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each product its own; of one that is spread over several URLs, each connection what its URL carries."""
+    monkeypatch.setattr(server, "GATHER_S", 60.0)
     spot, perp, relay = *both(), desk("sim/relay.toml", "perp", ("FOOBAR",))
     desks = [spot, perp, relay]
     lines = {
@@ -284,7 +285,7 @@ def test_recordings_go_to_whom_they_belong(tmp_path: Path) -> None:
             assert await heard(agg, 21) == [line for line in lines[relay] if "top" not in line]
             await first.send("ping")
             assert await heard(first) == ["pong"]
-        await asyncio.wait_for(stage.simulator.replayed.wait(), 5)
+        await asyncio.wait_for(stage.simulator.replayed.wait(), 60)
 
     play(desks, scene, replay=recordings(given, desks, "10"))
 
@@ -305,16 +306,16 @@ def test_the_end_is_announced_where_the_venue_does_so() -> None:
     last: list[str] = []
 
     async def scene(stage: Stage) -> None:
-        socket = await stage.client("/v1/public")
-        await socket.send("ping")
-        assert await heard(socket) == ["pong"]
+        async with stage.client("/v1/public") as socket:
+            await socket.send("ping")
+            assert await heard(socket) == ["pong"]
 
-        async def listen() -> None:
-            last.extend([str(text) async for text in socket])
+            async def listen() -> None:
+                last.extend([str(text) async for text in socket])
 
-        listener = asyncio.create_task(listen())
-        await stage.simulator.close()
-        await asyncio.wait_for(asyncio.gather(listener, return_exceptions=True), 5)
+            listener = asyncio.create_task(listen())
+            await stage.simulator.close()
+            await asyncio.wait_for(asyncio.gather(listener, return_exceptions=True), 60)
 
     play(both(), scene)
     assert last == ['{"event":"notice","msg":"closing soon"}']

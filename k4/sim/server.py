@@ -403,13 +403,14 @@ class Simulator:
 
     async def _watch(self) -> None:
         """Pings clients as their venues do, and drops those that do not answer or do not ping as they must."""
-        number, next_ws, next_venue = 0, WS_PING_S, VENUE_PING_S
-        started = time.monotonic()
+        number, now = 0, time.monotonic()
+        last_ws, last_venue = now, now
         while True:
             await asyncio.sleep(WATCH_S)
-            now = time.monotonic() - started
-            ws, venue = now >= next_ws, now >= next_venue
-            next_ws, next_venue = next_ws + WS_PING_S * ws, next_venue + VENUE_PING_S * venue
+            now = time.monotonic()
+            # After a stall none are made up for: clients have been held up, too.
+            ws, venue = now - last_ws >= WS_PING_S, now - last_venue >= VENUE_PING_S
+            last_ws, last_venue = now if ws else last_ws, now if venue else last_venue
             for client in [*self.clients]:
                 if ws:
                     client.peer.ping()
