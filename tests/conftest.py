@@ -152,9 +152,8 @@ def writer(shm: Path, program: Path) -> Iterator[Writer]:
     """A writer in a process of its own, in that folder."""
     from .segments import Writer
 
-    made = Writer(program)
-    yield made
-    made.end()
+    with Writer(program) as made:
+        yield made
 
 
 @pytest.fixture(scope="session")

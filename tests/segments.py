@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import signal
 import struct
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, Self
 
 import pytest
 
@@ -46,10 +47,16 @@ def depth(levels: int, update_id: int, bids: list[tuple[int, int]], asks: list[t
 
 
 class Writer:
-    """The writer of one segment, in a process of its own (tests/c/segment_writer.c)."""
+    """The writer of one segment, in a process of its own (tests/c/segment_writer.c), which ends with its input."""
 
     def __init__(self, program: Path) -> None:
         self.process = subprocess.Popen([program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
 
     def ask(self, line: str) -> str:
         """The answer to a command, as it is."""
@@ -86,8 +93,9 @@ class Writer:
 
     def end(self) -> None:
         for pipe in self._pipes():
-            pipe.close()
-        self.process.wait(10)
+            with contextlib.suppress(BrokenPipeError):  # what a killed one had not read
+                pipe.close()
+        self.process.wait(60)
 
     def _pipes(self) -> tuple[IO[str], IO[str]]:
         assert self.process.stdin is not None

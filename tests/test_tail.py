@@ -8,24 +8,43 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from . import segments as s
+from .theatre import wait_for
 
 TAIL = (sys.executable, "-m", "k4", "tail")
 
 
 def run(*command: str | Path, code: int = 0) -> tuple[str, str]:
-    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False, cwd=s.ROOT, env=os.environ)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=180, check=False, cwd=s.ROOT, env=os.environ)
     assert done.returncode == code, done.stderr
     return done.stdout, done.stderr
 
 
-def follow(segment: str) -> subprocess.Popen[str]:
-    command = [*TAIL, segment, "--json", "--from", "oldest"]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=s.ROOT)
+@contextmanager
+def started(*command: str | Path) -> Iterator[subprocess.Popen[str]]:
+    """A reader that is not there any more when the test has ended: some wait for a successor for ever."""
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=s.ROOT) as reader:
+        try:
+            yield reader
+        finally:
+            reader.kill()
+
+
+def line_of(reader: subprocess.Popen[str]) -> dict[str, Any]:
+    assert reader.stdout is not None
+    line: dict[str, Any] = json.loads(reader.stdout.readline())
+    return line
+
+
+def stopped(pid: int) -> bool:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
 
 
 def fill(writer: s.Writer, word: str) -> None:
@@ -111,17 +130,17 @@ def test_count_ends_it_and_counts_records_only(writer: s.Writer, examples: dict[
 
 
 def test_newest_gives_only_what_comes(writer: s.Writer) -> None:
-    writer.open("x", "trade", slots=64)
+    writer.open("x", "trade", slots=16384)
     writer.symbol("A")
     writer.many(0, 5, s.trade(0, 1, 1))
-    reader = subprocess.Popen([*TAIL, "x", "--json", "--count", "3"], stdout=subprocess.PIPE, text=True, cwd=s.ROOT)
-    number = 100  # one after the other until it has seen three: what came before it opened the segment is never among them
-    while reader.poll() is None and number < 10_000:
-        writer.put(0, s.trade(number, 1, 1))
-        writer.do("wake")
-        number += 1
-        time.sleep(0.01)
-    out = reader.communicate(timeout=10)[0]
+    with started(*TAIL, "x", "--json", "--count", "3") as reader:
+        number = 100  # one after the other until it has seen three: what came before it opened the segment is never among them
+        while reader.poll() is None and number < 16000:
+            writer.put(0, s.trade(number, 1, 1))
+            writer.do("wake")
+            number += 1
+            time.sleep(0.01)
+        out = reader.communicate(timeout=60)[0]
     ids = [json.loads(line)["trade_id"] for line in out.splitlines()]
     assert ids == list(range(ids[0], ids[0] + 3))
     assert ids[0] >= 100
@@ -134,20 +153,20 @@ def test_a_lapped_reader_says_what_it_lost(writer: s.Writer, examples: dict[str,
     writer.symbol("A")
     commands = {"tail": [*TAIL, "x", "--json", "--from", "oldest"], **{name: [str(p), "x", "oldest"] for name, p in examples.items()}}
     writer.put(0, s.trade(0, 1, 1))
-    readers = {name: subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=s.ROOT) for name, command in commands.items()}
-    for reader in readers.values():
-        assert reader.stdout is not None
-        assert json.loads(reader.stdout.readline())["trade_id"] == 0
-        reader.send_signal(signal.SIGSTOP)
-    time.sleep(0.05)
-    writer.many(0, 100, s.trade(1, 1, 1))
-    writer.close()
-    for name, reader in readers.items():
-        reader.send_signal(signal.SIGCONT)
-        out = reader.communicate(timeout=10)[0]
-        lines = [json.loads(line) for line in out.splitlines()]
-        assert lines[0] == {"lost": [1, 93]}, name
-        assert [line["trade_id"] for line in lines[1:]] == list(range(94, 101)), name
+    with ExitStack() as all_of_them:
+        readers = {name: all_of_them.enter_context(started(*command)) for name, command in commands.items()}
+        for reader in readers.values():
+            assert line_of(reader)["trade_id"] == 0
+            reader.send_signal(signal.SIGSTOP)
+        wait_for(lambda: all(stopped(reader.pid) for reader in readers.values()), "all to stand still")
+        writer.many(0, 100, s.trade(1, 1, 1))
+        writer.close()
+        for name, reader in readers.items():
+            reader.send_signal(signal.SIGCONT)
+            out = reader.communicate(timeout=60)[0]
+            lines = [json.loads(line) for line in out.splitlines()]
+            assert lines[0] == {"lost": [1, 93]}, name
+            assert [line["trade_id"] for line in lines[1:]] == list(range(94, 101)), name
 
 
 def test_a_dead_writer_is_waited_for(writer: s.Writer, program: Path) -> None:
@@ -155,22 +174,19 @@ def test_a_dead_writer_is_waited_for(writer: s.Writer, program: Path) -> None:
     writer.symbol("A")
     writer.put(0, s.trade(1, 1, 1))
     pid = writer.process.pid
-    reader = follow("x")
-    assert reader.stdout is not None
-    assert reader.stderr is not None
-    assert json.loads(reader.stdout.readline())["trade_id"] == 1
-    writer.kill()
-    assert reader.stderr.readline() == f"k4: warning: the writer of segment x (process {pid}) is gone; waiting for its successor\n"
-    successor = s.Writer(program)
-    successor.open("x", "trade")
-    successor.put(0, s.trade(2, 1, 1))
-    successor.do("wake")
-    line = json.loads(reader.stdout.readline())
-    assert (line["trade_id"], line["flags"]) == (2, ["RESTART"])
-    successor.close()
-    reader.communicate(timeout=10)
-    assert reader.returncode == 0
-    successor.end()
+    with started(*TAIL, "x", "--json", "--from", "oldest") as reader, s.Writer(program) as successor:
+        assert reader.stderr is not None
+        assert line_of(reader)["trade_id"] == 1
+        writer.kill()
+        assert reader.stderr.readline() == f"k4: warning: the writer of segment x (process {pid}) is gone; waiting for its successor\n"
+        successor.open("x", "trade")
+        successor.put(0, s.trade(2, 1, 1))
+        successor.do("wake")
+        line = line_of(reader)
+        assert (line["trade_id"], line["flags"]) == (2, ["RESTART"])
+        successor.close()
+        reader.communicate(timeout=60)
+        assert reader.returncode == 0
 
 
 def test_a_replaced_segment_is_followed(writer: s.Writer) -> None:
@@ -178,15 +194,14 @@ def test_a_replaced_segment_is_followed(writer: s.Writer) -> None:
     writer.symbol("A")
     writer.symbol("B")
     writer.put(0, s.trade(1, 1, 1))
-    reader = follow("x")
-    assert reader.stdout is not None
-    assert json.loads(reader.stdout.readline())["trade_id"] == 1
-    writer.put(1, s.trade(2, 1, 1))
-    writer.symbol("C")
-    writer.put(2, s.trade(3, 1, 1))
-    writer.do("wake")
-    writer.close()
-    out, err = reader.communicate(timeout=10)
+    with started(*TAIL, "x", "--json", "--from", "oldest") as reader:
+        assert line_of(reader)["trade_id"] == 1
+        writer.put(1, s.trade(2, 1, 1))
+        writer.symbol("C")
+        writer.put(2, s.trade(3, 1, 1))
+        writer.do("wake")
+        writer.close()
+        out, err = reader.communicate(timeout=60)
     assert [json.loads(line)["trade_id"] for line in out.splitlines()] == [2, 3]
     assert err == "k4: warning: segment x was replaced by another; going on with the new one\n"
 
