@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gzip
 import json
 import os
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import time
@@ -131,16 +133,15 @@ def test_a_server_that_ends_early_or_says_nothing(tls: Authority, monkeypatch: p
 
 
 def test_nobody_is_there() -> None:
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        port = unused.getsockname()[1]
-
-    async def ask() -> None:
+    async def ask(port: int) -> None:
         async with Fetcher() as made:
             await made.fetch(Asked(f"https://127.0.0.1:{port}/x", None, (), 100))
 
-    with pytest.raises(FetchError, match=f"https://127.0.0.1:{port}/x: Connect call failed"):
-        asyncio.run(ask())
+    with socket.socket() as deaf:  # it does not listen, and nobody else can have its port
+        deaf.bind(("127.0.0.1", 0))
+        port = deaf.getsockname()[1]
+        with pytest.raises(FetchError, match=f"https://127.0.0.1:{port}/x: Connect call failed"):
+            asyncio.run(ask(port))
 
 
 def test_requests_keep_to_the_pace_of_their_host(tls: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -163,34 +164,32 @@ def test_requests_keep_to_the_pace_of_their_host(tls: Authority, monkeypatch: py
 
 
 def test_a_pause_that_the_venue_asks_for_is_kept(tls: Authority) -> None:
-    count = 0
+    came: list[float] = []
 
     async def busy(_: web.Request) -> web.Response:
-        nonlocal count
-        count += 1
-        status = {1: 429, 2: 200}.get(count, 418)
-        return web.Response(status=status, headers={"Retry-After": "1" if count == 1 else "3600"}, text="slow down")
+        came.append(time.monotonic())
+        status = {1: 429, 2: 200}.get(len(came), 418)
+        return web.Response(status=status, headers={"Retry-After": "1" if len(came) == 1 else "3600"}, text="slow down")
 
     async def ask() -> None:
         async with serving(tls, busy) as base, Fetcher() as made:
             asked = Asked(base, None, (str(tls.ca_file),), 100)
             with pytest.raises(FetchError, match="status 429: slow down"):
                 await made.fetch(asked)
-            began = time.monotonic()
             assert await made.fetch(asked) == b"slow down"
-            assert time.monotonic() - began > 0.9
+            assert came[1] - came[0] >= 1.0
             with pytest.raises(FetchError, match="status 418"):
                 await made.fetch(asked)
             with pytest.raises(FetchError, match=r"the venue wants no requests for another 3[56]\d\d s"):
                 await made.fetch(asked)
-            assert count == 3
+            assert len(came) == 3
 
     asyncio.run(ask())
 
 
 def test_runs_share_the_weight_and_the_pause_of_a_host(tls: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two fetchers, as of two runs: ten requests of weight 30 where 300 in a second are allowed, so seven at once; then one of them is told
-    to stop for a second, and neither asks before that is over."""
+    """Two fetchers, as of two runs: ten requests of weight 30 where 300 in a second are allowed, so seven of them in any second; then one of them
+    is told to stop for a second, and neither asks before that is over."""
     monkeypatch.setenv("K4_SHM_DIR", str(tmp_path))
     came: list[float] = []
 
@@ -203,16 +202,17 @@ def test_runs_share_the_weight_and_the_pause_of_a_host(tls: Authority, tmp_path:
     async def ask() -> None:
         async with serving(tls, serve) as base, Fetcher() as one, Fetcher() as other:
             asked = Asked(base, None, (str(tls.ca_file),), 100, 30, ((300, 1.0),), shared=True)
-            began = time.monotonic()
             await asyncio.gather(*((one, other)[n % 2].fetch(asked) for n in range(10)))
-            assert sum(at - began < 0.9 for at in came) == 7
-            assert came[7] - began >= 1.0
+            (file,) = tmp_path.iterdir()  # noqa: ASYNC240 (small, and here)
+            turns = sorted(when / 1e9 for when, _ in struct.iter_unpack("<qq", file.read_bytes()))
+            assert len(turns) == 10
+            assert all(later - at >= 1.0 for at, later in zip(turns, turns[7:], strict=False))
+            assert all(at <= when for at, when in zip(turns, came, strict=True)), "none before its turn"
             await asyncio.sleep(1.1)
             with pytest.raises(FetchError, match="status 429"):
                 await one.fetch(asked)
-            told = time.monotonic()
             await asyncio.gather(one.fetch(asked), other.fetch(asked))
-            assert came[11] - told > 0.95
+            assert came[11] - came[10] >= 1.0
 
     asyncio.run(ask())
     (file,) = tmp_path.iterdir()
@@ -229,8 +229,8 @@ async def client(tls: Authority, base: str | None = None) -> AsyncIterator[Fetch
             server = await asyncio.start_unix_server(
                 lambda r, w: fetcher.answer(made, r, w, logs.logger()), sock=socket.socket(fileno=os.dup(fd))
             )
-            yield Fetch(path, base=base, ca_files=[str(tls.ca_file)])
-            server.close()
+            async with server:
+                yield Fetch(path, base=base, ca_files=[str(tls.ca_file)])
 
 
 def test_a_client_gets_the_body_or_the_reason(tls: Authority) -> None:
@@ -279,7 +279,11 @@ def test_the_fetcher_is_started_anew_and_nobody_must_know(tls: Authority, tmp_pa
 
     def processes() -> list[int]:
         children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
-        return [int(pid) for pid in children if b"k4.fetcher" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+        found = []
+        for pid in children:
+            with contextlib.suppress(OSError):  # it has ended meanwhile
+                found += [int(pid)] * (b"k4.fetcher" in Path(f"/proc/{pid}/cmdline").read_bytes())
+        return found
 
     async def ask() -> None:
         with fetch.listening() as (path, fd):
@@ -295,22 +299,24 @@ def test_the_fetcher_is_started_anew_and_nobody_must_know(tls: Authority, tmp_pa
                 assert json.loads(await asker.get("https://h/2"))["target"] == "/2"
                 assert processes() != before
             keeper.stop()
-            assert await asyncio.wait_for(run, 10) == 0
+            assert await asyncio.wait_for(run, 60) == 0
 
     asyncio.run(ask())
 
 
 def test_the_fetcher_ends_with_who_started_it(tmp_path: Path) -> None:
-    with fetch.listening() as (_, fd):
-        process = subprocess.Popen([sys.executable, "-m", "k4.fetcher"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, pass_fds=(fd,))
+    command = [sys.executable, "-m", "k4.fetcher"]
+    with (
+        fetch.listening() as (_, fd),
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, pass_fds=(fd,)) as process,
+    ):
         assert process.stdin is not None
         assert process.stdout is not None
         process.stdin.write(FetcherJob(fd, "info", str(tmp_path), 14).to_json().encode() + b"\n")
         process.stdin.flush()
         assert process.stdout.readline() == b'{"said": "begun"}\n'
         process.stdin.close()
-        assert process.wait(10) == 0
-        process.stdout.close()
+        assert process.wait(60) == 0
 
 
 @pytest.mark.parametrize("name", ["none", "x" * 120])

@@ -17,6 +17,7 @@ from k4.group import Feed
 from k4.job import Entry, Job
 from k4.native import Native
 from tests import logs
+from tests.links import until
 from tests.venue_server import TEXT, Authority, Peer, frame, serve
 
 BINARY = 2
@@ -57,6 +58,10 @@ def trades(first: int, count: int) -> bytes:
     return struct.pack("<HHHH", 18, 10000, 1, 0) + block + struct.pack("<HI", 25, count) + rows + b"\x06FOOBAR"
 
 
+def messages(feed: Feed) -> int:
+    return sum(connection.stats()["messages"] for connection in feed.connections)
+
+
 def test_both_transports_compete(native: Native, tls: Authority, shm: Path, tmp_path: Path) -> None:
     key = tmp_path / "key"
     key.write_text(KEY + "\n")
@@ -74,9 +79,6 @@ def test_both_transports_compete(native: Native, tls: Authority, shm: Path, tmp_
             peer.send_raw(frame(struct.pack("<HHHH", 0, 9, 1, 0), BINARY))  # a template nobody knows
             peer.send_raw(frame(trades(1, 150), BINARY))  # more than a scratch holds
             peer.send_raw(frame(trades(151, 2), BINARY))
-            await peer.writer.drain()
-            await asyncio.sleep(0.5)
-            first.set()
         else:
             await first.wait()
             for number in range(51, 121):
@@ -93,9 +95,9 @@ def test_both_transports_compete(native: Native, tls: Authority, shm: Path, tmp_
             stop = asyncio.Event()
             running = asyncio.ensure_future(feed.run(stop))
             try:
-                async with asyncio.timeout(20):
-                    while sum(connection.stats()["messages"] for connection in feed.connections) < 100 + 4 + 70 + 1:  # noqa: ASYNC110 (C counts, nobody tells)
-                        await asyncio.sleep(0.02)
+                await until(lambda: messages(feed) == 1 + 100 + 4)
+                first.set()
+                await until(lambda: messages(feed) == 1 + 100 + 4 + 70)
                 stats = {connection.name: connection.stats() for connection in feed.connections}
             finally:
                 stop.set()
@@ -113,11 +115,11 @@ def test_both_transports_compete(native: Native, tls: Authority, shm: Path, tmp_
     assert "foobar@aggTrade" in json_peer.target
     assert (stats["one#1"]["sbe"], stats["one#1"]["refused"], stats["one#0"]["sbe"], stats["one#0"]["fast"]) == (104, 1, 0, 70)
     assert (stats["one#0"]["wins"], stats["one#0"]["duplicates"], stats["one#1"]["wins"]) == (20, 50, 100 + 152)
-    reader = k4.open("binance_spot_bbo", oldest=True)
-    quotes = [(record.update_id, record.source, str(record.bid_price)) for record in reader if not isinstance(record, k4.Lost)]
+    with k4.open("binance_spot_bbo", oldest=True) as reader:
+        quotes = [(record.update_id, record.source, str(record.bid_price)) for record in reader if not isinstance(record, k4.Lost)]
     assert quotes == [(number, 1 if number <= 100 else 0, "25.35") for number in range(1, 121)]
-    reader = k4.open("binance_spot_trade", oldest=True)
-    assert [record.trade_id for record in reader if not isinstance(record, k4.Lost)] == list(range(1, 153))
+    with k4.open("binance_spot_trade", oldest=True) as reader:
+        assert [record.trade_id for record in reader if not isinstance(record, k4.Lost)] == list(range(1, 153))
 
 
 @pytest.mark.parametrize(
