@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from . import ir
 from .bind import bind
 from .fastputs import Puts
-from .fastslots import Names, c_text
+from .fastslots import Names
 from .faststeps import SLACK, At, Step, Steps, spelled
 from .layouts import layouts
 from .layouttokens import Check, Layout, Literal, Loop, Token
-from .render import identifier, render
+from .render import c_text, identifier, render
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from . import ir
-from .fastslots import Names, array, c_text
+from .fastslots import Names, array
 from .layouttokens import Layout
 from .puts import BOOL, DECIMAL, DIGITS, TEXT, Put
-from .render import book_function
+from .render import book_function, c_text
 
 _UPDATE = (
     ("event_ns", "time"), ("engine_ns", "time"), ("update_id", "integer"), ("first_id", "integer"), ("prev_id", "integer"),

@@ -25,14 +25,6 @@ _C_WORDS = frozenset(
 )  # fmt: skip
 
 
-def c_text(data: bytes) -> str:
-    """Bytes as the inside of a C string literal."""
-    return "".join(
-        chr(byte) if 0x20 <= byte < 0x7F and byte not in b'"\\?' else "\\" + (chr(byte) if byte in b'"\\?' else f"{byte:03o}")
-        for byte in data
-    )
-
-
 @dataclass(frozen=True, slots=True)
 class Slot:
     name: str

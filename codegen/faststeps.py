@@ -2,7 +2,7 @@
 
 Here is counted how far behind the text's end a parser may stand between two comparisons with it, so that no read leaves the slack; and
 how far the stops go that were made last, so that new ones are made where the next value's end is out of their sight. May import
-`fastslots`, `layouttokens`, `puts`.
+`fastslots`, `layouttokens`, `puts`, `render`.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from .fastslots import Names, c_text, place_of
+from .fastslots import Names, place_of
 from .layouttokens import Check, Layout, Like, Literal, Loop, Own, Token, Value
 from .puts import BOOL, DECIMAL, DIGITS, SIGNED, SKIP, TEXT, Path
+from .render import c_text
 
 SLACK = 64  # K4_SLACK of csrc/k4_decode.h
 WINDOW = 64  # bytes that stops are made for, or half of it

@@ -15,7 +15,7 @@ from . import ir
 
 TIME_WORDS = ("s", "ms", "us", "ns", "auto", "iso")
 CHECKSUM_RULES = ("crc32-interleaved-25", "crc32-digits-10")
-_SHIFT = re.compile(r"e-?[0-9]{1,2}")
+_SHIFT = re.compile(r"e(-?[0-9]{1,2})")
 
 # Which words may stand right of a path, by the kind of the field. `e-4` stands for any shift.
 WORDS: dict[str, tuple[str, ...]] = {
@@ -148,9 +148,15 @@ def message_rules(message: ir.Message, records: ir.Records) -> dict[str, FieldRu
     return {rule.name: rule for rule in rules(word, records)}
 
 
+def shift(word: str | None) -> int | None:
+    """How far the word moves the decimal point; None: it is another."""
+    found = _SHIFT.fullmatch(word or "")
+    return None if found is None else int(found[1])
+
+
 def word_allowed(kind: str, word: str) -> bool:
     """Whether `word` may read a field of this kind."""
-    return word in WORDS[kind] or ("e-4" in WORDS[kind] and _SHIFT.fullmatch(word) is not None)
+    return word in WORDS[kind] or ("e-4" in WORDS[kind] and shift(word) is not None)
 
 
 def all_words() -> tuple[str, ...]:

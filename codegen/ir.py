@@ -59,6 +59,12 @@ class RecordType:
     def field(self, name: str) -> RecordField | None:
         return next((f for f in self.fields if f.name == name), None)
 
+    @property
+    def levels(self) -> int:
+        """How many a side has; 0: it is not made of levels."""
+        price = self.field("bid_price")
+        return price.length if price is not None else 0
+
 
 @dataclass(frozen=True, slots=True)
 class Records:

@@ -1,4 +1,4 @@
-"""What the templates of the tolerant parser see: the model of one product, built by `tolerant`. May import `ir`, `tree`."""
+"""What the templates of the tolerant parser see: the model of one product, built by `parserbuild`. May import `ir`, `tree`."""
 
 from __future__ import annotations
 

@@ -1,23 +1,20 @@
 """Reading the fields of one element: sources, words, maps, and lists of levels (docs/decoding.md, rules 6 to 19).
 
-Nothing here knows a record's layout; `reference` puts records together from what this reads. May import `ir`, `refjson`, `refmatch`,
-`refpath`, `refvalue`.
+Nothing here knows a record's layout; `reference` puts records together from what this reads. May import `fields`, `ir`, `refjson`,
+`refmatch`, `refpath`, `refvalue`.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 from . import ir
+from .fields import TIME_WORDS, shift
 from .refjson import LITERAL, NUMBER, STRING, Node, is_text
 from .refpath import Absent, Found, Wrong, split, walk
 from .refvalue import Dec, Place, RefusedError, count, decimal, identity, integer, symbol, time_ns, truth, word
-
-TIME_WORDS = ("s", "ms", "us", "ns", "iso", "auto")
-_SHIFT = re.compile(r"e(-?[0-9]+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +71,7 @@ def convert(place: Place, kind: str, how: str | None) -> Value | None:
 
 
 def _decimal(place: Place, how: str | None) -> Dec | None:
-    shift = _SHIFT.fullmatch(how) if how else None
-    dec = decimal(place, int(shift.group(1)) if shift else 0)
+    dec = decimal(place, shift(how) or 0)
     if how == "nonzero" and dec.digits == 0:
         return None
     return replace(dec, digits=abs(dec.digits)) if how == "abs" else dec

@@ -49,8 +49,7 @@ class Draft:
 def levels_of(records: ir.Records, word: str) -> int:
     """How many levels a side of this record has; 0 for a record that is not made of levels."""
     record = records.record(word)
-    price = None if record is None else record.field("bid_price")
-    return 0 if price is None else price.length
+    return 0 if record is None else record.levels
 
 
 def members(record: ir.RecordType) -> tuple[ir.RecordField, ...]:

@@ -42,6 +42,14 @@ def identifier(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9]", "_", name)
 
 
+def c_text(data: bytes) -> str:
+    """Bytes as the inside of a C string literal."""
+    return "".join(
+        chr(byte) if 0x20 <= byte < 0x7F and byte not in b'"\\?' else "\\" + (chr(byte) if byte in b'"\\?' else f"{byte:03o}")
+        for byte in data
+    )
+
+
 def book_function(exchange: str, line: int, message: int) -> str:
     """What the parsers of both tiers call to give an update to its book: the same for all products where the message has that number."""
     return f"k4_book_{identifier(exchange)}_{line}_{message}"

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from . import fields, ir
 from .errors import did_you_mean
 
-_SHIFT = re.compile(r"e(-?[0-9]+)")
 NS = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1_000, "ns": 1, "auto": 0}
 _FLOATS = ("float", "double")
 # A bound message may have records of these words besides market data: they carry nothing.
@@ -232,13 +231,13 @@ class _Binder:
 
     def _worded(self, source: ir.FromPath, spot: Spot) -> Read:
         word = source.word
-        shift = _SHIFT.fullmatch(word) if word else None
+        shift = fields.shift(word)
         if word in fields.TIME_WORDS:
             if word == "iso":
                 raise _WrongError(f'"iso" reads a text; {self._what(spot)} is a number, write one of {" ".join(NS)}')
             return Read(spot, source.path.optional, unit=NS[word or "ns"])
-        how = () if word is None or shift else (word,)
-        return Read(spot, source.path.optional, shift=int(shift[1]) if shift else 0, how=how)
+        how = () if word is None or shift is not None else (word,)
+        return Read(spot, source.path.optional, shift=shift or 0, how=how)
 
     def _want(self, spot: Spot, fits: bool, wanted: str) -> None:
         if not fits:

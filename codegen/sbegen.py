@@ -1,7 +1,7 @@
 """The SBE decoders of an exchange as C: for each product with a schema one walk per template, then the messages bound to it.
 
 This module numbers the blocks and says what each field is read from; templates/sbe*.j2 spell it with csrc/k4_sbe.h. May import `bind`,
-`fields`, `ir`, `render`, `sbebind`, `tolerant`.
+`fields`, `ir`, `render`, `sbebind`.
 """
 
 from __future__ import annotations
@@ -11,8 +11,7 @@ from dataclasses import dataclass, replace
 
 from . import fields, ir, sbebind
 from .bind import bind
-from .render import book_function, render
-from .tolerant import ident
+from .render import book_function, identifier, render
 
 _SIDES = ("bid", "ask")
 
@@ -255,18 +254,12 @@ def render_exchange(exchange: ir.Exchange, records: ir.Records) -> str | None:
     return render(
         "sbe.c.j2",
         exchange=exchange.name,
-        ident=ident(exchange.name),
+        ident=identifier(exchange.name),
         sources=[records.file, exchange.file, *dict.fromkeys(p.schema.file for p in products)],
         records=used,
         products=products,
         books=list({m.book: m for p in products for t in p.templates for m in t.messages if m.book}.values()),
-        levels=_levels,
     )
-
-
-def _levels(record: ir.RecordType) -> int:
-    price = record.field("bid_price")
-    return price.length if price is not None else 0
 
 
 class _Builder:
@@ -284,11 +277,11 @@ class _Builder:
             root = _block(template.body, iter(range(1 << 16)))
             messages = tuple(self._message(bound, root) for bound in self.bound if bound.template == template)
             templates.append(TemplateModel(len(templates), template, root, messages))
-        return ProductModel(self.product.name, ident(self.product.name), self.schema, tuple(templates))
+        return ProductModel(self.product.name, identifier(self.product.name), self.schema, tuple(templates))
 
     def _message(self, bound: sbebind.Bound, root: BlockModel) -> MessageModel:
         market = tuple(record for word in bound.message.records if (record := self.records.record(word)) is not None)
-        deepest = max(market, key=_levels) if market else None
+        deepest = max(market, key=lambda record: record.levels, default=None)
         blocks = [root]
         for group in bound.each:
             blocks.append(next(inner for one, inner in blocks[-1].groups if one == group))
@@ -297,7 +290,7 @@ class _Builder:
         sides: list[SideModel] = []
         book = bound.message.book
         if deepest is not None:
-            levels = _levels(deepest)
+            levels = deepest.levels
             rules = [rule for rule in fields.rules(deepest.word, self.records) if not (levels and rule.level)]
             scalars = [self._read(bound, root, rule) for rule in rules if not rule.kept]
             kept = [self._read(bound, root, rule) for rule in rules if rule.kept and book]
@@ -309,7 +302,7 @@ class _Builder:
             _way(root, bound.each),
             market,
             deepest,
-            _levels(deepest) if deepest else 0,
+            deepest.levels if deepest else 0,
             tuple(scalars),
             tuple(sides),
             book_function(self.exchange, bound.message.line, bound.index) if book else "",

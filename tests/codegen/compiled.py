@@ -15,6 +15,7 @@ import pytest
 from k4._codegen import bind, fbs, generate, ir, places, sbegen, tolerant
 from k4._codegen import build as builder
 from k4._codegen.reference import Interpreter, Outcome, Record, Refusal
+from k4._codegen.render import identifier
 
 RECORDS = fbs.load(places.schema() / "records.fbs")
 REFUSALS = ("", "malformed", "depth", "utf8", "missing", "duplicate", "type", "range", "unmapped", "symbol")
@@ -73,7 +74,7 @@ def write_sources(folder: Path, exchange: ir.Exchange) -> list[Path]:
     (folder / "k4_records.h").write_text(generate.records_header(RECORDS))
     (folder / "parser.c").write_text(tolerant.render_exchange(exchange, RECORDS))
     (folder / "products.c").write_text(generate.products_source([exchange], "test"))
-    names = [f"k4_fast_{tolerant.ident(exchange.name)}_{tolerant.ident(product.name)}" for product in exchange.products]
+    names = [f"k4_fast_{identifier(exchange.name)}_{identifier(product.name)}" for product in exchange.products]
     for i, name in enumerate(names):
         (folder / f"fast{i}.c").write_text(_NO_FAST.format(name=name))
     (folder / "sbe.c").write_text(sbegen.render_exchange(exchange, RECORDS) or '#include "k4_sbe.h"\n')
