@@ -9,7 +9,10 @@ from k4._codegen import exchange, fbs, ir
 ROOT = Path(__file__).resolve().parents[2]
 SPECS = ROOT / "tests/cases/specs"
 NOVA = SPECS / "nova.toml"
+TOPIC = 'match   = { topic = "$channel", mkt = "$market" }        #'  # of its bbo
 RECORDS = fbs.load(ROOT / "schema/records.fbs")
+
+Changes = tuple[tuple[str, str], ...]  # (old, new) each
 
 
 def findings(text: str, folder: Path, name: str = "nova.toml") -> list[str]:
