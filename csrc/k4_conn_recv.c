@@ -256,15 +256,15 @@ void k4_conn_recv_init(k4_conn *conn, uint32_t symbol_len)
 
 static void begin_read(k4_conn *conn, int64_t wall_ns, int64_t mono_ns)
 {
+    k4_feed_clock(conn->feed, wall_ns, mono_ns);
     conn->wall_ns = wall_ns;
-    conn->mono_ns = mono_ns;
+    conn->mono_ns = conn->feed->time_ns;
     if (conn->feed->reading != conn) {
         conn->feed->turned = conn->feed->reading != NULL;
         conn->feed->turned_ns = mono_ns;
         conn->feed->reading = conn;
     }
     conn->shared = conn->feed->turned && mono_ns - conn->feed->turned_ns < K4_CONN_SHARED_NS;
-    k4_feed_clock(conn->feed, wall_ns, mono_ns);
 }
 
 static void count_failure(k4_conn *conn)

@@ -283,6 +283,9 @@ void k4_feed_clock(struct k4_feed *feed, int64_t wall_ns, int64_t mono_ns)
     if (feed->clock_known && (moved >= K4_CLOCK_STEP_NS || moved <= -K4_CLOCK_STEP_NS))
         for (int record = 1; record <= K4_RECORD_COUNT; record++)
             feed->lanes[record].stepped = true;
+    const int64_t passed = mono_ns - feed->clock_ns;
+    feed->time_ns = !feed->clock_known ? mono_ns : feed->time_ns + (passed < K4_FEED_STEP_NS ? passed : K4_FEED_STEP_NS);
+    feed->clock_ns = mono_ns;
     feed->clock_known = true;
     feed->clock_offset_ns = offset;
 }

@@ -21,6 +21,8 @@
 
 /* How far the wall clock must move against the monotonic one to be called a step. */
 #define K4_CLOCK_STEP_NS INT64_C(10000000)
+/* Heartbeats come ten times a second: a longer step from one look at the clock to the next is time in which this thread stood still. */
+#define K4_FEED_STEP_NS INT64_C(500000000)
 
 struct k4_lane {
     bool open;
@@ -44,6 +46,8 @@ struct k4_feed {
     struct k4_scratch again; /* for a copy that is published after all */
     bool clock_known;
     int64_t clock_offset_ns; /* wall - monotonic at the last look */
+    int64_t clock_ns;        /* monotonic, the last look */
+    int64_t time_ns;         /* of arbitration: the same, but it goes on by K4_FEED_STEP_NS from one look to the next at most */
 };
 
 /* The rule that `record` follows in `product`; *line_a, *line_b: two messages that contradict each other, or 0. */
@@ -74,7 +78,7 @@ int k4_feed_berth(struct k4_feed *feed, k4_conn *conn, int record, char *error, 
 /* Takes it back from a connection that is none of the feed's any more; the source goes with the last of those that share it. */
 void k4_feed_leave(struct k4_feed *feed, const k4_conn *conn, int record);
 
-/* Looks at the clocks of a read. */
+/* Looks at the clocks of a read. Afterwards `time_ns` is what arbitration measures by: while the thread stood still, nobody was silent. */
 void k4_feed_clock(struct k4_feed *feed, int64_t wall_ns, int64_t mono_ns);
 
 /* Whether some lane has that symbol for a message that gives `record`: what else a connection brings gets no book. */

@@ -94,6 +94,7 @@ MUTANTS = (
     Mutant("a failure is not told the peer", "k4/link.py", 'self.drop(f"the peer broke the protocol: {text}", code)', 'self.drop(f"the peer broke the protocol: {text}")', FAULT + "[rsv]"),
     Mutant("response head without a limit", "k4/link.py", "            if self._head_len == len(self._head):", "            if self._head_len == 1 << 30:", FAULT + "[endless-headers]"),
     Mutant("a silent link is kept", "k4/life.py", "if self._probe_ns and now_ns - self._probe_ns >= PROBE_DEAD_NS:", "if self._probe_ns and now_ns < self._probe_ns:", FAULT + "[stall]"),
+    Mutant("a thread's own absence is a second of ids", "csrc/k4_feed.c", "(passed < K4_FEED_STEP_NS ? passed : K4_FEED_STEP_NS)", "passed", "ctest feed", r"test_feed\.c:\d+: "),
     Mutant("a worker's own absence is a peer's silence", "k4/life.py", "if self._probe_ns and held_up:", "if self._probe_ns < 0 and held_up:", "tests/test_held_up.py::test_a_peer_that_was_held_up_as_well_has_time_to_answer"),
     Mutant("every ping of a read is kept", "csrc/k4_events.c", "    k4_event *event = newest(events, kind, 0);", "    k4_event *event = push(events);", FAULT + "[ping-flood-unlimited]"),
     Mutant("a backlog without bounds", "k4/inbox.py", "BACKLOG_MESSAGES = 2048\nBACKLOG_BYTES = 256 * 1024", "BACKLOG_MESSAGES = 1 << 40\nBACKLOG_BYTES = 1 << 40", FAULT + "[answer-flood]"),

@@ -353,6 +353,30 @@ static void a_reset_is_flagged_once(void)
     k4_feed_close(feed);
 }
 
+/* A second of rising ids below ours begins an epoch; one in which the thread stood still does not: what is newer waits to be read. */
+static void a_thread_that_stood_still_begins_no_epoch(void)
+{
+    k4_feed *feed = open_feed();
+    k4_conn *a = open_conn(feed, "a"), *b = open_conn(feed, "b");
+    message(a, "b BTC 10");
+    message(b, "b BTC 5"); /* it joins behind */
+    for (int i = 0; i < 2; i++) {
+        mono += 3 * INT64_C(1000000000);
+        message(b, i == 0 ? "b BTC 6" : "b BTC 7");
+        EQUAL(feed->lanes[K4_RECORD_BBO].segment.head, (uint64_t)i + 1);
+        message(a, i == 0 ? "b BTC 11" : "b BTC 12");
+        EQUAL(published(feed, K4_RECORD_BBO, (uint64_t)i + 1)->flags & K4_FLAG_RESET, 0);
+    }
+    message(b, "b BTC 8");
+    for (int i = 0; i < 10; i++) {
+        mono += 100000000;
+        k4_feed_heartbeat(feed, wall + mono, mono);
+    }
+    message(b, "b BTC 9");
+    EQUAL(published(feed, K4_RECORD_BBO, 3)->flags & K4_FLAG_RESET, K4_FLAG_RESET);
+    k4_feed_close(feed);
+}
+
 /* How far the second one is behind is the winner's lead; further copies tell of themselves alone. */
 static void a_lead_is_over_the_runner_up(void)
 {
@@ -850,6 +874,7 @@ int main(void)
         a_link_begins_with_nothing_of_the_last,
         a_step_of_the_clock_is_flagged_once_per_segment,
         a_reset_is_flagged_once,
+        a_thread_that_stood_still_begins_no_epoch,
         a_lead_is_over_the_runner_up,
         a_takeover_publishes_nothing_twice,
         a_read_is_published_in_its_order,
