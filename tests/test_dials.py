@@ -179,9 +179,12 @@ def test_a_file_that_is_not_ours_is_refused(tmp_path: Path) -> None:
     link.symlink_to(target)
     with pytest.raises(K4Error, match=r"link, which counts the dials to its host, cannot be opened"):
         Dials(WINDOWS, link)
-    target.chmod(0o666)
-    with pytest.raises(K4Error, match=r"elsewhere, which counts the dials to its host, is not a file that only this user can write"):
-        Dials(WINDOWS, target)
+    for mode in (0o666, 0o620, 0o602):
+        target.chmod(mode)
+        with pytest.raises(K4Error, match=r"elsewhere, which counts the dials to its host, is not a file that only this user can write"):
+            Dials(WINDOWS, target)
+    target.chmod(0o644)
+    Dials(WINDOWS, target).close()
     with pytest.raises(K4Error, match=r"cannot be opened: Is a directory"):
         Dials(WINDOWS, tmp_path)
 

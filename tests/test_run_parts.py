@@ -18,7 +18,7 @@ from k4.clock import NEAR_NS, TRIES, Clock
 from k4.errors import K4Error
 from k4.native import Native
 from k4.stuck import Expected
-from k4.watch import LIVE, SLICE, STALE, Watch
+from k4.watch import LIVE, RESYNC, SLICE, STALE, Watch
 from tests import logs
 from tests.logs import Lines
 
@@ -288,6 +288,7 @@ def test_what_is_stuck_on_a_connection_is_subscribed_anew_there_and_ever_more_ra
     assert two.renewed == []
     one.stuck_on = {(1, 0)}
     asked.clear()
+    watch.add(1, 5, ("bbo", "BARFOO"), [one, two], 0)  # another stream changes nothing about this one
     until(200, 2000)
     assert [now for now, _ in asked] == [260, 420, 740, 1340, 1940], "10 minutes at most"
     one.stuck_on = set()
@@ -347,6 +348,32 @@ def test_a_stream_silent_since_its_subscription_is_named_once(lines: Lines) -> N
     watch.tick(70 * SECOND, 0)
     assert lines[1:] == [{"event": "data after all", "streams": "NOPE bbo", "level": "info"}]
     assert watch.states() == {"live": 2, "stale": 1, "silent": 1}
+
+
+def test_a_stream_is_silent_since_the_first_of_its_connections_is_up(lines: Lines) -> None:
+    shm, one, two = Shm(), Carrier(1 * SECOND), Carrier(25 * SECOND)
+    watch = Watch(shm, None, logs.logger())
+    watch.add(1, 0, ("bbo", "NOPE"), [one, two], 0)
+    watch.tick(31 * SECOND - 1, 0)
+    assert lines == []
+    watch.tick(31 * SECOND, 0)
+    assert lines == [{"event": "no data since subscribed", "streams": "NOPE bbo", "for_s": 30.0, "level": "warning"}]
+
+
+def test_a_book_is_resynced_while_none_of_its_connections_has_a_good_one() -> None:
+    shm, one, two, down = Shm(), Carrier(1 * SECOND), Carrier(1 * SECOND), Carrier()
+    watch = Watch(shm, None, logs.logger())
+    watch.add(4, 0, ("depth5", "FOOBAR"), [one, two, down], 0)
+    shm.recv[4, 0] = 1
+    one.stale_books = frozenset({("depth5", "FOOBAR")})
+    watch.tick(2 * SECOND, 0)
+    assert shm.states == {(4, 0): LIVE}, "the other one's is good"
+    two.stale_books = frozenset({("depth5", "FOOBAR")})
+    watch.tick(3 * SECOND, 0)
+    assert shm.states == {(4, 0): RESYNC}
+    one.healthy_since_ns = two.healthy_since_ns = 0
+    watch.tick(4 * SECOND, 0)
+    assert shm.states == {(4, 0): STALE}
 
 
 def test_streams_still_silent_at_the_end_are_named(lines: Lines) -> None:

@@ -102,6 +102,15 @@ def test_one_that_is_slow_now_and_then_is_left_alone() -> None:
     assert slow.dialled == []
 
 
+def test_two_that_are_slow_by_turns_are_left_alone() -> None:
+    runners = [Runner("fast"), Runner("one"), Runner("other")]
+    judge = Slowest(runners, 30.0, FLOORS_S, lambda now: True)
+    for second in range(300):
+        runners[1].late, runners[2].late = (4, 0) if second // 10 % 2 else (0, 4)
+        judge.tick(float(second))
+    assert [runner.dialled for runner in runners] == [[], [], []]
+
+
 def test_the_last_healthy_one_and_a_clear_winner_are_never_reset() -> None:
     alone = Runner("alone", 4)
     play([alone, Runner("down", 0, born=0.0)], 300)

@@ -71,6 +71,14 @@ def test_an_ack_for_one_stream_leaves_the_others_open_and_late(asked: Subscripti
     assert asked.overdue(99.0) == ()
 
 
+def test_what_is_ended_without_an_answer_is_not_late(asked: Subscriptions) -> None:
+    assert asked.overdue(11.0) == (A, B, C)
+    asked.unsubscribe((C,))
+    send(asked, 20.0)
+    assert [*asked.open] == [A, B, C]
+    assert asked.overdue(99.0) == ()
+
+
 def test_errors_name_their_streams(asked: Subscriptions) -> None:
     assert asked.error({"text": "what?"}, 2.0) == Rejected((), (), "", "what?")
     assert asked.error({"id": "99", "text": "what?"}, 2.0) == Rejected((), (), "", "what?")

@@ -190,6 +190,23 @@ static void events_by_silence(void)
 }
 
 /* A venue that begins at 1 again while our set begins at 1, too: only the engine time can tell. */
+/* Ids that fall below all that is known do not show that their connection has come to the reset which others saw. */
+static void events_that_fall_below_the_floor(void)
+{
+    start(K4_RULE_WINDOW);
+    int a = k4_arbiter_join(&arbiter, 0), b = k4_arbiter_join(&arbiter, 1);
+    EQUAL(say_id(a, 1000), 0);
+    EQUAL(say_id(b, 1000), -K4_CAUSE_DUPLICATE);
+    EQUAL(say(a, 500, NO_TIME, K4_FLAG_RESET), K4_FLAG_RESET);
+    EQUAL(say_id(a, 503), 0);
+    EQUAL(say_id(b, 1001), -K4_CAUSE_EPOCH);
+    EQUAL(say_id(b, 499), -K4_CAUSE_EPOCH);
+    EQUAL(say_id(b, 1002), -K4_CAUSE_EPOCH);
+    EQUAL(say_id(b, 501), K4_FLAG_LATE); /* into the new range: it has come there */
+    EQUAL(say_id(b, 504), 0);
+    k4_arbiter_fini(&arbiter);
+}
+
 static void events_by_engine_time(void)
 {
     start(K4_RULE_WINDOW);
@@ -277,6 +294,18 @@ static void takeover(void)
     EQUAL(say_id(a, 6), -K4_CAUSE_DUPLICATE);
     EQUAL(say_id(a, 8), 0); /* behind 7, not behind the late 6 or the old 100 */
     EQUAL(say_id(a, 100), K4_FLAG_GAP);
+    k4_arbiter_fini(&arbiter);
+
+    CHECK(k4_arbiter_init(&arbiter, 2, 16, false) == 0); /* that a set will be wanted is known after the seeds */
+    k4_arbiter_seed(&arbiter, 0, 50, NO_TIME, 0);
+    k4_arbiter_seed(&arbiter, 0, 51, NO_TIME, 0);
+    CHECK(k4_arbiter_rule(&arbiter, 0, K4_RULE_WINDOW) == 0);
+    CHECK(k4_arbiter_rule(&arbiter, 1, K4_RULE_WINDOW) == 0);
+    a = k4_arbiter_join(&arbiter, 0);
+    EQUAL(say_id(a, 50), -K4_CAUSE_UNDER);
+    EQUAL(say_id(a, 51), -K4_CAUSE_DUPLICATE);
+    EQUAL(say_id(a, 52), 0);
+    CHECK(k4_arbitrate(&arbiter, a, 1, 1, NO_TIME, 0, now).publish); /* nothing was seeded there */
     k4_arbiter_fini(&arbiter);
 
     start(K4_RULE_WINDOW);
@@ -373,6 +402,9 @@ static void growth(void)
     CHECK(k4_arbiter_reserve(&arbiter, 5000) == 0);
     EQUAL(say_id(a, 5), -K4_CAUSE_DUPLICATE);
     EQUAL(k4_arbitrate(&arbiter, a, 4999, 5, NO_TIME, 0, now).cause, K4_CAUSE_UNSET);
+    CHECK(k4_arbiter_rule(&arbiter, 4998, K4_RULE_INCREASING) == 0);
+    CHECK(k4_arbitrate(&arbiter, a, 4998, 5, NO_TIME, K4_FLAG_HASHED_ID, now).publish);
+    CHECK(!k4_arbitrate(&arbiter, a, 4998, 5, NO_TIME, K4_FLAG_HASHED_ID, now).publish);
     CHECK(k4_arbiter_rule(&arbiter, 4999, K4_RULE_CONTIGUOUS) == 0);
     CHECK(k4_arbitrate(&arbiter, a, 4999, 5, NO_TIME, 0, now).publish);
     CHECK(!k4_arbitrate(&arbiter, a, 4999, 5, NO_TIME, 0, now).publish);
@@ -385,7 +417,6 @@ static void growth(void)
     k4_arbiter_fini(&arbiter);
 }
 
-/* A set of ids, by plain search. */
 /* The arbiter without the short road of the usual arrival. */
 static struct k4_verdict by_rule(struct k4_arbiter *twin, int conn, int64_t id, int64_t engine_ns, unsigned flags)
 {
@@ -447,6 +478,7 @@ static void usual_arrivals_like_their_rules(void)
     }
 }
 
+/* A set of ids, by plain search. */
 static void idset_like_its_twin(void)
 {
     enum { MASK = 31 };
@@ -529,6 +561,7 @@ int main(void)
     state_while_others_live();
     state_by_signal();
     events_by_silence();
+    events_that_fall_below_the_floor();
     events_by_engine_time();
     leaders();
     missing_ids();

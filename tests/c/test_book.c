@@ -227,6 +227,10 @@ static void prices_by_value(void)
     CHECK(!k4_level_qty(&level, &(struct k4_decimal){.state = K4_DECIMAL_ABSENT}));
     CHECK(k4_level_qty(&level, &(struct k4_decimal){.mantissa = 1, .zeros = 29, .fraction = 30}));
     EQUAL(level.qty_fraction + level.qty_zeros, 30);
+    struct k4_level other = level;
+    CHECK(k4_level_same(&level, &other));
+    other.count++; /* the same amount in more orders is another level to a record */
+    CHECK(!k4_level_same(&level, &other));
 }
 
 /* ---------------------------------------------------------------- checksums */
@@ -301,6 +305,7 @@ static void chains(void)
                                 wanted = order != K4_ORDER_CONTIGUOUS || id == old + 1 ? K4_SKIP_NOT : K4_SKIP_STALE_BOOK;
                             EQUAL(k4_book_apply(&book, &update, &picture, &crc), wanted);
                             EQUAL(book.live, wanted != K4_SKIP_STALE_BOOK);
+                            EQUAL(book.fresh, fresh && wanted != K4_SKIP_NOT); /* one change goes on from a snapshot */
                             if (wanted == K4_SKIP_NOT)
                                 EQUAL(book.id, id >= 0 ? id : old >= 0 ? old : K4_ABSENT);
                         }

@@ -262,6 +262,11 @@ static void failures_are_final_and_counted(void)
     EQUAL(k4_conn_failure(conn, &reason), 1002);
     CHECK(strcmp(reason, "reserved bit set in a frame") == 0);
     EQUAL(FRAMES(conn, "\x81\x07" "b BTC 7"), K4_CONN_FAILED);
+    EQUAL(message(conn, "b BTC 8"), K4_CONN_FAILED);
+    EQUAL(feed->lanes[K4_RECORD_BBO].segment.head, 1);
+    k4_conn_reset(conn);
+    EQUAL(message(conn, "b BTC 9;b \xc0\xaf 1"), K4_CONN_FAILED);
+    EQUAL(k4_conn_failure(conn, &reason), 1007);
     EQUAL(feed->lanes[K4_RECORD_BBO].segment.head, 1);
     k4_conn_reset(conn);
     EQUAL(FRAMES(conn, "\x81\x01\xff"), K4_CONN_FAILED);
@@ -282,7 +287,7 @@ static void failures_are_final_and_counted(void)
     k4_conn_stats s;
     k4_conn_stats_get(conn, &s);
     EQUAL(s.failed_protocol, 1);
-    EQUAL(s.failed_utf8, 1);
+    EQUAL(s.failed_utf8, 2);
     EQUAL(s.failed_size, 2);
     k4_feed_close(feed);
 }
