@@ -191,6 +191,56 @@ static void the_cap(void)
     k4_books_fini(&books);
 }
 
+/* A side that is just full, and one level more: the worst eighth is given up, and what is among it is not taken up again. */
+static void one_more_than_the_cap(void)
+{
+    for (int worse = 0; worse < 3; worse++) {
+        struct k4_books books;
+        CHECK(k4_books_init(&books) == 0);
+        memset(twin, 0, sizeof twin);
+        (void)begin(&books, true, 0);
+        for (int i = 0; i < K4_BOOK_LEVELS; i++)
+            put(&books, K4_BID, 20000 + 2 * (K4_BOOK_LEVELS - 1 - i), 1);
+        EQUAL(apply(&books, false), K4_SKIP_NOT);
+        const struct k4_book *book = &books.book->book;
+        EQUAL(book->side[K4_BID].count, K4_BOOK_LEVELS);
+        CHECK(!book->cut[K4_BID]);
+        (void)begin(&books, false, 1);
+        /* the best of all; among what is given up; just above that */
+        const int price = worse == 0 ? PRICES - 1 : worse == 1 ? 20101 : 20001 + 2 * (K4_BOOK_LEVELS / 8 - 1);
+        put(&books, K4_BID, price, 5);
+        EQUAL(apply(&books, false), K4_SKIP_NOT);
+        const uint32_t left = K4_BOOK_LEVELS - K4_BOOK_LEVELS / 8;
+        EQUAL(book->side[K4_BID].count, left + (worse != 1));
+        CHECK(book->cut[K4_BID]);
+        agree(book, left + (worse != 1));
+        (void)begin(&books, false, 2);
+        put(&books, K4_BID, 20003, 7); /* as deep as what was given up */
+        EQUAL(apply(&books, false), K4_SKIP_NOT);
+        EQUAL(book->side[K4_BID].count, left + (worse != 1));
+        k4_books_fini(&books);
+    }
+}
+
+/* What the last place that is shown says is a change, the one behind it is none. */
+static void changes_at_the_last_place(void)
+{
+    struct k4_books books;
+    CHECK(k4_books_init(&books) == 0);
+    for (int place = 1; place <= K4_BOOK_TOP + 1; place++) {
+        (void)begin(&books, true, 0);
+        for (int i = 1; i <= K4_BOOK_TOP + 1; i++)
+            CHECK(push(&books, K4_ASK, 100 + i, 0, 1, 0));
+        EQUAL(apply(&books, false), K4_SKIP_NOT);
+        (void)begin(&books, false, 1);
+        CHECK(push(&books, K4_ASK, 100 + place, 0, 2, 0));
+        EQUAL(apply(&books, false), K4_SKIP_NOT);
+        EQUAL(k4_book_changed(&books.book->book, &books.picture, K4_BOOK_TOP), place <= K4_BOOK_TOP);
+        EQUAL(k4_book_changed(&books.book->book, &books.picture, 5), place <= 5);
+    }
+    k4_books_fini(&books);
+}
+
 /* ---------------------------------------------------------------- values */
 
 static void prices_by_value(void)
@@ -263,6 +313,13 @@ static void checksums(void)
     (void)begin(&books, true, 4);
     EQUAL(k4_books_apply(&books, K4_RECORD_DEPTH5, 0, eth, 3, false), K4_SKIP_NOT);
     EQUAL(k4_book_checksum(&books.book->book, K4_CHECKSUM_INTERLEAVED_25, &crc), 0);
+    /* Ten levels of each side, asks first, each value with its sign. */
+    (void)begin(&books, true, 5);
+    for (int i = 0; i < 11; i++)
+        CHECK(push(&books, K4_ASK, -10 + i, 1, 8, 0) && push(&books, K4_BID, -20 - i, 0, 5, 1));
+    EQUAL(apply(&books, false), K4_SKIP_NOT);
+    static const uint8_t ten[] = "-108-98-88-78-68-58-48-38-28-18-205-215-225-235-245-255-265-275-285-295";
+    EQUAL(k4_book_checksum(&books.book->book, K4_CHECKSUM_DIGITS_10, &crc), k4_crc32_add(&crc, 0, ten, sizeof ten - 1));
     k4_books_fini(&books);
 }
 
@@ -334,6 +391,7 @@ static void held_updates(void)
         struct k4_update *update = begin(&books, false, id + 9);
         update->first_id = id;
         update->event_ns = 1000 + id;
+        update->flags = id == 10 ? K4_FLAG_RESET : id == 30 ? K4_FLAG_BACKFILL : 0;
         CHECK(push(&books, K4_BID, id, 0, id, 0));
         EQUAL(apply(&books, true), K4_SKIP_STALE_BOOK);
     }
@@ -348,6 +406,7 @@ static void held_updates(void)
     EQUAL(book->id, 49);
     EQUAL(books.update.update_id, 49);
     EQUAL(books.update.event_ns, 1040);
+    EQUAL(books.update.flags, K4_FLAG_BACKFILL); /* of what was applied */
     EQUAL(book->side[K4_BID].count, 4); /* 1, 20, 30, 40: what ended at 19 fell away */
     EQUAL(k4_book_level(book, K4_BID, 0)->price, 40);
     CHECK(books.book->held == NULL);
@@ -362,6 +421,10 @@ static void held_updates(void)
         EQUAL(turns, 4 + round);
         EQUAL(faults[turns - 1], K4_BOOK_GAP);
     }
+    (void)begin(&books, true, 59); /* what was held all the time goes on from this one */
+    EQUAL(apply(&books, true), K4_SKIP_NOT);
+    EQUAL(book->id, 69);
+    CHECK(book->live && books.book->held == NULL);
     /* Too many: they are dropped, not kept for ever. */
     for (int64_t id = 100; id < 600; id++) {
         struct k4_update *update = begin(&books, false, id);
@@ -373,6 +436,10 @@ static void held_updates(void)
     }
     k4_books_clear(&books);
     CHECK(books.book->held == NULL && !books.book->book.live);
+    const int told = turns;
+    (void)begin(&books, false, 700);
+    EQUAL(apply(&books, false), K4_SKIP_STALE_BOOK);
+    EQUAL(turns, told + 1); /* a new link, so it is news again */
     (void)begin(&books, true, 1);
     EQUAL(apply(&books, true), K4_SKIP_NOT);
     k4_books_refused(&books, K4_RECORD_DEPTH5, 0, btc, 3);
@@ -423,6 +490,8 @@ int main(void)
     prices_by_value();
     random_changes();
     the_cap();
+    one_more_than_the_cap();
+    changes_at_the_last_place();
     checksums();
     chains();
     held_updates();

@@ -199,17 +199,21 @@ static void everything_else_is_an_event(void)
 
 static k4_conn *fetching;
 
-/* A body is `SYMBOL`: a snapshot of its book, or `no`: nothing for it. */
+/* A body is a snapshot of its symbol's book, `bad`: one with another checksum, or `no`: nothing for it. */
 static void fetched(uint16_t kind, const uint8_t *text, size_t len, struct k4_scratch *scratch)
 {
     EQUAL(kind, 3);
     EQUAL(scratch->symbol_len, 3);
     CHECK(memcmp(scratch->symbol, "ETH", 3) == 0);
     scratch->count = 0;
-    if (len != 3 || memcmp(text, "ETH", 3) != 0)
+    if (len != 3)
         return;
-    k4_books_begin(&fetching->books)->snapshot = 1;
-    EQUAL(k4_books_apply(&fetching->books, K4_RECORD_DEPTH5, 0, scratch->symbol, scratch->symbol_len, false), K4_SKIP_NOT);
+    const bool bad = memcmp(text, "bad", 3) == 0;
+    struct k4_update *update = k4_books_begin(&fetching->books);
+    update->snapshot = 1;
+    update->rule = bad ? K4_CHECKSUM_DIGITS_10 : K4_CHECKSUM_NONE;
+    update->checksum = 1;
+    EQUAL(k4_books_apply(&fetching->books, K4_RECORD_DEPTH5, 0, scratch->symbol, scratch->symbol_len, false), bad ? K4_SKIP_STALE_BOOK : K4_SKIP_NOT);
 }
 
 static void a_body_is_of_its_symbol_alone(void)
@@ -228,6 +232,7 @@ static void a_body_is_of_its_symbol_alone(void)
     }
     k4_books_refused(&conn->books, K4_RECORD_DEPTH5, 0, symbol, 3);
     EQUAL(k4_conn_fetched(conn, 3, symbol, 3, (const uint8_t *)"no", 2, wall, mono), 0);
+    EQUAL(k4_conn_fetched(conn, 3, symbol, 3, (const uint8_t *)"bad", 3, wall, mono), K4_CONN_EVENTS);
     EQUAL(k4_conn_fetched(conn, 3, (const uint8_t *)"a symbol that is longer than any that a segment can have", 56, body, 3, wall, mono), 0);
     k4_feed_close(feed);
 }
