@@ -1,0 +1,297 @@
+/* What an opening makes of what it finds, and what it leaves when it is given up: counts, counters and times that are carried on, slots
+ * that a killed writer left, who is woken, which files stay. Kills at every instruction are in test_segment_crash.c. */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include "k4_reader.h"
+#include "k4_segment.h"
+
+#include "check.h"
+#include "segment_dir.h"
+
+static const char *dir;
+static char error[1024];
+static const k4_segment_options small = {.ring_slots = 8, .symbol_capacity = 4, .mode = 0600};
+
+static struct k4_segment writer_open(const char *name, const k4_segment_options *options)
+{
+    struct k4_segment segment;
+    if (k4_segment_open(&segment, name, K4_RECORD_TRADE, options, 1000, error, sizeof error) != K4_OK) {
+        printf("cannot open %s: %s\n", name, error);
+        exit(1);
+    }
+    return segment;
+}
+
+/* As the kernel does for a killed process: the lock goes, the segment stays as it is. */
+static void writer_dies(struct k4_segment *segment)
+{
+    (void)close(segment->lock_fd);
+    (void)munmap(segment->header, segment->size);
+    (void)munmap(segment->wait, 4096);
+    k4_symtab_fini(&segment->symtab);
+    free(segment->restart);
+}
+
+static uint64_t put(struct k4_segment *segment, uint32_t instrument, int64_t id)
+{
+    const struct k4_trade t = {.instrument = instrument, .event_ns = id * 10, .recv_ns = id * 10 + 1, .trade_id = id, .price = id, .qty = id};
+    return k4_segment_publish(segment, instrument, &t);
+}
+
+static int add(struct k4_segment *segment, const char *symbol)
+{
+    int product = k4_segment_product(segment, "nova", "spot");
+    return k4_segment_symbol(segment, (uint32_t)product, (const uint8_t *)symbol, (uint32_t)strlen(symbol));
+}
+
+static uint64_t *ring_slot(const struct k4_segment *segment, uint64_t n)
+{
+    return (uint64_t *)(void *)(segment->ring + (n & segment->mask) * segment->stride);
+}
+
+static bool exists(const char *name)
+{
+    char path[600];
+    (void)snprintf(path, sizeof path, "%s/k4.%s", dir, name);
+    return access(path, F_OK) == 0;
+}
+
+static unsigned mode_of(const char *name)
+{
+    char path[600];
+    struct stat about;
+    (void)snprintf(path, sizeof path, "%s/k4.%s", dir, name);
+    return stat(path, &about) == 0 ? about.st_mode & 07777 : 0;
+}
+
+struct seen {
+    unsigned count;
+    uint64_t first;
+    int64_t id;
+};
+
+static void note(void *context, uint32_t instrument, uint64_t sequence, const void *record)
+{
+    struct seen *seen = context;
+    (void)instrument;
+    if (seen->count++ == 0) {
+        seen->first = sequence;
+        memcpy(&seen->id, (const uint8_t *)record + offsetof(struct k4_trade, trade_id), sizeof seen->id);
+    }
+}
+
+/* A writer that died over record 20: the slot, which held record 12, is under the pen. */
+static void the_record_under_the_pen_is_lost(void)
+{
+    k4_segment_options more = small;
+    for (int turn = 0; turn < 2; turn++) {
+        const char *name = turn == 0 ? "pen" : "pen-more";
+        struct k4_segment segment = writer_open(name, &small);
+        struct seen seen = {.count = 0};
+        add(&segment, "AAA");
+        for (int64_t id = 0; id < 20; id++)
+            put(&segment, 0, id);
+        ring_slot(&segment, 20)[0] = 2 * 20 + 1;
+        ring_slot(&segment, 20)[9] = 666;
+        writer_dies(&segment);
+        more.ring_slots = turn == 0 ? 8 : 32;
+        segment = writer_open(name, &more);
+        EQUAL(segment.head, 20);
+        EQUAL(segment.header->first, turn == 0 ? 0 : 13);
+        k4_segment_seed(&segment, note, &seen);
+        EQUAL(seen.count, 7);
+        EQUAL(seen.first, 13);
+        EQUAL(seen.id, 13);
+        k4_segment_close(&segment);
+    }
+}
+
+/* Whatever else is changed, the table never shrinks, counters and the first record's number go on. */
+static void other_counts_lose_nothing(void)
+{
+    k4_segment_options other = small;
+    struct k4_reader reader;
+    struct k4_trade got;
+    uint64_t n, first, last;
+    struct k4_segment segment = writer_open("counts", &small);
+    EQUAL(add(&segment, "AAA"), 0);
+    EQUAL(add(&segment, "BBB"), 1);
+    const int source = k4_segment_source(&segment, "x#0", "json");
+    k4_segment_count(&segment.sources[source].wins, 7);
+    for (int64_t id = 0; id < 20; id++)
+        put(&segment, 1, id);
+    k4_segment_close(&segment);
+    other.ring_slots = 32;
+    other.symbol_capacity = 1;
+    segment = writer_open("counts", &other);
+    EQUAL(segment.header->symbol_capacity, 4);
+    EQUAL(segment.header->symbol_count, 2);
+    EQUAL(segment.header->first, 12);
+    EQUAL(k4_segment_source(&segment, "x#0", "json"), source);
+    EQUAL(segment.sources[source].wins, 7);
+    k4_segment_close(&segment);
+    other.ring_slots = 64; /* room for more than there is */
+    segment = writer_open("counts", &other);
+    EQUAL(segment.header->first, 12);
+    EQUAL(k4_reader_open(&reader, dir, "counts", K4_RECORD_TRADE, error, sizeof error), K4_OK);
+    k4_reader_seek(&reader, 0);
+    EQUAL(k4_reader_next(&reader, &got, &n, &first, &last), K4_READ_LOST);
+    EQUAL(first, 0);
+    EQUAL(last, 11);
+    EQUAL(k4_reader_next(&reader, &got, &n, &first, &last), K4_READ_RECORD);
+    EQUAL(got.trade_id, 12);
+    k4_reader_close(&reader);
+    k4_segment_close(&segment);
+}
+
+/* The table grows after a takeover: who owes a RESTART still does, who is new never did; times and counters go on. */
+static void growing_changes_nothing_else(void)
+{
+    static const char *const names[] = {"A", "B", "C", "D", "E"};
+    struct k4_segment segment = writer_open("grows", &small);
+    for (int i = 0; i < 4; i++)
+        EQUAL(add(&segment, names[i]), i);
+    put(&segment, 0, 1);
+    k4_segment_close(&segment);
+    segment = writer_open("grows", &small);
+    k4_segment_heartbeat(&segment, 123, 456);
+    EQUAL(k4_segment_source(&segment, "x#01", "json"), 0); /* begins alike and is another */
+    const int source = k4_segment_source(&segment, "x#0", "json");
+    EQUAL(source, 1);
+    k4_segment_count(&segment.sources[source].late, 3);
+    EQUAL(add(&segment, names[4]), 4);
+    EQUAL(segment.header->symbol_capacity, 8);
+    EQUAL(segment.header->heartbeat_ns, 123);
+    EQUAL(segment.header->heartbeat_mono_ns, 456);
+    EQUAL(segment.header->epoch, 2);
+    EQUAL(segment.sources[source].late, 3);
+    EQUAL(k4_segment_source(&segment, "x#0", "json"), source);
+    static const uint32_t published[] = {4, 0, 3, 0, 4};
+    static const unsigned flags[] = {0, K4_FLAG_RESTART, K4_FLAG_RESTART, 0, 0};
+    for (int i = 0; i < 5; i++) {
+        const uint64_t n = put(&segment, published[i], 10 + i);
+        struct k4_trade record;
+        memcpy(&record, ring_slot(&segment, n) + 1, sizeof record);
+        EQUAL(record.flags, flags[i]);
+    }
+    k4_segment_close(&segment);
+}
+
+static void the_successor_says_who_it_is_and_wakes(void)
+{
+    struct k4_segment segment = writer_open("who", &small);
+    struct k4_reader reader;
+    add(&segment, "AAA");
+    EQUAL(k4_reader_open(&reader, dir, "who", K4_RECORD_TRADE, error, sizeof error), K4_OK);
+    segment.header->writer_pid = 1;
+    segment.header->writer_start = 1;
+    put(&segment, 0, 1);
+    segment.wait->sleepers = 2; /* they went to sleep before that, and their writer died before it woke them */
+    const uint32_t wake = segment.header->wake;
+    writer_dies(&segment);
+    segment = writer_open("who", &small);
+    EQUAL(segment.header->writer_pid, getpid());
+    EQUAL(segment.header->writer_start, k4_shm_process_start(getpid()));
+    EQUAL(segment.header->heartbeat_ns, 1000);
+    EQUAL(segment.header->wake, wake + 1);
+    EQUAL(segment.wait->sleepers, 0);
+    k4_reader_close(&reader);
+    k4_segment_close(&segment);
+    EQUAL(segment.lock_fd, -1);
+}
+
+/* What no writer can have left is refused; what one that died may have left is put right. */
+static void damage(void)
+{
+    struct k4_segment segment = writer_open("damaged", &small);
+    add(&segment, "AAA");
+    for (int64_t id = 0; id < 3; id++)
+        put(&segment, 0, id);
+    uint64_t *unwritten = ring_slot(&segment, 5), *latest = (uint64_t *)(void *)segment.latest;
+    unwritten[0] = 2 * 5 + 2; /* ahead of head by more than one */
+    struct k4_segment again;
+    (void)close(segment.lock_fd);
+    EQUAL(k4_segment_open(&again, "damaged", K4_RECORD_TRADE, &small, 0, error, sizeof error), K4_BAD_SEGMENT);
+    CHECK(strstr(error, "ring slot 5 holds sequence word 12, head is 3") != NULL);
+    unwritten[0] = 0;
+    latest[0] = 2 * 9 + 2; /* newer than anything that was published */
+    segment.lock_fd = open("/dev/null", O_RDONLY);
+    writer_dies(&segment);
+    segment = writer_open("damaged", &small);
+    EQUAL(*(const uint64_t *)(const void *)segment.latest, 2 * 2 + 2);
+    k4_segment_close(&segment);
+}
+
+/* A writer that never began takes away what it made, and nothing that was there. */
+static void a_writer_that_never_began(void)
+{
+    struct k4_segment segment = writer_open("never", &small);
+    k4_segment_discard(&segment);
+    CHECK(!exists("never") && !exists("never.lock") && !exists("never.wait") && !exists("never.new"));
+    segment = writer_open("never", &small);
+    add(&segment, "AAA");
+    put(&segment, 0, 1);
+    k4_segment_close(&segment);
+    segment = writer_open("never", &small);
+    k4_segment_discard(&segment);
+    CHECK(exists("never") && exists("never.lock") && exists("never.wait"));
+    segment = writer_open("never", &small);
+    EQUAL(segment.head, 1);
+    EQUAL(segment.header->epoch, 3);
+    k4_segment_close(&segment);
+}
+
+/* Who may read a segment may write to its wait page, and nobody but its owner to the segment. */
+static void modes(void)
+{
+    static const uint32_t good[] = {0600, 0640, 0604, 0644}, bad[] = {0666, 0660, 0620, 0602, 0400, 0700, 01644};
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+        k4_segment_options options = small;
+        options.mode = good[i];
+        struct k4_segment segment = writer_open("mode", &options);
+        EQUAL(mode_of("mode"), good[i]);
+        EQUAL(mode_of("mode.wait"), good[i] | (good[i] & 0044) >> 1);
+        k4_segment_discard(&segment);
+    }
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        k4_segment_options options = small;
+        struct k4_segment segment;
+        options.mode = bad[i];
+        EQUAL(k4_segment_open(&segment, "mode", K4_RECORD_TRADE, &options, 0, error, sizeof error), K4_BAD_ARGUMENT);
+        CHECK(!exists("mode"));
+    }
+}
+
+static void symbols_begin_stale_and_change_once(void)
+{
+    struct k4_segment segment = writer_open("states", &small);
+    EQUAL(add(&segment, "A\x7f"), -K4_BAD_SYMBOL);
+    EQUAL(add(&segment, "A\x1f"), -K4_BAD_SYMBOL);
+    EQUAL(add(&segment, "A \xc3\xa9"), 0);
+    EQUAL(segment.symbols[0].state, K4_STATE_STALE);
+    EQUAL(segment.symbols[0].state_since_ns, K4_ABSENT);
+    k4_segment_state(&segment, 0, K4_STATE_STALE, 5);
+    EQUAL(segment.symbols[0].state_since_ns, 5);
+    k4_segment_state(&segment, 0, K4_STATE_STALE, 9);
+    EQUAL(segment.symbols[0].state_since_ns, 5); /* since then */
+    k4_segment_state(&segment, 0, K4_STATE_LIVE, 11);
+    EQUAL(segment.symbols[0].state, K4_STATE_LIVE);
+    EQUAL(segment.symbols[0].state_since_ns, 11);
+    k4_segment_close(&segment);
+}
+
+int main(void)
+{
+    dir = segment_dir_make();
+    the_record_under_the_pen_is_lost();
+    other_counts_lose_nothing();
+    growing_changes_nothing_else();
+    the_successor_says_who_it_is_and_wakes();
+    damage();
+    a_writer_that_never_began();
+    modes();
+    symbols_begin_stale_and_change_once();
+    segment_dir_remove();
+    return check_failures != 0;
+}
