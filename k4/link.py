@@ -220,6 +220,11 @@ class Link(asyncio.BufferedProtocol):
             # A peer that does not read could keep the socket for ever.
             asyncio.get_running_loop().call_later(CLOSE_S, transport.abort)
 
+    def abort(self) -> None:
+        """Lets go of the transport, with nothing more to say to the peer."""
+        if self._transport is not None:
+            self._transport.abort()
+
     def forget(self) -> None:
         """Lets go of who it reports to, once it is lost: two that hold each other wait for a collector, which a worker hardly ever runs."""
         self._owner = _NOBODY
@@ -374,9 +379,14 @@ async def dial(link: Link, url: str, tls: ssl.SSLContext, resolver: Resolver, *,
     where = f"{uri.host}:{uri.port}"
     try:
         async with asyncio.timeout(DIAL_S):
-            await aiofastnet.create_connection(
-                asyncio.get_running_loop(), lambda: link, address, uri.port, ssl=tls, server_hostname=uri.host
-            )
+            try:
+                await aiofastnet.create_connection(
+                    asyncio.get_running_loop(), lambda: link, address, uri.port, ssl=tls, server_hostname=uri.host
+                )
+            except BaseException:
+                # The socket is closed by now. If TLS came up just before, its farewell would go through a number that may be another's.
+                link.abort()
+                raise
             refused = await link.opened
     except TimeoutError as error:
         link.drop("dial timed out")

@@ -110,6 +110,32 @@ def test_a_stop_while_it_dials_leaves_nothing_unsaid(bench: Bench) -> None:
     assert unfetched == []
 
 
+def test_a_stop_just_when_tls_is_up_lets_go_of_the_transport(bench: Bench, tls: Authority) -> None:
+    """The dial ends by closing the socket: a transport that went on to say its farewell would use a number that is another's by then."""
+
+    async def main() -> None:
+        async with serve(tls.server(), quiet) as server:
+            core = bench.connection(server.port)
+            url = f"wss://127.0.0.1:{server.port}/"
+
+            class Stopped(Link):
+                def connection_made(self, transport: asyncio.BaseTransport) -> None:
+                    super().connection_made(transport)
+                    dialling.cancel()
+
+            link = Stopped(Nobody(), bench.native.lib, bench.native.ffi, core._slots[0], target(url), Clock())
+            dialling = asyncio.ensure_future(dial(link, url, tls.client(), Resolver()))
+            await asyncio.wait([dialling])
+            assert dialling.cancelled()
+            for _ in range(3):
+                await asyncio.sleep(0)
+            assert link._transport is None
+            assert link.state is State.LOST
+            core.close()
+
+    run(main())
+
+
 def test_a_port_where_nobody_listens_is_tried_until_somebody_does(bench: Bench, tls: Authority, lines: Lines) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
