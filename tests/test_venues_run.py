@@ -119,7 +119,7 @@ def play(stage: Stage, config: Path, *, spec: list[Path] | None = None, cuts: in
                     segment = segments[entry["name"], record]
                     check(stage, segment, record, theatre.said[desk], began[desk], ended[desk])
                     with k4.open(segment) as reader:
-                        assert {symbol.state for symbol in reader.symbols} == {"LIVE"}
+                        wait_for(lambda reader=reader: {symbol.state for symbol in reader.symbols} == {"LIVE"}, f"{segment} to be live")  # type: ignore[misc]
                         assert sorted(symbol.symbol for symbol in reader.symbols) == sorted(desk.symbols)
                         # Of a product with several URLs, not every connection carries every record.
                         carrying = [source for source in reader.sources if source.wins + source.duplicates > 0]
