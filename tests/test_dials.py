@@ -15,9 +15,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from k4 import dials
-from k4.dials import KEEP_S, LONELY_SHARE, SHARE, Dials, earliest
+from k4 import dials, ledger
+from k4.dials import LONELY_SHARE, SHARE, Dials, earliest
 from k4.errors import K4Error
+from k4.ledger import KEEP_S
 
 WINDOWS = ((10, 60.0),)
 
@@ -106,8 +107,8 @@ def test_earliest_is_the_first_that_fits(stamps: list[int], now: int, count: int
 ASK = """
 import sys, time
 from pathlib import Path
-from k4 import dials
-dials.LOCK_S = 1e9  # whoever is stopped while it holds the file is waited for
+from k4 import dials, ledger
+ledger.LOCK_S = 1e9  # whoever is stopped while it holds the file is waited for
 counted = dials.Dials(((1000, 60.0),), Path(sys.argv[1]))
 for _ in range(int(sys.argv[2])):
     while (wait := counted.reserve(time.monotonic())) is None:
@@ -144,7 +145,7 @@ def test_a_lock_that_is_held_is_waited_for_but_not_for_ever(tmp_path: Path) -> N
     assert reserved(counted, 5.0) == 5.0
     with path.open("r+b") as other:
         fcntl.flock(other, fcntl.LOCK_EX)
-        assert [counted.reserve(at) for at in (6.0, 7.0, 6.0 + dials.LOCK_S)] == [None] * 3
+        assert [counted.reserve(at) for at in (6.0, 7.0, 6.0 + ledger.LOCK_S)] == [None] * 3
         assert [reserved(counted, 12.0) for _ in range(7)] == [12.0] * 6 + [65.0], "alone, but with what it knew"
     assert len(stamps_in(path)) == 1
     assert counted.reserve(13.0) is not None

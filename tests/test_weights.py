@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from k4 import weights
-from k4.dials import KEEP_S, LOCK_S
 from k4.errors import K4Error
+from k4.ledger import KEEP_S, LOCK_S
 from k4.weights import MOST_WEIGHT, Weights, earliest, part
 
 LIMITS = ((100, 60.0),)
@@ -83,8 +83,8 @@ def test_no_window_ever_weighs_more(asked: list[tuple[int, int]], limits: list[t
 ASK = """
 import sys, time
 from pathlib import Path
-from k4 import weights
-weights.LOCK_S = 1e9  # whoever is stopped while it holds the file is waited for
+from k4 import ledger, weights
+ledger.LOCK_S = 1e9  # whoever is stopped while it holds the file is waited for
 counted = weights.Weights(Path(sys.argv[1]))
 for _ in range(int(sys.argv[2])):
     while counted.reserve(50, ((4200, 60.0),), time.monotonic(), 1e9) is None:
@@ -125,7 +125,7 @@ def test_a_lock_that_is_held_is_waited_for_but_not_for_ever(tmp_path: Path) -> N
     path = tmp_path / "file"
     one, other = Weights(path), Weights(path)
     assert at(one, 100, 5.0) == 5.0
-    with other._held(5):
+    with other._ledger.rows(5):
         assert [one.reserve(1, LIMITS, now, 1e9) for now in (6.0, 7.0, 6.0 + LOCK_S)] == [None] * 3
         assert one.paused(7.0) is None
         assert not one.pause(1.0, 7.0)
