@@ -111,7 +111,7 @@ MUTANTS = (
     Mutant("siblings grow old together", "k4/connection.py", "AGE_SPREAD = 0.45", "AGE_SPREAD = 0.0", "tests/test_rotation.py::test_two_days_of_two_siblings_in_two_parts"),
     Mutant("a request weighs one, whatever it weighs", "k4/weights.py", "rows.append((at, weight))", "rows.append((at, 1))", "tests/test_weights.py::test_heavy_requests_are_rarer_than_light_ones"),
     Mutant("pongs take all that may be sent", "k4/life.py", "self._budget.take(time.monotonic(), 1)", "self._budget.take(time.monotonic())",
-           "tests/test_liveness.py::test_the_venues_keepalive_is_kept_while_data_flows_and_inside_its_limit"),
+           "tests/test_life.py::test_the_venues_keepalive_is_kept_while_data_flows_and_inside_its_limit"),
     Mutant("the slowest in one window is the slowest", "k4/slowest.py", "        if self._windows < WINDOWS:", "        if self._windows < 1:", "tests/test_slowest.py::test_one_that_is_slow_now_and_then_is_left_alone"),
     # The ring: fences (a weak memory shows what x86 hides), the exact sequence, repair.
     Mutant("ring: no release fence behind the odd sequence", "csrc/k4_segment.h", "    __atomic_store_n(sequence, 2 * n + 1, __ATOMIC_RELAXED);\n    k4_fence_release();\n",

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import time
 from typing import Any
 
 import pytest
@@ -12,9 +10,9 @@ import pytest
 from k4 import session
 from k4.connection import Connection
 from k4.session import Plan
-from tests.links import BBO, BUSY_S, Bench, events, limit, run, running, until
+from tests.links import BBO, Bench, events, run, running, until
 from tests.logs import Lines
-from tests.venue_server import CLOSE, PING, PONG, TEXT, Authority, Peer, frame, quiet, serve
+from tests.venue_server import CLOSE, PING, PONG, Authority, Peer, frame, quiet, serve
 
 NOTICE = '{"stream":"!serverShutdown","data":{"e":"serverShutdown","E":1700000000325}}'
 
@@ -126,58 +124,6 @@ def test_only_the_newest_ping_is_answered_and_within_the_venues_limit(bench: Ben
     run(main())
 
 
-# --------------------------------------------------------------------------- liveness
-
-
-@pytest.mark.alone
-def test_a_link_that_falls_silent_is_replaced_within_two_seconds(bench: Bench, tls: Authority, lines: Lines) -> None:
-    server: Any = None
-
-    async def script(peer: Peer) -> None:
-        await peer.handshake()
-        peer.send(BBO.format(len(server.peers)))
-        peer.pongs = len(server.peers) > 1
-        await peer.listen()
-
-    async def main() -> None:
-        nonlocal server
-        async with serve(tls.server(), script) as server:
-            connection = bench.connection(server.port)
-            async with running(connection):
-                await until(lambda: connection.stats()["records"] == 1)
-                began = time.monotonic()
-                await until(lambda: connection.stats()["records"] == 2)
-                assert 1.3 < time.monotonic() - began < 1.6 + BUSY_S
-
-    run(main())
-    assert events(lines, "link lost")[0]["reason"] == "no answer to a probe for 1 s"
-
-
-def test_probes_stay_inside_the_venues_limit(bench: Bench, tls: Authority) -> None:
-    async def main() -> None:
-        async with serve(tls.server(), quiet) as server:
-            connection = bench.connection(server.port, requests=((2, 2.0),))
-            async with running(connection):
-                await until(lambda: connection.links == 1)
-                await asyncio.sleep(3.2)
-            # Half of one a second, though the link is idle all the time.
-            assert server.peers[0].said(PING) == [b"k4"] * 2
-            assert len(server.peers) == 1
-
-    run(main())
-
-
-def test_a_link_without_frames_is_dropped_though_it_answers_probes(bench: Bench, tls: Authority, lines: Lines) -> None:
-    async def main() -> None:
-        async with serve(tls.server(), quiet) as server:
-            connection = bench.connection(server.port, silence_s=1.2)
-            async with running(connection):
-                await until(lambda: len(server.peers) == 2)
-
-    run(main())
-    assert events(lines, "link lost")[0]["reason"] == "no frame for 1.2 s"
-
-
 # --------------------------------------------------------------------------- replacement
 
 
@@ -246,50 +192,6 @@ def test_a_link_is_replaced_before_the_venue_ends_it(bench: Bench, tls: Authorit
 def by_message(bench: Bench, port: int, count: int) -> Connection:
     streams = session.streams(bench.venue.product, bench.venue.messages, ["bbo"], [f"S{n}" for n in range(count)])
     return bench.carrying(Plan(f"wss://127.0.0.1:{port}/stream", (), streams, ""))
-
-
-@pytest.mark.alone
-def test_requests_are_paced_and_answers_matched(bench: Bench, tls: Authority, lines: Lines) -> None:
-    async def script(peer: Peer) -> None:
-        await peer.handshake()
-        listening = asyncio.ensure_future(peer.listen())
-        answered = 0
-        while not peer.gone.is_set():
-            asked = peer.said(TEXT)
-            for raw in asked[answered:]:
-                request = json.loads(raw)
-                at.append(time.monotonic())
-                if "s3@bookTicker" in request["params"]:
-                    peer.send(f'{{"code":2,"msg":"Invalid request: unknown stream","id":{request["id"]}}}')
-                else:
-                    peer.send(f'{{"result":null,"id":{request["id"]}}}')
-            answered = len(asked)
-            await asyncio.sleep(0.005)
-        await listening
-
-    async def main() -> None:
-        limit(bench, args=2, requests=((5, 1.0),))
-        async with serve(tls.server(), script) as server:
-            connection = by_message(bench, server.port, 10)
-            async with running(connection):
-                await until(lambda: len(at) == 7 and connection._lives[0].asked)
-                await until(lambda: connection.refused == {("bbo", "S3")})
-            sent = [json.loads(raw) for raw in server.peers[0].said(TEXT)]
-            pairs = [[f"s{2 * n}@bookTicker", f"s{2 * n + 1}@bookTicker"] for n in range(5)]
-            asked = [*pairs, ["s2@bookTicker"], ["s3@bookTicker"]]
-            assert sent == [{"method": "SUBSCRIBE", "params": names, "id": n + 1} for n, names in enumerate(asked)]
-
-    at: list[float] = []
-    run(main())
-    # Two of five are kept for pongs and probes, so the fourth request waits for the window to move on.
-    assert at[2] - at[0] < 0.5
-    assert at[3] - at[0] > 0.8
-    assert [
-        (line["level"], line["code"], line.get("streams"), line.get("asked_again")) for line in events(lines, "the venue reports an error")
-    ] == [
-        ("info", "2", None, "S2 bbo, S3 bbo"),
-        ("error", "2", "S3 bbo", None),
-    ]
 
 
 def test_unanswered_requests_are_named(bench: Bench, tls: Authority, lines: Lines, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,6 @@ import pytest
 
 import k4
 from k4 import session
-from k4._codegen import ir
 from k4.clock import Clock
 from k4.connection import Connection
 from k4.link import CLOSE_S
@@ -26,7 +25,7 @@ from k4.watch import Watch
 from tests import logs
 from tests.links import Bench, events, limit, run, until
 from tests.logs import Lines
-from tests.venue_server import PING, PONG, TEXT, Authority, Peer, frame, serve
+from tests.venue_server import TEXT, Authority, Peer, serve
 
 TICK_S = 0.1  # as a worker does
 TRIES = 3  # a busy machine only adds to a time: the best of so many is judged
@@ -185,73 +184,6 @@ def test_a_quiet_stream_on_a_link_that_lives_is_stale_within_its_limit_and_comes
     assert limit_s - 0.1 < took[1] - took[0] < limit_s + 0.5
     (told,) = events(lines, "stuck on this connection, subscribed anew")
     assert (told["streams"], told["connection"]) == ("STOPS bbo", "one#0")
-
-
-def test_where_no_message_ends_a_stream_a_stuck_one_gets_another_link(bench: Bench, tls: Authority, lines: Lines) -> None:
-    peers: list[Peer] = []
-
-    async def script(peer: Peer) -> None:
-        await peer.handshake()
-        peers.append(peer)
-        listening = asyncio.ensure_future(peer.listen())
-        first, number = len(peers) == 1, time.monotonic_ns()
-        end = number + 25
-        while not peer.gone.is_set():
-            number += 1
-            peer.send(quote("STAYS", number))
-            if not first or number < end:
-                peer.send(quote("STOPS", number))
-            await asyncio.sleep(0.02)
-        await listening
-
-    async def main() -> None:
-        limit(bench, args=2)
-        streams = session.streams(bench.venue.product, bench.venue.messages, ["bbo"], ["STAYS", "STOPS"])
-        bench.venue.product = replace(bench.venue.product, session=replace(bench.venue.product.session, unsubscribe=None))
-        async with serve(tls.server(), script) as server:
-            connection = bench.carrying(Plan(f"wss://127.0.0.1:{server.port}/stream", (), streams, ""))
-            async with working(bench, connection, ["STAYS", "STOPS"], 1.0):
-                await until(lambda: events(lines, "replaced the link"))
-                await asyncio.sleep(2.0)
-            assert (connection.links, connection.renewed) == (2, 1)
-
-    run(main())
-    (told,) = events(lines, "replacing the link")
-    assert told["reason"] == "STOPS bbo is stuck, and only a new link subscribes it anew"
-    assert len(events(lines, "stuck on this connection, subscribed anew")) == 1
-
-
-def test_the_venues_keepalive_is_kept_while_data_flows_and_inside_its_limit(bench: Bench, tls: Authority) -> None:
-    """A link that is never idle: a ping every half second, as the venue asks, though only two messages in a second are allowed and it pings
-    itself all the time."""
-
-    async def script(peer: Peer) -> None:
-        await peer.handshake()
-        listening = asyncio.ensure_future(peer.listen())
-        number = 0
-        while not peer.gone.is_set():
-            number += 1
-            peer.send(quote("FOOBAR", number))
-            if number % 5 == 0:
-                peer.send_raw(frame(str(number).encode(), PING))
-            await asyncio.sleep(0.02)
-        await listening
-
-    async def main() -> None:
-        product = bench.venue.product
-        ping = ir.Ping(send=None, every_s=0.5, line=1)
-        bench.venue.product = replace(product, session=replace(product.session, ping=ping))
-        async with serve(tls.server(), script) as server:
-            connection = bench.connection(server.port, requests=((4, 1.0),))
-            async with working(bench, connection, ["FOOBAR"]):
-                await until(lambda: connection.links == 1)
-                await asyncio.sleep(4.0)
-            (peer,) = server.peers
-            assert 6 <= len(peer.said(PING)) <= 8, "one every half second, or when there is room again"
-            assert len(peer.said(PING)) + len(peer.said(PONG)) <= 4 * 5
-            assert connection.links == 1
-
-    run(main())
 
 
 def test_a_wall_clock_that_jumps_moves_no_deadline(

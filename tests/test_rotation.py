@@ -99,9 +99,7 @@ def run(
     async def main() -> None:
         nonlocal made
         made = Day(native, loop, places, dials or Dials(()))
-        for module in ("k4.connection", "k4.life", "k4.inbox", "k4.link"):
-            patch.setattr(f"{module}.time", loop.clock())
-        patch.setattr("k4.connection.dial", virtual.dialler(made.serve))
+        virtual.install(patch, loop, made.serve)
 
         def step(hours: float) -> None:
             told.extend((hours, line) for line in lines[len(told) :])

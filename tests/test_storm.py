@@ -98,11 +98,7 @@ def storm(
     async def main() -> Storm:
         nonlocal made
         made = Storm(native, loop, count, serve(loop), dials)
-        patch.setattr("k4.connection.dial", virtual.dialler(made.served))
-        patch.setattr("k4.connection.time", loop.clock())
-        patch.setattr("k4.life.time", loop.clock())
-        patch.setattr("k4.inbox.time", loop.clock())
-        patch.setattr("k4.link.time", loop.clock())
+        virtual.install(patch, loop, made.served)
         await made.run(seconds)
         return made
 

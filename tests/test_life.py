@@ -1,0 +1,223 @@
+"""What a link says and when, by a virtual clock: probes, the venue's keepalive, requests at their pace, silence and what it leads to."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+from collections.abc import Callable, Coroutine
+from dataclasses import replace
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from k4 import session
+from k4._codegen import ir
+from k4.clock import Clock
+from k4.connection import Connection
+from k4.link import Link, State
+from k4.session import Plan
+from k4.watch import Watch
+from tests import logs, virtual
+from tests.links import BBO, Bench, events, limit
+from tests.logs import Lines
+from tests.venue_server import PING, PONG, TEXT
+from tests.virtual import Peer
+
+TICK_S = 0.1  # as a worker does
+HOUR = 3600.0
+
+
+class Scene:
+    """One connection of a bench and the venue's ends of its links, in the order in which they were dialled."""
+
+    def __init__(self, bench: Bench, patch: pytest.MonkeyPatch) -> None:
+        self.bench = bench
+        self.loop = virtual.Loop()
+        self.peers: list[Peer] = []
+        self.accept: Callable[[Link], Peer] = Peer
+        self.watch: Watch | None = None
+        virtual.install(patch, self.loop, lambda link: self.peers.append(self.accept(link)))
+
+    def play(self, made: Callable[[], Connection], seconds: float, venue: Callable[[], Coroutine[Any, Any, None]] | None = None) -> Connection:
+        """For so long, ticked as a worker ticks it. `venue`: what it does meanwhile."""
+
+        async def main() -> Connection:
+            connection = made()
+            connection._shared = replace(connection._shared, clock=Clock(self.loop.clock().time_ns, self.loop.ns))
+            running = asyncio.create_task(connection.run())
+            while not self.peers:  # noqa: ASYNC110 (a step of the loop)
+                await asyncio.sleep(0)
+            playing = None if venue is None else asyncio.create_task(venue())
+            until = self.loop.time() + seconds
+            while self.loop.time() < until:
+                connection.tick(self.loop.ns())
+                if self.watch is not None:
+                    self.watch.tick(self.loop.ns(), self.loop.clock().time_ns())
+                await asyncio.sleep(TICK_S)
+            connection.stop()
+            await running
+            if playing is not None and not playing.cancel():
+                playing.result()
+            connection.close()
+            return connection
+
+        with asyncio.Runner(loop_factory=lambda: self.loop) as runner:
+            return runner.run(main())
+
+    def by_url(self) -> Connection:
+        return self.bench.connection(1)
+
+    def by_message(self, *symbols: str) -> Connection:
+        streams = session.streams(self.bench.venue.product, self.bench.venue.messages, ["bbo"], symbols)
+        return self.bench.carrying(Plan("wss://127.0.0.1:1/stream", (), streams, ""))
+
+
+@pytest.fixture
+def scene(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Scene:
+    return Scene(bench, monkeypatch)
+
+
+def quote(symbol: str, number: int) -> bytes:
+    return BBO.format(number).replace("FOOBAR", symbol).replace("foobar", symbol.lower()).encode()
+
+
+# --------------------------------------------------------------------------- probes, keepalive
+
+
+def test_probes_stay_inside_the_venues_limit(scene: Scene) -> None:
+    """Half of one a second, though the link is idle all the time."""
+    limit(scene.bench, requests=((2, 2.0),), silence_s=None)
+    assert scene.play(scene.by_url, HOUR).links == 1
+    (peer,) = scene.peers
+    assert set(peer.said(PING)) == {b"k4"}
+    between = [later - at for at, later in pairwise(peer.times(PING))]
+    assert min(between) > 2.0 - 1e-6
+    assert len(between) > HOUR / 2.2
+
+
+def test_the_venues_keepalive_is_kept_while_data_flows_and_inside_its_limit(scene: Scene) -> None:
+    """A link that is never idle: a ping every half second, as the venue asks, though only four messages in a second are allowed and it pings
+    itself all the time."""
+    limit(scene.bench, requests=((4, 1.0),))
+    product = scene.bench.venue.product
+    scene.bench.venue.product = replace(product, session=replace(product.session, ping=ir.Ping(send=None, every_s=0.5, line=1)))
+
+    async def venue() -> None:
+        for number in itertools.count():
+            await asyncio.sleep(0.02)
+            scene.peers[0].send(quote("FOOBAR", number))
+            if number % 5 == 0:
+                scene.peers[0].send(str(number).encode(), PING)
+
+    assert scene.play(scene.by_url, HOUR / 10, venue).links == 1
+    (peer,) = scene.peers
+    pings, said = peer.times(PING), sorted(peer.times(PING) + peer.times(PONG))
+    assert max(later - at for at, later in pairwise(pings)) < 0.75, "every half second, or when there is room again"
+    assert min(later - at for at, later in zip(said, said[4:], strict=False)) > 1.0 - 1e-6
+    pongs = [int(payload) for payload in peer.said(PONG)]
+    assert pongs == sorted(set(pongs))
+
+
+# --------------------------------------------------------------------------- silence
+
+
+def lasted(scene: Scene) -> float:
+    """The first link, until the next one was dialled."""
+    return scene.peers[1].dialled - scene.peers[0].dialled
+
+
+def test_a_link_that_falls_silent_is_replaced_within_two_seconds(scene: Scene, lines: Lines) -> None:
+    async def venue() -> None:
+        scene.peers[0].pongs = False
+        scene.peers[0].send(quote("FOOBAR", 1))
+
+    assert scene.play(scene.by_url, 60.0, venue).links == 2
+    assert 1.4 <= lasted(scene) <= 1.6
+    assert [line["reason"] for line in events(lines, "link lost")] == ["no answer to a probe for 1 s"]
+
+
+def test_a_link_without_frames_is_dropped_though_it_answers_probes(scene: Scene, lines: Lines) -> None:
+    limit(scene.bench, silence_s=120.0)
+    assert scene.play(scene.by_url, 150.0).links == 2
+    assert 120.0 <= lasted(scene) <= 120.2
+    assert [line["reason"] for line in events(lines, "link lost")] == ["no frame for 120 s"]
+
+
+def test_where_no_message_ends_a_stream_a_stuck_one_gets_another_link(scene: Scene, lines: Lines) -> None:
+    bench = scene.bench
+    limit(bench, args=2)
+    bench.venue.product = replace(bench.venue.product, session=replace(bench.venue.product.session, unsubscribe=None))
+    record = bench.native.records.record("bbo")
+    assert record is not None
+    number = record.number
+
+    def made() -> Connection:
+        connection = scene.by_message("STAYS", "STOPS")
+        scene.watch = Watch(bench.native.lib, bench.feed, logs.logger())
+        product = bench.native.lib.k4_product_find(b"binance", b"spot")
+        for symbol in ("STAYS", "STOPS"):
+            instrument = bench.native.lib.k4_feed_symbol(bench.feed, product, number, symbol.encode(), len(symbol))
+            scene.watch.add(number, instrument, ("bbo", symbol), [connection], 0, 1.0)
+        return connection
+
+    async def venue() -> None:
+        for n in itertools.count(1):
+            await asyncio.sleep(0.02)
+            for peer in scene.peers:
+                if peer.link.state is State.OPEN:
+                    peer.send(quote("STAYS", n))
+                    if n < 25 or peer is not scene.peers[0]:
+                        peer.send(quote("STOPS", n))
+
+    connection = scene.play(made, 60.0, venue)
+    assert (connection.links, connection.renewed) == (2, 1)
+    (told,) = events(lines, "replacing the link")
+    assert told["reason"] == "STOPS bbo is stuck, and only a new link subscribes it anew"
+    assert len(events(lines, "replaced the link")) == 1
+    assert len(events(lines, "stuck on this connection, subscribed anew")) == 1
+
+
+# --------------------------------------------------------------------------- requests
+
+
+def test_requests_are_paced_and_answers_matched(scene: Scene, lines: Lines) -> None:
+    limit(scene.bench, args=2, requests=((5, 1.0),))
+    refused: list[frozenset[tuple[str, str]]] = []
+
+    def answer(text: bytes) -> bytes:
+        request = json.loads(text)
+        if "s3@bookTicker" in request["params"]:
+            return b'{"code":2,"msg":"Invalid request: unknown stream","id":%d}' % request["id"]
+        return b'{"result":null,"id":%d}' % request["id"]
+
+    def made() -> Connection:
+        made.connection = scene.by_message(*(f"S{n}" for n in range(10)))  # type: ignore[attr-defined]
+        return made.connection  # type: ignore[attr-defined,no-any-return]
+
+    async def venue() -> None:
+        await asyncio.sleep(8.0)
+        refused.append(made.connection.refused)  # type: ignore[attr-defined]
+
+    scene.accept = lambda link: Peer(link, answer)
+    scene.play(made, 10.0, venue)
+    assert refused == [{("bbo", "S3")}]
+    (peer,) = scene.peers
+    pairs = [[f"s{2 * n}@bookTicker", f"s{2 * n + 1}@bookTicker"] for n in range(5)]
+    asked = [*pairs, ["s2@bookTicker"], ["s3@bookTicker"]]
+    assert [json.loads(text) for text in peer.said(TEXT)] == [
+        {"method": "SUBSCRIBE", "params": names, "id": n + 1} for n, names in enumerate(asked)
+    ]
+    # Two of five are kept for pongs and probes, so the fourth request waits for the window to move on.
+    at = [time - peer.dialled for time in peer.times(TEXT)]
+    assert at[:3] == [0.0] * 3
+    assert at[3] == pytest.approx(1.0, abs=TICK_S)
+    said = sorted(at for at, _, _ in peer.frames)
+    assert min(later - at for at, later in zip(said, said[5:], strict=False)) > 1.0 - 1e-6
+    assert [
+        (line["level"], line["code"], line.get("streams"), line.get("asked_again")) for line in events(lines, "the venue reports an error")
+    ] == [
+        ("info", "2", None, "S2 bbo, S3 bbo"),
+        ("error", "2", "S3 bbo", None),
+    ]
