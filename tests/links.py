@@ -28,8 +28,6 @@ from tests.logs import Lines
 from tests.venue_server import Authority
 
 BBO = '{{"stream":"foobar@bookTicker","data":{{"u":{},"s":"FOOBAR","b":"25.35","B":"31.2","a":"25.36","A":"40.6"}}}}'
-# What a busy machine may take besides.
-BUSY_S = 0.5
 
 
 @dataclass

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Any
 
 import pytest
@@ -115,11 +116,12 @@ def test_only_the_newest_ping_is_answered_and_within_the_venues_limit(bench: Ben
     async def main() -> None:
         async with serve(tls.server(), script) as server:
             connection = bench.connection(server.port, requests=((5, 1.0),))
+            began = time.monotonic()
             async with running(connection):
                 await until(lambda: server.peers and b"2999" in server.peers[0].said(PONG))
             pongs = [int(payload) for payload in server.peers[0].said(PONG)]
-            assert len(pongs) <= 15
-            assert pongs == sorted(pongs)
+            assert len(pongs) <= 5 * (time.monotonic() - began + 1), "five in any second"
+            assert pongs == sorted(set(pongs))
 
     run(main())
 
@@ -127,7 +129,10 @@ def test_only_the_newest_ping_is_answered_and_within_the_venues_limit(bench: Ben
 # --------------------------------------------------------------------------- replacement
 
 
-def test_a_shutdown_notice_brings_a_new_link_before_the_old_one_goes(bench: Bench, tls: Authority, lines: Lines) -> None:
+def test_a_shutdown_notice_brings_a_new_link_before_the_old_one_goes(
+    bench: Bench, tls: Authority, lines: Lines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("k4.connection.PROVEN_S", 60.0)
     ids = iter(range(1, 1_000_000))
 
     server: Any = None
@@ -135,8 +140,8 @@ def test_a_shutdown_notice_brings_a_new_link_before_the_old_one_goes(bench: Benc
     async def script(peer: Peer) -> None:
         await peer.handshake()
         listening = asyncio.ensure_future(peer.listen())
-        if len(server.peers) == 2:
-            await asyncio.sleep(0.3)  # the new link takes its time to bring data
+        while peer is not server.peers[0] and overlap.count(2) <= 20:  # noqa: ASYNC110 (a count)
+            await asyncio.sleep(0.01)  # the new link takes its time to bring data
         for n in range(400):
             if peer.gone.is_set():
                 break
@@ -155,6 +160,7 @@ def test_a_shutdown_notice_brings_a_new_link_before_the_old_one_goes(bench: Benc
                 await until(lambda: events(lines, "replaced the link"))
                 since = connection.healthy_since_ns
                 assert connection.links == 2
+                await until(lambda: server.peers[0].said(CLOSE))
                 assert server.peers[0].said(CLOSE)[0][:2] == b"\x03\xe8"
                 count = connection.stats()["records"]
                 await until(lambda: connection.stats()["records"] > count + 5)

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import socket
 import ssl
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -14,8 +15,8 @@ from typing import Any
 import pytest
 
 from k4.clock import Clock
-from k4.link import Event, Link, LinkError, Resolver, State, dial, target
-from tests.links import BBO, BUSY_S, Bench, events, run, running, until
+from k4.link import DIAL_S, Event, Link, LinkError, Resolver, State, dial, target
+from tests.links import BBO, Bench, events, run, running, until
 from tests.logs import Lines
 from tests.venue_server import Authority, Peer, Script, authority, quiet, serve
 
@@ -137,11 +138,7 @@ def test_a_stop_just_when_tls_is_up_lets_go_of_the_transport(bench: Bench, tls: 
 
 
 def test_a_port_where_nobody_listens_is_tried_until_somebody_does(bench: Bench, tls: Authority, lines: Lines) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-
-    async def main() -> None:
+    async def main(port: int) -> None:
         connection = bench.connection(port)
         async with running(connection):
             await until(lambda: len(lines) >= 3)
@@ -155,7 +152,10 @@ def test_a_port_where_nobody_listens_is_tried_until_somebody_does(bench: Bench, 
             async with serve(tls.server(), quiet, port):
                 await until(lambda: connection.links == 1)
 
-    run(main())
+    with socket.socket() as free:  # bound all the time, so that nobody else can have it
+        free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        free.bind(("127.0.0.1", 0))
+        run(main(free.getsockname()[1]))
 
 
 class Nobody:
@@ -222,24 +222,19 @@ def test_a_name_that_cannot_be_resolved(bench: Bench) -> None:
     run(main())
 
 
-@pytest.mark.alone
 def test_a_name_server_that_blocks_costs_no_link_and_no_time(
     bench: Bench, tls: Authority, lines: Lines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Every look-up takes six seconds from the second one on: the last good address is dialled after half a second, the loop goes on, and
-    no more than one look-up runs at a time. A host that is not known gets an error after five seconds."""
+    """No look-up ends from the second one on: the last good address is dialled, again and again, the loop goes on, and no more than one
+    look-up of a host runs at a time. A host that is not known gets an error after five seconds."""
     looked: list[str] = []
-    running_now = most = 0
+    hangs = threading.Event()
     real = socket.getaddrinfo
 
     def blocking(host: str, *args: Any, **kwargs: Any) -> Any:
-        nonlocal running_now, most
         looked.append(host)
         if len(looked) > 1:
-            running_now += 1
-            most = max(most, running_now)
-            time.sleep(6.0)
-            running_now -= 1
+            hangs.wait(300)
             raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
         return real(host, *args, **kwargs)
 
@@ -249,44 +244,31 @@ def test_a_name_server_that_blocks_costs_no_link_and_no_time(
         await peer.listen()
 
     async def main() -> None:
-        worst = 0.0
-
-        async def feel() -> None:
-            nonlocal worst
-            while True:
-                began = time.monotonic()
-                await asyncio.sleep(0.01)
-                worst = max(worst, time.monotonic() - began)
-
-        feeling = asyncio.create_task(feel())
         async with serve(tls.server(), quotes) as server:
             connection = bench.connection(server.port)
             connection.plan = replace(connection.plan, url=connection.plan.url.replace("127.0.0.1", "localhost"))
             async with running(connection):
                 for links in (1, 2, 3):
-                    began = time.monotonic()
                     await until(lambda: connection.links == links)  # noqa: B023
-                    assert time.monotonic() - began < 1.0 + BUSY_S
                     await until(lambda: connection.stats()["records"] == links)  # noqa: B023
                     if links < 3:
                         server.peers[-1].writer.close()
-            assert looked == ["localhost"] * 2
-            began = time.monotonic()
             with pytest.raises(LinkError, match=r"other\.invalid: the name cannot be resolved: no answer within 5 s"):
                 await connection._shared.resolver.addresses("other.invalid", 1)
-            assert 4.9 < time.monotonic() - began < 5.5 + BUSY_S
-        feeling.cancel()
-        assert worst < 0.3 + BUSY_S, "the loop was never held"
-        assert most == 2, "one for each host"
+            assert looked == ["localhost", "localhost", "other.invalid"], "one for each host"
+
+    async def limited() -> None:
+        try:
+            await asyncio.wait_for(main(), 180)
+        finally:
+            hangs.set()  # the loop's end waits for its threads
 
     monkeypatch.setattr(socket, "getaddrinfo", blocking)
-    with asyncio.Runner() as runner:  # asyncio's own loop: it asks through the module, in a thread
-        runner.run(asyncio.wait_for(main(), 30))
+    asyncio.run(limited())  # asyncio's own loop: it asks through the module, in a thread
     assert [line["event"] for line in lines if line["level"] == "error"] == []
 
 
-@pytest.mark.alone
-def test_stopping_while_dialling_and_while_waiting_is_quick(bench: Bench) -> None:
+def test_stopping_while_dialling_is_quick(bench: Bench) -> None:
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen(1)
@@ -294,9 +276,9 @@ def test_stopping_while_dialling_and_while_waiting_is_quick(bench: Bench) -> Non
 
         async def main() -> None:
             connection = bench.connection(port)
-            began = time.monotonic()
             async with running(connection):
                 await asyncio.sleep(0.2)  # TCP is up, TLS never answers
-            assert time.monotonic() - began < 1.0
+                began = time.monotonic()
+            assert time.monotonic() - began < DIAL_S / 2, "it does not wait for the dial"
 
         run(main())
