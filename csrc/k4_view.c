@@ -92,8 +92,6 @@ int k4_view_drain(k4_view *view, void *out, uint32_t max, uint32_t *taken, uint6
             return got;
         if (got == K4_READ_LOST)
             reader->next = *lost_first;
-        else if (got == -K4_WRITER_GONE)
-            reader->gone = 1;
         break;
     }
     return *taken ? K4_READ_RECORD : K4_READ_NOTHING;

@@ -5,6 +5,7 @@
 #endif
 #include "k4_reader.h"
 #include "k4_segment.h"
+#include "k4_view.h"
 
 #include "check.h"
 #include "segment_dir.h"
@@ -223,6 +224,85 @@ static void damage(void)
     k4_segment_close(&segment);
 }
 
+/* A reader over memory that somebody damaged gets an answer, and never hangs. */
+static void readers_of_damage(void)
+{
+    struct k4_segment segment = writer_open("spoilt", &small);
+    struct k4_reader reader;
+    struct k4_trade got, many[8];
+    uint64_t n, first, last;
+    uint32_t taken;
+    add(&segment, "AAA");
+    for (int64_t id = 0; id < 8; id++)
+        put(&segment, 0, id);
+    EQUAL(k4_reader_open(&reader, dir, "spoilt", K4_RECORD_TRADE, error, sizeof error), K4_OK);
+    uint64_t *latest = (uint64_t *)(void *)segment.latest;
+    latest[0] = 2 * 100 + 1; /* under the pen for ever, and nowhere in the ring */
+    EQUAL(k4_reader_latest(&reader, 0, &got, &n), 0);
+    k4_reader_close(&reader);
+    /* As if the writer had lapped us between two records of one batch. */
+    ring_slot(&segment, 1)[0] = 2 * 9 + 2;
+    k4_view *view = k4_view_open("spoilt", error, sizeof error);
+    CHECK(view != NULL);
+    k4_view_seek_to(view, 0);
+    EQUAL(k4_view_drain(view, many, 8, &taken, &n, &first, &last), K4_READ_RECORD);
+    EQUAL(taken, 1);
+    EQUAL(many[0].trade_id, 0);
+    EQUAL(k4_view_position(view), 1);
+    EQUAL(k4_view_drain(view, many, 8, &taken, &n, &first, &last), K4_READ_LOST);
+    EQUAL(first, 1);
+    EQUAL(last, 1);
+    k4_view_close(view);
+    k4_segment_close(&segment);
+}
+
+/* That a writer was found gone is said until something else is there to be said. */
+static void a_successor_that_publishes(void)
+{
+    struct k4_segment segment = writer_open("gone", &small);
+    struct k4_reader reader;
+    struct k4_trade got;
+    uint64_t n, first, last;
+    add(&segment, "AAA");
+    put(&segment, 0, 1);
+    EQUAL(k4_reader_open(&reader, dir, "gone", K4_RECORD_TRADE, error, sizeof error), K4_OK);
+    writer_dies(&segment);
+    EQUAL(k4_reader_wait(&reader, 1000), 1);
+    segment = writer_open("gone", &small);
+    put(&segment, 0, 2);
+    EQUAL(k4_reader_next(&reader, &got, &n, &first, &last), K4_READ_RECORD);
+    EQUAL(got.trade_id, 2);
+    EQUAL(k4_reader_next(&reader, &got, &n, &first, &last), K4_READ_NOTHING);
+    k4_reader_close(&reader);
+    k4_segment_close(&segment);
+}
+
+/* A file in the place of the wait page that is none: readers sleep by the clock, the next writer makes a page. */
+static void wait_pages(void)
+{
+    for (int cut = 0; cut < 2; cut++) {
+        struct k4_segment segment = writer_open("page", &small);
+        struct k4_reader reader;
+        char path[600];
+        (void)snprintf(path, sizeof path, "%s/k4.page.wait", dir);
+        if (cut != 0)
+            EQUAL(truncate(path, 4095), 0);
+        else
+            segment.wait->magic = 0;
+        EQUAL(k4_reader_open(&reader, dir, "page", K4_RECORD_TRADE, error, sizeof error), K4_OK);
+        CHECK(reader.wait == NULL);
+        EQUAL(k4_reader_wait(&reader, 1000), 0);
+        k4_reader_close(&reader);
+        k4_segment_close(&segment);
+        segment = writer_open("page", &small);
+        EQUAL(segment.wait->magic, K4_WAIT_MAGIC);
+        EQUAL(k4_reader_open(&reader, dir, "page", K4_RECORD_TRADE, error, sizeof error), K4_OK);
+        CHECK(reader.wait != NULL);
+        k4_reader_close(&reader);
+        k4_segment_close(&segment);
+    }
+}
+
 /* A writer that never began takes away what it made, and nothing that was there. */
 static void a_writer_that_never_began(void)
 {
@@ -289,6 +369,9 @@ int main(void)
     growing_changes_nothing_else();
     the_successor_says_who_it_is_and_wakes();
     damage();
+    readers_of_damage();
+    a_successor_that_publishes();
+    wait_pages();
     a_writer_that_never_began();
     modes();
     symbols_begin_stale_and_change_once();
