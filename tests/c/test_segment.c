@@ -517,6 +517,8 @@ static void test_symtab(void)
 
 static void test_histogram(void)
 {
+    EQUAL(k4_histogram_bucket(k4_histogram_floor(K4_HISTOGRAM_BUCKETS) - 1), K4_HISTOGRAM_BUCKETS - 1);
+    EQUAL(k4_histogram_bucket(k4_histogram_floor(K4_HISTOGRAM_BUCKETS)), K4_HISTOGRAM_BUCKETS - 1); /* all that is longer, too */
     for (uint64_t ns = 0; ns < UINT64_C(1) << 40; ns = ns * 9 / 8 + 13) {
         uint32_t bucket = k4_histogram_bucket(ns);
         CHECK(k4_histogram_floor(bucket) <= ns);

@@ -1,5 +1,8 @@
 /* What an opening makes of what it finds, and what it leaves when it is given up: counts, counters and times that are carried on, slots
- * that a killed writer left, who is woken, which files stay. Kills at every instruction are in test_segment_crash.c. */
+ * that a killed writer left, who is woken, which files stay. Kills at every instruction are in test_segment_crash.c.
+ *
+ * link: -Wl,--wrap=fcntl
+ */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
@@ -11,6 +14,25 @@
 #include "segment_dir.h"
 
 static const char *dir;
+static const char *swapped; /* this file is removed and made anew by somebody else just before it is locked */
+
+int __real_fcntl(int fd, int command, ...);
+int __wrap_fcntl(int fd, int command, ...);
+
+int __wrap_fcntl(int fd, int command, ...)
+{
+    va_list args;
+    va_start(args, command);
+    void *what = va_arg(args, void *);
+    va_end(args);
+    if (command == F_OFD_SETLK && swapped != NULL) {
+        (void)unlink(swapped);
+        (void)close(open(swapped, O_RDWR | O_CREAT, 0600));
+        swapped = NULL;
+    }
+    return __real_fcntl(fd, command, what);
+}
+
 static char error[1024];
 static const k4_segment_options small = {.ring_slots = 8, .symbol_capacity = 4, .mode = 0600};
 
@@ -303,6 +325,55 @@ static void wait_pages(void)
     }
 }
 
+/* The lock that counts is on the file that stands there: one who locked what was removed meanwhile would write beside another. */
+static void a_lock_file_that_was_changed(void)
+{
+    char path[600];
+    struct stat locked, there;
+    (void)snprintf(path, sizeof path, "%s/k4.locked.lock", dir);
+    (void)close(open(path, O_RDWR | O_CREAT, 0600));
+    swapped = path;
+    struct k4_segment segment = writer_open("locked", &small), second;
+    CHECK(swapped == NULL);
+    CHECK(fstat(segment.lock_fd, &locked) == 0 && stat(path, &there) == 0);
+    EQUAL(locked.st_ino, there.st_ino);
+    EQUAL(k4_segment_open(&second, "locked", K4_RECORD_TRADE, &small, 0, error, sizeof error), K4_LOCKED);
+    k4_segment_close(&segment);
+}
+
+/* Where the lock may not be looked at, a writer is told by its pid, and another process of that number by when it began. */
+static void writers_told_by_pid(void)
+{
+    struct k4_segment segment = writer_open("pid", &small);
+    struct k4_reader reader;
+    EQUAL(k4_reader_open(&reader, dir, "pid", K4_RECORD_TRADE, error, sizeof error), K4_OK);
+    (void)close(reader.lock_fd);
+    reader.lock_fd = -1;
+    EQUAL(k4_reader_writer(&reader), K4_WRITER_IS_ALIVE);
+    segment.header->writer_start++;
+    EQUAL(k4_reader_writer(&reader), K4_WRITER_IS_GONE);
+    segment.header->writer_start--;
+    segment.header->writer_pid = INT32_MAX;
+    EQUAL(k4_reader_writer(&reader), K4_WRITER_IS_GONE);
+    k4_segment_close(&segment);
+    EQUAL(k4_reader_writer(&reader), K4_WRITER_IS_CLOSED);
+    k4_reader_close(&reader);
+}
+
+static void names(void)
+{
+    static const char *const good[] = {"a", "A.b-c_9", "x.lock2", "new", "lock"}, *const bad[] = {"", ".a", "a/b", "a b", "x.lock", "x.wait", "x.new", "\xc3\xa9"};
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++)
+        CHECK(k4_shm_name_ok(good[i]));
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        CHECK(!k4_shm_name_ok(bad[i]));
+    char longest[K4_SHM_NAME_MAX + 2] = "";
+    memset(longest, 'x', K4_SHM_NAME_MAX);
+    CHECK(k4_shm_name_ok(longest));
+    longest[K4_SHM_NAME_MAX] = 'x';
+    CHECK(!k4_shm_name_ok(longest));
+}
+
 /* A writer that never began takes away what it made, and nothing that was there. */
 static void a_writer_that_never_began(void)
 {
@@ -372,6 +443,9 @@ int main(void)
     readers_of_damage();
     a_successor_that_publishes();
     wait_pages();
+    a_lock_file_that_was_changed();
+    writers_told_by_pid();
+    names();
     a_writer_that_never_began();
     modes();
     symbols_begin_stale_and_change_once();
