@@ -254,6 +254,88 @@ static void test_ids(void)
     assert(k4_xxh64_value(&empty) == 0xef46db3751d8e999u);
 }
 
+/* What is a number in JSON, and the same digits in a string. */
+static void test_integers(void)
+{
+    static const struct {
+        const char *text;
+        uint32_t refusal;
+        int64_t value;
+    } cases[] = {
+        {"0", 0, 0},
+        {"-0", 0, 0},
+        {"7", 0, 7},
+        {"-7", 0, -7},
+        {"999999999999999999", 0, 999999999999999999},
+        {"1000000000000000000", 0, 1000000000000000000},
+        {"9223372036854775807", 0, INT64_MAX},
+        {"9223372036854775808", K4_REFUSED_RANGE, 0},
+        {"9999999999999999999", K4_REFUSED_RANGE, 0},
+        {"-9223372036854775807", 0, -INT64_MAX},
+        {"-9223372036854775808", K4_REFUSED_RANGE, 0}, /* stands for absent */
+        {"18446744073709551617", K4_REFUSED_RANGE, 0},
+        {"1.0", K4_REFUSED_TYPE, 0},
+        {"1e2", K4_REFUSED_TYPE, 0},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        for (int quoted = 0; quoted < 2; quoted++) {
+            struct k4_text text = string(cases[i].text);
+            text.type = (uint8_t)(quoted ? K4_STRING : K4_NUMBER);
+            int64_t value = 5;
+            int32_t count = 5;
+            unsigned hashed = 0;
+            assert(k4_read_integer(&text, &value) == cases[i].refusal);
+            if (cases[i].refusal != 0)
+                continue;
+            assert(value == cases[i].value);
+            const bool counts = value >= 0 && value <= INT32_MAX;
+            assert(k4_read_count(&text, &count) == (counts ? 0 : K4_REFUSED_RANGE));
+            assert(!counts || count == value);
+            /* A sign makes a number no id, and a string an id that is hashed. */
+            const bool sign = cases[i].text[0] == '-';
+            assert(k4_read_id(&text, &value, &hashed) == (sign && !quoted ? K4_REFUSED_TYPE : 0));
+            assert(hashed == (sign && quoted) && (sign || value == cases[i].value));
+        }
+    }
+    int32_t count;
+    struct k4_text text = string("2147483647");
+    assert(k4_read_count(&text, &count) == 0 && count == INT32_MAX);
+    text = string("2147483648");
+    assert(k4_read_count(&text, &count) == K4_REFUSED_RANGE);
+}
+
+/* Of a captured name in capitals the hash is that of the capitals, from the first letter to the last. */
+static void test_hashes_of_capitals(void)
+{
+    struct k4_text low = string("azAZ-09{`"), high;
+    int64_t id, same;
+    unsigned hashed = 0;
+    low.upper = 1;
+    assert(k4_read_id(&low, &id, &hashed) == 0 && hashed == 1);
+    high = string("AZAZ-09{`");
+    assert(k4_read_id(&high, &same, &hashed) == 0 && same == id);
+}
+
+/* A fraction of a thousand zeros, and an exponent that takes them back. */
+static void test_long_exponents(void)
+{
+    char text[1300] = "0.";
+    struct k4_decimal value;
+    memset(text + 2, '0', 1100);
+    strcpy(text + 1102, "125e1103");
+    struct k4_text number = string(text);
+    assert(k4_read_decimal_slow(&number, 0, &value) == 0);
+    assert(value.mantissa == 125 && value.fraction == 0 && value.zeros == 0 && value.state == K4_DECIMAL_PRESENT);
+    strcpy(text + 1102, "125e1101");
+    number = string(text);
+    assert(k4_read_decimal_slow(&number, 0, &value) == 0);
+    assert(value.mantissa == 125 && value.fraction == 2);
+    number = string("1e99999999999999999999999999");
+    assert(k4_read_decimal_slow(&number, 0, &value) == 0 && value.mantissa == 1 && value.zeros == 1000000000);
+    number = string("1e-99999999999999999999999999");
+    assert(k4_read_decimal_slow(&number, 0, &value) == 0 && value.mantissa == 1 && value.fraction == 1000000000);
+}
+
 /* The fast tier's: where there is no number, what stood at `out` before is not touched. */
 static void test_fast_signs(void)
 {
@@ -325,6 +407,9 @@ int main(void)
     test_align();
     test_times();
     test_ids();
+    test_integers();
+    test_hashes_of_capitals();
+    test_long_exponents();
     test_fast_signs();
     test_fast_quotes();
     puts("number: ok");
