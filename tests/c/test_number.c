@@ -68,7 +68,9 @@ static void test_decimal_texts(void)
         assert(k4_read_decimal_slow(&text, 0, &value) == K4_REFUSED_TYPE);
     }
     struct k4_text text = string("12345678901234567890.5");
-    assert(k4_read_decimal(&text, &value) == 0 && value.state == K4_DECIMAL_HUGE && value.fraction == 1);
+    assert(k4_read_decimal(&text, &value) == 0 && value.state == K4_DECIMAL_HUGE && value.fraction == 1 && value.mantissa > 0);
+    text = string("-12345678901234567890.5"); /* its sign may be all that is asked for */
+    assert(k4_read_decimal(&text, &value) == 0 && value.state == K4_DECIMAL_HUGE && value.fraction == 1 && value.mantissa < 0);
 }
 
 static void test_quick_decimals(void)
@@ -190,6 +192,13 @@ static void test_times(void)
         {"1700000000123456", K4_UNIT_AUTO, 0, 1700000000123456000},
         {"1700000000123456789", K4_UNIT_AUTO, 0, 1700000000123456789},
         {"17000000001", K4_UNIT_AUTO, K4_REFUSED_RANGE, 0},
+        {"1700000000123", K4_UNIT_MS, 0, 1700000000123000000}, /* the usual, and as long in other units */
+        {"1700000000123", K4_UNIT_US, 0, 1700000000123000},
+        {"1700000000123", K4_UNIT_NS, 0, 1700000000123},
+        {"1700000000123", K4_UNIT_S, K4_REFUSED_RANGE, 0},
+        {"9223372036854", K4_UNIT_MS, 0, 9223372036854000000},
+        {"9223372036855", K4_UNIT_MS, K4_REFUSED_RANGE, 0},
+        {"0000000000123", K4_UNIT_ISO, K4_REFUSED_TYPE, 0},
         {"1700000000.1234567899", K4_UNIT_S, 0, 1700000000123456789},
         {"-1.5", K4_UNIT_MS, 0, -1500000},
         {"9223372036854775808", K4_UNIT_NS, K4_REFUSED_RANGE, 0},
@@ -224,12 +233,14 @@ static void test_times(void)
         {"2024/01/01T00:00:00Z", K4_UNIT_ISO, K4_REFUSED_TYPE, 0},
         {"2024-01-01_00:00:00Z", K4_UNIT_ISO, K4_REFUSED_TYPE, 0},
     };
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        struct k4_text text = string(cases[i].text);
+    for (size_t i = 0; i < 2 * sizeof cases / sizeof *cases; i++) {
+        struct k4_text text = string(cases[i / 2].text);
         int64_t ns = 0;
-        uint32_t refusal = k4_read_time(&text, cases[i].unit, &ns);
-        if (refusal != cases[i].refusal || (refusal == 0 && ns != cases[i].ns)) {
-            printf("%s: %u %lld\n", cases[i].text, refusal, (long long)ns);
+        if (i % 2 != 0 && cases[i / 2].unit != K4_UNIT_ISO)
+            text.type = K4_NUMBER;
+        uint32_t refusal = k4_read_time(&text, cases[i / 2].unit, &ns);
+        if (refusal != cases[i / 2].refusal || (refusal == 0 && ns != cases[i / 2].ns)) {
+            printf("%s: %u %lld\n", cases[i / 2].text, refusal, (long long)ns);
             abort();
         }
     }
