@@ -66,6 +66,8 @@ ENDPOINTS = "wss://HOST or wss://HOST:PORT, without path (the path is the exchan
 ENTRIES: list[tuple[dict[str, Any], str]] = [
     ({"name": ...}, "connections[0].name: is needed"),
     ({"name": "-x"}, f'connections[0].name: "-x" is wrong; allowed: {NAMES}'),
+    ({"name": ".x"}, f'connections[0].name: ".x" is wrong; allowed: {NAMES}'),
+    ({"name": "x" * 49}, f'connections[0].name: "{"x" * 49}" is wrong; allowed: {NAMES}'),
     ({"name": 7}, "connections[0].name: 7 is wrong; allowed: a text in quotes"),
     ({"exchange": "binanc"}, 'connections[0].exchange: no spec of "binanc" is built; did you mean "binance"?'),
     ({"exchange": "udp"}, 'connections[0].exchange: "udp" is not built yet; remove the entry'),
@@ -111,6 +113,8 @@ ENTRIES: list[tuple[dict[str, Any], str]] = [
     ({"endpoints": {"ws": "wss://[::::]"}}, f'connections[0].endpoints.ws: "wss://[::::]" is wrong; allowed: {ENDPOINTS}'),
     ({"endpoints": {"ws": "wss://[1.2.3.4]"}}, f'connections[0].endpoints.ws: "wss://[1.2.3.4]" is wrong; allowed: {ENDPOINTS}'),
     ({"endpoints": {"ws": "wss://h:70000"}}, f'connections[0].endpoints.ws: "wss://h:70000" is wrong; allowed: {ENDPOINTS}'),
+    ({"endpoints": {"ws": "wss://h:65536"}}, f'connections[0].endpoints.ws: "wss://h:65536" is wrong; allowed: {ENDPOINTS}'),
+    ({"endpoints": {"ws": "wss://h:0"}}, f'connections[0].endpoints.ws: "wss://h:0" is wrong; allowed: {ENDPOINTS}'),
     ({"tls": {"ca_file": "a\0b"}}, 'connections[0].tls.ca_file: "a\\u0000b" is wrong; allowed: the path of a file'),
     ({"ring_slots": 1000}, "connections[0].ring_slots: 1000 is wrong; allowed: a power of two; the next one is 1024"),
     ({"ring_slots": 1}, "connections[0].ring_slots: 1 is wrong; allowed: 2 and above"),
@@ -182,6 +186,26 @@ ENTRIES: list[tuple[dict[str, Any], str]] = [
 @pytest.mark.parametrize(("changes", "message"), ENTRIES, ids=[message[:60] for _, message in ENTRIES])
 def test_a_wrong_entry_is_named(changes: dict[str, Any], message: str, exchanges: dict[str, ir.Exchange]) -> None:
     assert findings({"connections": [entry(**changes)]}, exchanges) == [message]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"name": "x" * 48, "symbols": ["Ä" * 24], "shm": {"bbo": "x" * 48}},
+        {"ring_slots": 2, "symbol_capacity": 1},
+        {"ring_slots": 1 << 26, "symbol_capacity": 1 << 20},
+        {"redundancy": {"connections": 16, "reset_slowest": 10}},
+        {"redundancy": {"reset_slowest": 86400}},
+        {"endpoints": {"ws": "wss://h:1", "rest": "https://h.:65535"}},
+        {"endpoints": {"ws": "wss://[::1]:65535"}},
+    ],
+    ids=lambda changes: "+".join(changes),
+)
+def test_what_is_just_allowed(changes: dict[str, Any], exchanges: dict[str, ir.Exchange]) -> None:
+    made = config.parse(json.dumps({"connections": [entry(**changes)]}), "c.json", exchanges).connections[0]
+    for key, value in changes.items():
+        told = getattr(made, key)
+        assert (told.model_dump(exclude_unset=True) if isinstance(value, dict) and key != "shm" else told) == value
 
 
 TOPS: list[tuple[object, str]] = [
