@@ -199,7 +199,7 @@ def test_a_wrong_entry_is_named(changes: dict[str, Any], message: str, exchanges
         {"endpoints": {"ws": "wss://h:1", "rest": "https://h.:65535"}},
         {"endpoints": {"ws": "wss://[::1]:65535"}},
     ],
-    ids=lambda changes: "+".join(changes),
+    ids="+".join,
 )
 def test_what_is_just_allowed(changes: dict[str, Any], exchanges: dict[str, ir.Exchange]) -> None:
     made = config.parse(json.dumps({"connections": [entry(**changes)]}), "c.json", exchanges).connections[0]
