@@ -86,15 +86,15 @@ class Run:
             thread = Thread(target=work)
             thread.start()
             try:
-                assert ready.wait(20)
+                assert ready.wait(60)
                 assert not self._failed, self._failed
-                wait_for(self.live, lambda: f"data of every stream: {self.lines}", 30)
+                wait_for(self.live, lambda: f"data of every stream: {self.lines}")
                 yield
                 self.theatre.simulator.still = True
                 time.sleep(0.4)
             finally:
                 stop.set()
-                thread.join(20)
+                thread.join(60)
                 if self.feed is not None:
                     self._final = self.stats()
                     self.feed.close()

@@ -11,6 +11,7 @@ import random
 import shutil
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -155,9 +156,9 @@ def test_a_stream_that_is_stuck_on_one_of_two_connections_is_subscribed_anew_the
         assert run.feed is not None
         ill, well = run.feed.connections
         began = len(run.theatre.said[run.desk])
+        at = time.monotonic()
         run.order(f"stuck-stream@conn=0,symbol=FOOBAR,record={record},times=1")
         wait_for(lambda: struck(run) == 1, "it to be stuck")
-        at = time.monotonic()
         wait_for(lambda: ill.renewed + well.renewed > 0, "it to be subscribed anew")
         took_s = time.monotonic() - at
         assert run.live()
@@ -205,26 +206,33 @@ def test_alone_a_gap_is_counted_and_flagged(folder: Path) -> None:
 def test_ids_that_begin_anew(name: str, folder: Path) -> None:
     """Two connections whose ids begin anew: within seconds every stream goes on, its first record with RESET, and nothing comes twice."""
     run = Run(folder, {**BINANCE, **TWO})
+
+    def own(record: str, symbol: str) -> list[dict[str, Any]]:
+        return [line for line in run.published(record) if line["symbol"] == symbol]
+
+    def falls(lines: list[dict[str, Any]], id_name: str) -> list[int]:
+        return [i for i in range(1, len(lines)) if lines[i][id_name] < lines[i - 1][id_name] and "LATE" not in lines[i]["flags"]]
+
+    def goes_on(record: str, symbol: str) -> bool:
+        lines = own(record, symbol)
+        return any(len(lines) > fall + 10 for fall in falls(lines, IDS[record]))
+
     with run.running():
         run.order(f"{name}@at=0")
         wait_for(lambda: struck(run) >= 1, "the beginning")
-        time.sleep(4.0)
-        states = run.live()
-    assert states, "no stream is silenced"
+        wait_for(lambda: all(goes_on(record, symbol) for record in IDS for symbol in BINANCE["symbols"]), "every stream to go on")
+        assert run.live(), "no stream is silenced"
     for record, id_name in IDS.items():
-        lines = run.published(record)
         for symbol in BINANCE["symbols"]:
-            own = [line for line in lines if line["symbol"] == symbol]
-            ids = [line[id_name] for line in own]
-            falls = [i for i in range(1, len(ids)) if ids[i] < ids[i - 1] and "LATE" not in own[i]["flags"]]
-            assert falls, f"{record} {symbol}: no id began anew: {ids[-3:]}"
-            assert all("RESET" in own[i]["flags"] for i in falls), [own[i] for i in falls]
-            assert len(falls) == 1
-            after = falls[0]
-            gap_ns = int(own[after]["recv_ns"]) - int(own[after - 1]["recv_ns"])
+            lines = own(record, symbol)
+            assert len(falls(lines, id_name)) == 1
+            (fall,) = falls(lines, id_name)
+            assert "RESET" in lines[fall]["flags"], lines[fall]
+            gap_ns = int(lines[fall]["recv_ns"]) - int(lines[fall - 1]["recv_ns"])
             # The rule's second begins anew while the other connection brings ids from before still.
             assert gap_ns < 3e9, f"{record} {symbol}: {gap_ns / 1e9} s of silence"
-            assert len(ids[after:]) == len(set(ids[after:])) > 10
+            ids = [line[id_name] for line in lines[fall:]]
+            assert len(ids) == len(set(ids)) > 10
 
 
 def test_an_id_of_0_silences_nobody(folder: Path) -> None:
@@ -234,9 +242,7 @@ def test_an_id_of_0_silences_nobody(folder: Path) -> None:
         wait_for(lambda: struck(run) >= 5, "five of them")
         run.calm()
         heads = {record: len(run.published(record)) for record in IDS}
-        time.sleep(2.0)
-        after = {record: len(run.published(record)) for record in IDS}
-        assert all(after[record] > heads[record] + 50 for record in IDS), (heads, after)
+        wait_for(lambda: all(len(run.published(record)) > heads[record] + 50 for record in IDS), "fifty more of each")
         assert run.live()
 
 
@@ -292,9 +298,8 @@ def test_a_book_that_breaks_is_asked_for_anew(name: str, reason: str, folder: Pa
         run.order(f"{name}@conn=0,symbol=FOO-BAR,times=1")
         wait_for(lambda: bool(run.events("book stale")), "a stale book")
         heads = {record: len(run.published(record)) for record in DEPOT["records"]}
-        wait_for(lambda: bool(run.events("book live")), "the book to come back", 15)
-        time.sleep(1.0)
-        assert all(len(run.published(record)) > heads[record] for record in DEPOT["records"])
+        wait_for(lambda: bool(run.events("book live")), "the book to come back")
+        wait_for(lambda: all(len(run.published(record)) > heads[record] for record in DEPOT["records"]), "more of each")
         assert run.live(), "the sibling has a good book all the time"
     (stale,) = run.events("book stale")
     assert (stale["symbol"], stale["reason"]) == ("FOO-BAR", reason)
@@ -308,19 +313,24 @@ def test_requests_that_are_not_granted(name: str, folder: Path, cases: Path) -> 
     run = Run(folder, {**DEPOT, "records": ["bbo", "trade"]}, [cases])
     run.simulator.saboteur.add(parse(name))
     run.live = lambda: True  # type: ignore[method-assign]  # it is not going to be
+
+    def states(state: str) -> int:
+        count = 0
+        for record in ("bbo", "trade"):
+            with k4.open(run.segments()[record]) as reader:
+                count += sum(symbol.state == state for symbol in reader.symbols)
+        return count
+
     with run.running():
         event = {"reject-subscribe": "the venue reports an error", "no-ack": "subscription not answered"}.get(name)
         if event is not None:
-            wait_for(lambda: bool(run.events(event)), f"the log's line: {run.lines}", 15)
+            wait_for(lambda: bool(run.events(event)), lambda: f"the log's line: {run.lines}")
             assert "FOO-BAR" in str(run.events(event))
-        else:
-            time.sleep(1.5)
-        states = []
-        for record in ("bbo", "trade"):
-            with k4.open(run.segments()[record]) as reader:
-                states += [symbol.state for symbol in reader.symbols]
-    assert states.count("LIVE") == (2 if name == "half-accept" else 0), states
-    assert states.count("STALE") == (2 if name == "half-accept" else 4), states
+        elif name == "half-accept":
+            wait_for(lambda: states("LIVE") == 2, "what was granted")
+        time.sleep(1.0)
+        live, stale = states("LIVE"), states("STALE")
+    assert (live, stale) == ((2, 2) if name == "half-accept" else (0, 4))
 
 
 @pytest.mark.parametrize("name", ["rest-429", "rest-418", "rest-500", "rest-slow", "rest-garbage", "rest-cut"])
@@ -340,7 +350,7 @@ def test_books_when_fetching_fails(name: str, folder: Path, cases: Path) -> None
                 )
             assert depth.info.head == 0
             assert {symbol.state for symbol in depth.symbols} <= {"RESYNC", "STALE"}
-            wait_for(lambda: depth.info.head > 5, lambda: f"the book: {run.lines}", 20)
+            wait_for(lambda: depth.info.head > 5, lambda: f"the book: {run.lines}")
         wait_for(live, "all to be live")
     assert run.stats()["refused"] == (1 if name == "rest-garbage" else 0)
     assert not run.events("link lost")
