@@ -112,14 +112,15 @@ def play(stage: Stage, config: Path, *, spec: list[Path] | None = None, cuts: in
                 wait_for(lambda gone=number: len(theatre.numbers()) == count and gone not in theatre.numbers(), "the cut connection")  # type: ignore[misc]
             time.sleep(0.8)
             ended = {desk: len(said) for desk, said in theatre.said.items()}
-            time.sleep(0.5)  # what was said by then has arrived
+            time.sleep(0.5)  # what was said by then has arrived, of states at least the most
             for entry in entries:
                 desk = next(desk for desk in theatre.said if desk.name == f"{entry['exchange']} {entry['product']}")
                 for record in entry["records"]:
                     segment = segments[entry["name"], record]
+                    arrived(stage, segment, record, theatre.said[desk][began[desk] : ended[desk]])
                     check(stage, segment, record, theatre.said[desk], began[desk], ended[desk])
+                    wait_for(lambda segment=segment: live(segment, 20), f"{segment} to be live")  # type: ignore[misc]
                     with k4.open(segment) as reader:
-                        wait_for(lambda reader=reader: {symbol.state for symbol in reader.symbols} == {"LIVE"}, f"{segment} to be live")  # type: ignore[misc]
                         assert sorted(symbol.symbol for symbol in reader.symbols) == sorted(desk.symbols)
                         # Of a product with several URLs, not every connection carries every record.
                         carrying = [source for source in reader.sources if source.wins + source.duplicates > 0]
@@ -162,6 +163,20 @@ def answered(theatre: Theatre) -> None:
 # --------------------------------------------------------------------------- what was sent against what was read
 
 
+def missed(lines: list[dict[str, object]], record: str, told: list[Said]) -> tuple[list[Said], list[Said]]:
+    """What was told of a record live and not published, and all of it."""
+    published = {(str(line["symbol"]), line[IDS[record]]) for line in lines}
+    wanted = [one for one in told if record in one.records and one.variant == "live"]
+    return [one for one in wanted if not any((one.symbol, key) in published for key in keys(one.values[IDS[record]]))], wanted
+
+
+def arrived(stage: Stage, segment: str, record: str, told: list[Said]) -> None:
+    """Waits until no event is on its way any more; of one that never comes, `check` says more."""
+    until = time.monotonic() + 30
+    while record in EVENTS and missed(stage.lines(segment), record, told)[0] and time.monotonic() < until:
+        time.sleep(0.1)
+
+
 def check(stage: Stage, segment: str, record: str, told: list[Said], began: int, ended: int) -> None:
     """Ids once each, in order but for LATE; all values as sent; of trades none missing, of states none but what a newer one outdates."""
     lines = stage.lines(segment)
@@ -185,23 +200,12 @@ def check(stage: Stage, segment: str, record: str, told: list[Said], began: int,
             in_time.append(int(str(number)))
     published = [(str(line["symbol"]), line[IDS[record]]) for line in lines]
     assert len(published) == len(set(published)), f"{segment}: an update came twice"
-    wanted = [one for one in told[began:ended] if record in one.records and one.variant == "live"]
-    missing = [one for one in wanted if not any((one.symbol, key) in set_of(published) for key in keys(one.values[IDS[record]]))]
+    missing, wanted = missed(lines, record, told[began:ended])
     if record in EVENTS:
         assert not missing, f"{segment}: missed {len(missing)} of {len(wanted)}, the first: {missing[0]}"
-    elif wanted and all(one.kind != "book" for one in wanted):
+    elif all(one.kind != "book" for one in wanted):
         # A connection that joins ahead outdates what its sibling still has on the way; books publish what changes their top.
         assert len(missing) <= len(wanted) * 0.1, f"{segment}: missed {len(missing)} of {len(wanted)}"
-
-
-_SETS: dict[int, set[tuple[str, object]]] = {}
-
-
-def set_of(published: list[tuple[str, object]]) -> set[tuple[str, object]]:
-    if id(published) not in _SETS:
-        _SETS.clear()
-        _SETS[id(published)] = set(published)
-    return _SETS[id(published)]
 
 
 def keys(number: object) -> list[object]:
