@@ -85,7 +85,7 @@ def test_a_link_that_is_gone_leaves_nothing(end: Any, bench: Bench, tls: Authori
                 gc.collect()
                 gc.disable()
                 try:
-                    await until(lambda: len(server.peers) == LINKS and len(links) == LINKS, 15)
+                    await until(lambda: len(server.peers) == LINKS and len(links) == LINKS)
                     await until(lambda: [n for n, link in enumerate(links) if link() is not None] == [LINKS - 1])
                 finally:
                     gc.enable()
@@ -113,7 +113,7 @@ def test_nor_does_it_wait_for_the_next_one(bench: Bench, tls: Authority, links: 
                 gc.collect()
                 gc.disable()
                 try:
-                    await until(lambda: len(links) == 2 and links[0]() is None, 8)
+                    await until(lambda: len(links) == 2 and links[0]() is None)
                 finally:
                     gc.enable()
                 assert connection.links == 1
