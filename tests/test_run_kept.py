@@ -55,10 +55,10 @@ def test_a_worker_that_polls_never_sleeps(stage: Stage, *, busy: bool) -> None:
             stage.ids(view)
             worked, before = processor_s(worker_pid(stage)), slept()
             if busy:
-                await until(lambda: processor_s(worker_pid(stage)) > worked + 0.5)
-                assert slept() - before < 3
+                await until(lambda: processor_s(worker_pid(stage)) > worked + 1.0)
+                assert slept() - before < 8, "far less than it ticked"
             else:
-                await until(lambda: slept() - before > 5)
+                await until(lambda: slept() - before > 8)
             await until(lambda: stage.ids(view))
             process.send_signal(signal.SIGTERM)
             assert await process.wait() == 0
