@@ -47,7 +47,7 @@ class Names:
         name = self._slot(path, kind, length + 1 if length else 0, "kept" if length else "")
         return f"{name}[n]" if length and kind != DECIMAL else name
 
-    def compared(self, path: Path, length: int = 0) -> str:
+    def compared(self, path: Path, length: int) -> str:
         """The same of a text that is looked at."""
         name = self.read(path, TEXT, length)
         self.wanted.add(name.removesuffix("[n]"))

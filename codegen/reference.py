@@ -352,9 +352,9 @@ class Interpreter:
         own = {name: place.text for name, place in taken.names.items() if name not in given}
         return Fetched(tuple(rows), tuple(refusals), own)
 
-    def decode_fetched(self, message: int, body: bytes, known: Mapping[str, str] | None = None) -> Outcome:
+    def decode_fetched(self, message: int, body: bytes, known: Mapping[str, str]) -> Outcome:
         """A fetched market record: a book's snapshot, say. Raises FetchError."""
-        taken = self._fetched(message, body, known or {})
+        taken = self._fetched(message, body, known)
         items = [item for item in self._elements(taken) if not isinstance(item, str)]
         return Outcome(tuple(items), None if items else "empty", None if items else message)
 

@@ -203,11 +203,11 @@ def _int(value: object) -> int:
     return value
 
 
-def open_native(exchange: str, product: str, symbol: str | None, spec: Sequence[Path], tier: str = "any") -> NativeDecoder:
+def open_native(exchange: str, product: str, symbol: str | None, spec: Sequence[Path]) -> NativeDecoder:
     """The compiled parsers of a product. Raises K4Error: no such exchange or product, no extension that matches the specs."""
     built = native.load(list(spec) or None)
     _find(built.exchanges, exchange, product)
-    return NativeDecoder(built, exchange, product, symbol, tier)
+    return NativeDecoder(built, exchange, product, symbol)
 
 
 def open_reference(exchange: str, product: str, symbol: str | None, spec: Sequence[Path]) -> ReferenceDecoder:

@@ -113,7 +113,7 @@ def silence_s(messages: Sequence[ir.Message], record: str) -> float | None:
     return max(known) if known and len(known) == len(limits) else None
 
 
-def fetches(messages: Sequence[ir.Message], records: Iterable[str], transports: Iterable[str] = ("json",)) -> bool:
+def fetches(messages: Sequence[ir.Message], records: Iterable[str], transports: Iterable[str]) -> bool:
     """Whether receiving `records` takes what must be fetched: names that a connect needs, snapshots of books."""
     wanted, over = {*records}, {*transports}
     waiting = [message for message in messages if message.waits and message.transport in over and wanted & {*message.records}]

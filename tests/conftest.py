@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from .links import Bench
     from .logs import Lines
     from .segments import Writer
+    from .theatre import Stage
     from .venue_server import Authority
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -171,6 +172,18 @@ def lines() -> Iterator[Lines]:
 
     with logs.captured() as captured:
         yield captured
+
+
+@pytest.fixture
+def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, native: Native) -> Stage:
+    """A folder for `k4` commands, with shared memory of its own."""
+    from .theatre import Stage
+
+    del native  # compiled by then
+    for name in ("shm", "cache"):
+        (tmp_path / name).mkdir()
+    monkeypatch.setenv("K4_SHM_DIR", str(tmp_path / "shm"))
+    return Stage(tmp_path)
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ from k4.sim.client import Client
 from k4.sim.order import parse
 from k4.sim.tls import ca_file
 from tests import logs
-from tests.theatre import Theatre, wait_for
+from tests.theatre import Theatre, everything, wait_for
 
 
 class Run:
@@ -128,14 +128,7 @@ class Run:
         return True
 
     def published(self, record: str) -> list[dict[str, Any]]:
-        with k4.open(self.segments()[record], oldest=True) as reader:
-            found = []
-            for _ in range(reader.info.head):
-                item = reader.read()
-                assert item is not None
-                assert not isinstance(item, k4.Lost), item
-                found.append(item.to_json())
-        return found
+        return everything(self.segments()[record])
 
     def stats(self) -> dict[str, int]:
         """Over all connections, as they are or as they were at the end."""

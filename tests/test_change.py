@@ -15,6 +15,7 @@ from k4 import session
 from k4.session import Plan, Stream
 from tests.links import Bench, events, limit, run, running, until
 from tests.logs import Lines
+from tests.theatre import everything
 from tests.venue_server import TEXT, Authority, Peer, serve
 
 
@@ -88,16 +89,9 @@ async def acks(peer: Peer) -> None:
 
 def published() -> dict[str, list[int]]:
     """Of every symbol the update ids in the ring, in order."""
-    import k4
-
-    with k4.open("test_bbo", oldest=True) as reader:
-        found: dict[str, list[int]] = {}
-        for _ in range(reader.info.head):
-            item = reader.read()
-            assert item is not None
-            assert not isinstance(item, k4.Lost), item
-            values = item.to_json()
-            found.setdefault(str(values["symbol"]), []).append(int(values["update_id"]))  # type: ignore[call-overload]
+    found: dict[str, list[int]] = {}
+    for values in everything("test_bbo"):
+        found.setdefault(values["symbol"], []).append(values["update_id"])
     return found
 
 

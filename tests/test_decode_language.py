@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import zlib
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -51,20 +52,24 @@ def test_compiled_parsers_agree_with_the_reference(built: Native, exchange: str,
                 continue
 
 
-def test_books_agree_with_the_reference(built: Native) -> None:
-    """Each decoder keeps books over all frames; the fast tier alone would miss what it declines."""
-    reference = ReferenceDecoder(built.records, built.exchanges["shelf"], "spot", None)
-    tiers = [NativeDecoder(built, "shelf", "spot", None, tier) for tier in ("any", "tolerant")]
-    mutator = Mutator(wires(built, "shelf"), seed=20261129)
+def agree(built: Native, exchange: str, product: str, frame: Callable[[], bytes]) -> tuple[Counter[object], int]:
+    """Every decoder keeps books over all frames; the fast tier alone would miss what it declines. What was seen, and how often it was fast."""
+    reference = ReferenceDecoder(built.records, built.exchanges[exchange], product, None)
+    tiers = [NativeDecoder(built, exchange, product, None, tier) for tier in ("any", "tolerant")]
     seen: Counter[object] = Counter()
     fast = 0
     for _ in range(FRAMES):
-        frame = mutator.frame()
-        expected = reference.lines(frame)
+        told = frame()
+        expected = reference.lines(told)
         seen.update(line.get("record") or line.get("refused") or line["skipped"] for line in expected)
         for decoder in tiers:
-            assert decoder.lines(frame) == expected, frame
+            assert decoder.lines(told) == expected, told
         fast += tiers[0].tier == "fast"
+    return seen, fast
+
+
+def test_books_agree_with_the_reference(built: Native) -> None:
+    seen, fast = agree(built, "shelf", "spot", Mutator(wires(built, "shelf"), seed=20261129).frame)
     assert fast > FRAMES / 20, fast
     assert {"bbo", "depth5", "depth20", "unchanged", "stale_book", "malformed", "missing", "range", "duplicate", "unmapped"} <= set(seen), (
         seen
@@ -73,16 +78,7 @@ def test_books_agree_with_the_reference(built: Native) -> None:
 
 @pytest.mark.parametrize("product", ["spot", "perp"])
 def test_levels_of_every_kind_agree_with_the_reference(built: Native, product: str) -> None:
-    reference = ReferenceDecoder(built.records, built.exchanges["attic"], product, None)
-    tiers = [NativeDecoder(built, "attic", product, None, tier) for tier in ("any", "tolerant")]
-    mutator = Mutator(wires(built, "attic"), seed=20261130)
-    seen: Counter[object] = Counter()
-    for _ in range(FRAMES):
-        frame = mutator.frame()
-        expected = reference.lines(frame)
-        seen.update(line.get("record") or line.get("refused") or line["skipped"] for line in expected)
-        for decoder in tiers:
-            assert decoder.lines(frame) == expected, frame
+    seen, _ = agree(built, "attic", product, Mutator(wires(built, "attic"), seed=20261130).frame)
     told = {"depth5", "depth20", "unchanged", "stale_book", "missing", "type", "range", "duplicate", "unmapped"}
     assert told <= set(seen), seen
 
@@ -121,18 +117,8 @@ def test_packed_frames_agree_with_the_reference(built: Native) -> None:
 
 def test_runs_of_book_updates_agree_with_the_reference(built: Native) -> None:
     """Books that live long: mostly in order and laid out as the examples, with holes, duplicates, ids that start anew, odd numbers."""
-    reference = ReferenceDecoder(built.records, built.exchanges["shelf"], "spot", None)
-    tiers = [NativeDecoder(built, "shelf", "spot", None, tier) for tier in ("any", "tolerant")]
     shelf = _Shelf(7)
-    seen: Counter[object] = Counter()
-    fast = 0
-    for _ in range(FRAMES):
-        frame = shelf.frame().encode()
-        expected = reference.lines(frame)
-        seen.update(line.get("record") or line.get("refused") or line["skipped"] for line in expected)
-        for decoder in tiers:
-            assert decoder.lines(frame) == expected, frame
-        fast += tiers[0].tier == "fast"
+    seen, fast = agree(built, "shelf", "spot", lambda: shelf.frame().encode())
     assert fast > FRAMES / 2, fast
     assert min(seen[word] for word in ("bbo", "depth5", "depth20", "unchanged", "stale_book", "range")) > 20, seen
 

@@ -34,7 +34,10 @@ from k4.sim.tls import ca_file
 from tests.theatre import wait_for
 
 ROOT = Path(__file__).resolve().parent.parent
-# The claim is the table's on a quiet machine; a test on a busy one only catches what is far beyond it.
+# What a fault may cost (docs/faults.md): memory beyond a good link's, and how long the loop is held on a quiet machine; a test on a busy one
+# only catches what is far beyond it.
+MEMORY_MB = 8
+STALL_MS = 5
 SLACK = 4
 NETWORK = ("Handshake", "Framing", "Link")
 # What the client's limits are in these tests, so that they end soon.
@@ -208,8 +211,8 @@ def test_fault(fault: Fault, settings: dict[str, Any], client: Client, street: S
     assert answer["counted"]["events_lost"] == 0 or fault.close == 1008
     if fault.name == "ping-flood":
         _newest_only([payload for opcode, payload in heard if opcode == PONG and payload != b"k4 sim"], 20_000 if settings else 12)
-    assert answer["grown_kb"] <= fault.memory_mb * 1024, f"memory grew by {answer['grown_kb']} KiB"
-    assert answer["stall_busy_ms"] <= SLACK * fault.stall_ms, f"the loop was held for {answer['stall_busy_ms']:.1f} ms"
+    assert answer["grown_kb"] <= MEMORY_MB * 1024, f"memory grew by {answer['grown_kb']} KiB"
+    assert answer["stall_busy_ms"] <= SLACK * STALL_MS, f"the loop was held for {answer['stall_busy_ms']:.1f} ms"
 
 
 def _newest_only(pongs: list[bytes], most: int) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -29,6 +31,16 @@ def links(monkeypatch: pytest.MonkeyPatch) -> Links:
 
     monkeypatch.setattr(life, "Link", make)
     return made
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 async def cut(peer: Peer) -> None:
@@ -82,13 +94,9 @@ def test_a_link_that_is_gone_leaves_nothing(end: Any, bench: Bench, tls: Authori
         async with serve(tls.server(), script) as server:
             connection = bench.connection(server.port)
             async with running(connection):
-                gc.collect()
-                gc.disable()
-                try:
+                with uncollected():
                     await until(lambda: len(server.peers) == LINKS and len(links) == LINKS)
                     await until(lambda: [n for n, link in enumerate(links) if link() is not None] == [LINKS - 1])
-                finally:
-                    gc.enable()
 
     run(main())
 
@@ -110,12 +118,8 @@ def test_nor_does_it_wait_for_the_next_one(bench: Bench, tls: Authority, links: 
         async with serve(tls.server(), script) as server:
             connection = bench.connection(server.port)
             async with running(connection):
-                gc.collect()
-                gc.disable()
-                try:
+                with uncollected():
                     await until(lambda: len(links) == 2 and links[0]() is None)
-                finally:
-                    gc.enable()
                 assert connection.links == 1
 
     run(main())

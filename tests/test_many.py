@@ -35,15 +35,6 @@ VENUES = {
 }
 
 
-@pytest.fixture
-def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, native: Native) -> Stage:
-    del native  # compiled by then
-    for name in ("shm", "cache"):
-        (tmp_path / name).mkdir()
-    monkeypatch.setenv("K4_SHM_DIR", str(tmp_path / "shm"))
-    return Stage(tmp_path)
-
-
 def entry(exchange: str, product: str, *symbols: str, **changes: Any) -> dict[str, Any]:
     return {"name": "all", "exchange": exchange, "product": product, "symbols": list(symbols), "records": ["bbo"], **changes}
 

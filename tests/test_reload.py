@@ -19,21 +19,11 @@ from k4 import control
 from k4.changes import between
 from k4.errors import K4Error
 from k4.job import Entry, Job
-from k4.native import Native
 from k4.reader import Reader
 from tests.service_manager import Manager
 from tests.theatre import Stage, Theatre, wait_for
 
 SEGMENT = "binance_spot_trade"
-
-
-@pytest.fixture
-def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, native: Native) -> Stage:
-    del native  # compiled by then
-    for name in ("shm", "cache"):
-        (tmp_path / name).mkdir()
-    monkeypatch.setenv("K4_SHM_DIR", str(tmp_path / "shm"))
-    return Stage(tmp_path)
 
 
 def entry(name: str = "one", **changes: Any) -> dict[str, Any]:

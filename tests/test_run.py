@@ -101,6 +101,20 @@ class Stage:
         return found
 
 
+async def goes_on(stage: Stage, view: Any) -> None:
+    """Records come, each once: who publishes now knows what has been published."""
+    before = stage.ids(view)
+    after: list[int] = []
+
+    def enough() -> bool:
+        after.extend(stage.ids(view))
+        return len(after) > 20
+
+    await until(enough)
+    assert after == sorted(set(after))
+    assert after[0] > max(before, default=0)
+
+
 @pytest.fixture
 def stage(native: Native, tls: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
     shm = tmp_path / "shm"
@@ -245,16 +259,7 @@ def test_a_killed_worker_is_replaced_and_readers_go_on(stage: Stage) -> None:
             view = await reading(stage)
             os.kill(worker_pid(stage), signal.SIGKILL)
             await until(lambda: len(stage.events("started")) == 2)
-            before = stage.ids(view)
-            after: list[int] = []
-
-            def enough() -> bool:
-                after.extend(stage.ids(view))
-                return len(after) > 20
-
-            await until(enough)
-            assert after == sorted(set(after))
-            assert after[0] > max(before, default=0), "the successor knows what has been published"
+            await goes_on(stage, view)
             process.terminate()
             assert await process.wait() == 0
             stage.native.lib.k4_view_close(view)

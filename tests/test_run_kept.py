@@ -14,7 +14,7 @@ import pytest
 
 from k4 import log
 from tests.service_manager import Manager
-from tests.test_run import Stage, market, reading, run, stage, until, worker_pid
+from tests.test_run import Stage, goes_on, market, reading, run, stage, until, worker_pid
 
 __all__ = ["stage"]  # a fixture
 
@@ -91,16 +91,7 @@ def test_a_stopped_worker_is_replaced_and_readers_go_on(stage: Stage) -> None:
                 assert len(stage.events("started")) == 1, "not while it is started anew"
                 await until(lambda: len(stage.events("started")) == 2)
                 assert time.monotonic() - stopped > 4, "5 s of silence"
-                before = stage.ids(view)
-                after: list[int] = []
-
-                def enough() -> bool:
-                    after.extend(stage.ids(view))
-                    return len(after) > 20
-
-                await until(enough)
-                assert after == sorted(set(after))
-                assert after[0] > max(before, default=0)
+                await goes_on(stage, view)
                 manager.news()
                 await until(lambda: "WATCHDOG=1" in manager.news())
                 process.terminate()

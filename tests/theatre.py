@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event as Flag
 from threading import Thread
-from typing import IO, Self
+from typing import IO, Any, Self
 
 import k4
 from k4 import native
@@ -68,19 +68,23 @@ class Stage:
                     process.kill()
         assert code == 0, words
 
-    def lines(self, segment: str) -> list[dict[str, object]]:
-        """Everything a segment holds, as `k4 tail --json` would show it."""
-        with k4.open(segment, oldest=True) as reader:
-            found: list[dict[str, object]] = []
-            for _ in range(reader.info.head):
-                item = reader.read()
-                assert item is not None
-                assert not isinstance(item, k4.Lost), item
-                found.append(item.to_json())
-        return found
+    def lines(self, segment: str) -> list[dict[str, Any]]:
+        return everything(segment)
 
     def _command(self, words: tuple[str | Path, ...]) -> list[str]:
         return [sys.executable, "-m", "k4", *map(str, words)]
+
+
+def everything(segment: str) -> list[dict[str, Any]]:
+    """All that a segment holds, as `k4 tail --json` would show it."""
+    with k4.open(segment, oldest=True) as reader:
+        found = []
+        for _ in range(reader.info.head):
+            item = reader.read()
+            assert item is not None
+            assert not isinstance(item, k4.Lost), item
+            found.append(item.to_json())
+    return found
 
 
 class Theatre:

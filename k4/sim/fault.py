@@ -9,9 +9,6 @@ from k4.sim.line import Below, Script
 from k4.sim.net import Peer
 from k4.sim.tamper import Alter
 
-MEMORY_MB = 8.0
-STALL_MS = 5.0
-
 
 @dataclass(frozen=True, slots=True)
 class Door:
@@ -92,5 +89,3 @@ class Fault:
     published: int = 0
     code: str = ""
     options: Mapping[str, float | str] = field(default_factory=dict)
-    memory_mb: float = MEMORY_MB
-    stall_ms: float = STALL_MS
