@@ -26,6 +26,7 @@ from k4.sim.command import desks
 from k4.sim.market import Event
 from k4.sim.replay import Recording, read_recording
 from tests import theatre
+from tests.late import Late
 from tests.theatre import wait_for
 
 ROOT = Path(__file__).parent.parent
@@ -69,12 +70,12 @@ def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.Fixtu
 
 
 class Theatre(theatre.Theatre):
-    """One product's; `did`: everything that happened in its market; `late_s`: by how much the machine has held it up at most."""
+    """One product's; `did`: everything that happened in its market; `late`: by how much the machine has held it up."""
 
     def __init__(self, stage: Stage, replay: Recording = (), **options: object) -> None:
         super().__init__(stage.config, replay=replay, **options)  # type: ignore[arg-type]
         self.did: list[Event] = []
-        self.late_s = 0.0
+        self.late = Late()
         (desk,) = self.simulator.desks
         step = desk.market.step
 
@@ -87,18 +88,12 @@ class Theatre(theatre.Theatre):
 
     def __enter__(self) -> Self:
         super().__enter__()
-        self._feeling = asyncio.run_coroutine_threadsafe(self._feel(), self._loop)
+        asyncio.run_coroutine_threadsafe(self.late.__aenter__(), self._loop).result(60)
         return self
 
     def __exit__(self, *raised: object) -> None:
-        self._feeling.cancel()
+        asyncio.run_coroutine_threadsafe(self.late.__aexit__(*raised), self._loop).result(60)
         super().__exit__(*raised)
-
-    async def _feel(self) -> None:
-        while True:
-            due = self._loop.time() + 0.005
-            await asyncio.sleep(0.005)
-            self.late_s = max(self.late_s, self._loop.time() - due)
 
 
 def tail(stage: Stage, record: str) -> list[dict[str, object]]:
@@ -196,7 +191,7 @@ def test_two_connections_publish_every_update_once(stage: Stage) -> None:
         wait_for(lambda: _published(theatre, began, ended), "the last update to be published")
         sources = {}
         for record in RECORDS:
-            _check_exactly_once(record, [e for e in theatre.did[began:ended] if _word(e) == record], tail(stage, record), theatre.late_s)
+            _check_exactly_once(record, [e for e in theatre.did[began:ended] if _word(e) == record], tail(stage, record), theatre.late.s)
             with k4.open(f"binance_spot_{record}") as reader:
                 sources[record] = {source.name: source for source in reader.sources}
                 assert reader.info.record_size > 0

@@ -59,6 +59,7 @@ def test_a_worker_that_polls_never_sleeps(stage: Stage, *, busy: bool) -> None:
                 assert slept() - before < 8, "far less than it ticked"
             else:
                 await until(lambda: slept() - before > 8)
+                assert processor_s(worker_pid(stage)) < worked + 1.0
             await until(lambda: stage.ids(view))
             process.send_signal(signal.SIGTERM)
             assert await process.wait() == 0
