@@ -196,7 +196,7 @@ def test_both_transports_tell_of_one_market() -> None:
 
     async def scene(stage: Stage) -> None:
         async with (
-            asyncio.timeout(30),
+            asyncio.timeout(180),
             stage.client("/stream?streams=foobar@bestBidAsk/foobar@trade/foobar@depth", additional_headers={"X-MBX-APIKEY": "x"}) as binary,
             stage.client("/stream?streams=foobar@bookTicker/foobar@trade") as text,
         ):
