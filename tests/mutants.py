@@ -333,6 +333,8 @@ MUTANTS = (
            "tests/test_dials.py::test_a_file_that_is_not_ours_is_refused"),
     Mutant("what is ended is late", "k4/subscription.py", "if sent.adds and not sent.reported and now", "if not sent.reported and now",
            "tests/test_subscription.py::test_what_is_ended_without_an_answer_is_not_late"),
+    Mutant("a backlog counts what was read", "k4/inbox.py", "            self._bytes -= len(event.data)\n", "",
+           "tests/test_inbox.py::test_what_was_read_does_not_count_though_some_always_waits"),
 )  # fmt: skip
 
 
