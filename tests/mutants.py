@@ -335,6 +335,8 @@ MUTANTS = (
            "tests/test_subscription.py::test_what_is_ended_without_an_answer_is_not_late"),
     Mutant("a backlog counts what was read", "k4/inbox.py", "            self._bytes -= len(event.data)\n", "",
            "tests/test_inbox.py::test_what_was_read_does_not_count_though_some_always_waits"),
+    Mutant("a link that begins makes its connection's books stale", "k4/connection.py", "frozenset.intersection(*(life.stale_books", "frozenset.union(*(life.stale_books",
+           "tests/test_run_parts.py::test_a_connection_lacks_what_none_of_its_links_has"),
 )  # fmt: skip
 
 

@@ -8,6 +8,7 @@ import random
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,7 +16,9 @@ import pytest
 from k4 import log
 from k4.backoff import Backoff, Budget
 from k4.clock import NEAR_NS, TRIES, Clock
+from k4.connection import Connection
 from k4.errors import K4Error
+from k4.link import State
 from k4.native import Native
 from k4.stuck import Expected
 from k4.watch import LIVE, RESYNC, SLICE, STALE, Watch
@@ -219,6 +222,29 @@ def test_a_stream_lives_while_a_connection_is_up_and_has_brought_data(lines: Lin
     watch.tick(5001 * SECOND, 0)
     assert shm.states == {(1, 0): STALE}
     assert lines == []
+
+
+def test_a_connection_lacks_what_none_of_its_links_has() -> None:
+    """While a link is being replaced there are two: the new one's books are stale at first, and the old one's are good."""
+
+    def keys(symbols: str) -> frozenset[tuple[str, str]]:
+        return frozenset(("bbo", symbol) for symbol in symbols)
+
+    def life(state: State, stale: str, refused: str) -> Any:
+        return SimpleNamespace(link=SimpleNamespace(state=state), stale_books=keys(stale), refused=keys(refused))
+
+    connection = Connection.__new__(Connection)
+    connection.healthy_since_ns = 0
+    connection._lives = [life(State.OPEN, "AB", "C"), life(State.OPEN, "B", "CD"), life(State.HANDSHAKE, "", "")]
+    connection._note_health(5)
+    assert (connection.stale_books, connection.refused) == (keys("B"), keys("C"))
+    connection._lives.pop(0)
+    connection._note_health(7)
+    assert (connection.stale_books, connection.refused) == (keys("B"), keys("CD"))
+    assert connection.healthy_since_ns == 5, "it was up all the time"
+    connection._lives.pop(0)
+    connection._note_health(9)
+    assert (connection.stale_books, connection.refused, connection.healthy_since_ns) == (keys(""), keys(""), 0)
 
 
 def test_a_stream_quiet_for_longer_than_the_venue_says_is_stale() -> None:
