@@ -167,39 +167,65 @@ def why_not() -> str | None:
     return None if done.returncode == 0 else "not run: fuzzing, clang has no libFuzzer here (Debian package libclang-rt-14-dev)"
 
 
-def compile_target(target: Target, folder: Path) -> Path:
-    """The program; raises with what the compiler said."""
-    made = folder / target.name
-    made.mkdir(parents=True)
+def compile_targets(wanted: list[Target], folder: Path, pool: concurrent.futures.Executor) -> list[Path]:
+    """The programs, each in a folder of its own; what several are linked from is compiled once. Raises with what the compiler said."""
     records = fbs.load(places.schema() / "records.fbs")
-    csrc = places.csrc()
-    (made / generate.RECORDS_HEADER).write_text(generate.records_header(records), encoding="utf-8")
-    if target.spec is None:
-        sources = [HERE / "fuzz_ws.c", csrc / "k4_ws.c"]
-    else:
-        spec = load(target.spec)
-        for name, text in generate.generate(records, [spec]).items():
-            (made / name).write_text(text, encoding="utf-8")
-        name = identifier(spec.name)
-        symbol = f"{name}_{identifier(target.product)}"
-        (made / "fuzz.c").write_text(
-            render(
-                "fuzz_sbe.c.j2" if target.binary else "fuzz.c.j2",
-                source=target.spec.name,
-                exchange=spec.name,
-                product=target.product,
-                symbol=symbol,
-            ),
-            encoding="utf-8",
-        )
-        sources = [made / "fuzz.c", *sorted(made.glob(f"k4_{name}*.c")), *(csrc / f"{one}.c" for one in CORE)]
-    program = made / "target"
-    command = ["clang", *STRICT, *CHECKED, f"-I{made}", f"-I{csrc}", f"-I{HERE}", *map(str, sources), "-o", str(program)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    (folder / generate.RECORDS_HEADER).write_text(generate.records_header(records), encoding="utf-8")
+    core = {name: places.csrc() / f"{name}.c" for name in CORE}
+    sources: dict[Target, list[Path]] = {}
+    for target in wanted:
+        made = folder / target.name
+        made.mkdir()
+        (made / "words").write_text(dictionary(target), encoding="ascii")
+        if target.spec is None:
+            sources[target] = [HERE / "fuzz_ws.c", core["k4_ws"]]
+        else:
+            sources[target] = [harness(target, made), *parsers(target.spec, folder), *core.values()]
+    needed = list(dict.fromkeys(source for of in sources.values() for source in of))
+    # The largest first, or one of them is compiled alone at the end.
+    needed.sort(key=lambda source: -source.stat().st_size)
+    jobs = {source: pool.submit(compile_object, source, folder / f"{number}.o", folder) for number, source in enumerate(needed)}
+    objects = {source: job.result() for source, job in jobs.items()}
+    links = [
+        pool.submit(_clang, *(str(objects[source]) for source in of), "-o", str(folder / target.name / "target"))
+        for target, of in sources.items()
+    ]
+    for link in links:
+        link.result()
+    return [folder / target.name / "target" for target in wanted]
+
+
+def harness(target: Target, folder: Path) -> Path:
+    """What libFuzzer calls, for one product."""
+    assert target.spec is not None
+    exchange = load(target.spec).name
+    symbol = f"{identifier(exchange)}_{identifier(target.product)}"
+    template = "fuzz_sbe.c.j2" if target.binary else "fuzz.c.j2"
+    made = folder / "fuzz.c"
+    made.write_text(render(template, source=target.spec.name, exchange=exchange, product=target.product, symbol=symbol), encoding="utf-8")
+    return made
+
+
+@functools.cache
+def parsers(spec: Path, folder: Path) -> tuple[Path, ...]:
+    """Writes the generated sources of an exchange."""
+    made = []
+    for file, text in generate.generate(fbs.load(places.schema() / "records.fbs"), [load(spec)]).items():
+        if file.startswith(f"k4_{identifier(load(spec).name)}"):
+            made.append(folder / file)
+            made[-1].write_text(text, encoding="utf-8")
+    return tuple(made)
+
+
+def compile_object(source: Path, output: Path, include: Path) -> Path:
+    _clang(*STRICT, f"-I{include}", f"-I{places.csrc()}", f"-I{HERE}", "-c", str(source), "-o", str(output))
+    return output
+
+
+def _clang(*words: str) -> None:
+    done = subprocess.run(["clang", *CHECKED, *words], capture_output=True, text=True, check=False)
     if done.returncode:
-        raise SystemExit(f"{target.name} does not compile:\n{done.stderr[:8000]}")
-    (made / "words").write_text(dictionary(target), encoding="ascii")
-    return program
+        raise SystemExit(f"{' '.join(words)} does not compile:\n{done.stderr[:8000]}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,7 +284,7 @@ def run_all(wanted: list[Target], seconds: float, *, grow: bool) -> int:
     at_once = min(os.cpu_count() or 1, len(wanted))
     each = seconds * at_once / len(wanted)
     with tempfile.TemporaryDirectory(prefix="k4-fuzz-") as made, concurrent.futures.ThreadPoolExecutor(at_once) as pool:
-        programs = list(pool.map(lambda target: compile_target(target, Path(made)), wanted))
+        programs = compile_targets(wanted, Path(made), pool)
         starts = [kept(target.name) + (seeds(target) if grow else []) for target in wanted]
         results = list(pool.map(fuzz, wanted, programs, [each] * len(wanted), starts))
         for result in results:
