@@ -196,7 +196,7 @@ def difference(kept: dict[str, str], about: dict[str, str]) -> str | None:
 
 
 def growth(kept: dict[str, Any], counts: dict[str, dict[str, Count]]) -> list[str]:
-    """A line for each road that costs too much more, and one for each function that grew on it."""
+    """A line for each road that costs too much more, or is counted no more, and one for each function that grew on it."""
     out = []
     for kind, roads in counts.items():
         for road, now in roads.items():
@@ -207,7 +207,8 @@ def growth(kept: dict[str, Any], counts: dict[str, dict[str, Count]]) -> list[st
                 change = _change(before["total"], now.total)
                 out.append(f"{kind} {road}: {before['total']:.1f} to {now.total:.1f} instructions per message ({change})")
                 out += grown_functions(before["functions"], now.functions)
-    return out
+    gone = [f"{kind} {road}" for kind, roads in kept.items() for road in roads if road not in counts.get(kind, {})]
+    return out + [f"{one}: was kept and is counted no more; --keep forgets it" for one in gone]
 
 
 def grown_functions(before: dict[str, float], now: dict[str, float]) -> Iterable[str]:

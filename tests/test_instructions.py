@@ -51,6 +51,10 @@ def test_within_three_percent_nothing_is_said(total: float) -> None:
     assert instructions.growth(kept(100.0, decode=100.0), now(total, decode=total)) == []
 
 
+def test_more_than_three_percent_is_told() -> None:
+    assert instructions.growth(kept(1000.0), now(1030.1)) == ["trade fast: 1000.0 to 1030.1 instructions per message (+3.0%)"]
+
+
 def test_growth_names_the_kind_the_road_and_the_functions() -> None:
     lines = instructions.growth(kept(100.0, decode=82.0, number=17.0, gone=1.0), now(104.0, decode=82.2, number=19.8, new=2.0))
     assert lines == [
@@ -62,6 +66,16 @@ def test_growth_names_the_kind_the_road_and_the_functions() -> None:
 
 def test_a_new_road_is_told() -> None:
     assert instructions.growth({}, now(1.0)) == ["trade fast: has no kept count; --keep makes one"]
+
+
+def test_a_road_that_is_gone_is_told() -> None:
+    """A tier that declines all frames would cost nothing."""
+    found = instructions.growth(kept(1.0) | {"bbo": {"fast": {"total": 1.0, "functions": {}}}}, {"trade": {"publish": Count(2.0, {})}})
+    assert found == [
+        "trade publish: has no kept count; --keep makes one",
+        "trade fast: was kept and is counted no more; --keep forgets it",
+        "bbo fast: was kept and is counted no more; --keep forgets it",
+    ]
 
 
 def test_another_compiler_is_not_compared() -> None:
