@@ -337,6 +337,8 @@ MUTANTS = (
            "tests/test_inbox.py::test_what_was_read_does_not_count_though_some_always_waits"),
     Mutant("a link that begins makes its connection's books stale", "k4/connection.py", "frozenset.intersection(*(life.stale_books", "frozenset.union(*(life.stale_books",
            "tests/test_run_parts.py::test_a_connection_lacks_what_none_of_its_links_has"),
+    Mutant("always the first address of a host", "k4/connection.py", "            self._turn += 1  # the next try goes to the next address of the host\n", "",
+           "tests/test_link.py::test_the_addresses_of_a_host_are_tried_in_turn"),
 )  # fmt: skip
 
 

@@ -158,6 +158,22 @@ def test_a_port_where_nobody_listens_is_tried_until_somebody_does(bench: Bench, 
         run(main(free.getsockname()[1]))
 
 
+def test_the_addresses_of_a_host_are_tried_in_turn(bench: Bench, tls: Authority, lines: Lines, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def addresses(self: Resolver, host: str, port: int) -> list[str]:
+        return ["127.0.0.2", "127.0.0.3", "127.0.0.1"]
+
+    async def main() -> None:
+        async with serve(tls.server(), quiet) as server:
+            connection = bench.connection(server.port)
+            async with running(connection):
+                await until(lambda: connection.links == 1)
+        failed = [line["reason"] for line in lines if line["event"] == "dial failed"]
+        assert failed == [f"127.0.0.1:{server.port} (127.0.0.{n}): Connection refused" for n in (2, 3)]
+
+    monkeypatch.setattr(Resolver, "addresses", addresses)
+    run(main())
+
+
 class Nobody:
     """An owner that a link never reports to."""
 
