@@ -238,12 +238,11 @@ def whole(report: Report, name: str, rows: Rows) -> None:
     kept = rows[rows["what"] != GONE]
     if (kept["sequence"][1:] != kept["last"][:-1] + 1).any():
         report.wrong.append(f"{name}: sequences are left out or come twice")
-    seen = [
-        int(((rows["what"] == GONE) & (rows["read_ns"] >= one.killed_ns) & (rows["read_ns"] <= one.started_ns + 5e8)).sum())
-        for one in report.kills
-    ]
-    if name != "slow" and 0 in seen:
-        report.wrong.append(f"{name}: kill {seen.index(0)} was not told as WRITER_GONE")
+    # Each before the next; how soon is told in the report.
+    seen = np.searchsorted([one.killed_ns for one in report.kills], rows[rows["what"] == GONE]["read_ns"], side="right")
+    untold = sorted(set(range(1, len(report.kills) + 1)) - set(seen.tolist()))
+    if name != "slow" and untold:
+        report.wrong.append(f"{name}: kill {untold[0] - 1} was not told as WRITER_GONE")
 
 
 def times(report: Report, rows: Rows) -> None:

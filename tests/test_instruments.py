@@ -384,7 +384,7 @@ def test_lists_wait_their_turn_and_their_pauses_are_everybodys(heavy: ir.Exchang
     asyncio.run(main())
     assert [line["event"] for line in lines] == ["instruments cannot be listed"] * 2
     assert re.search(r"status 429", str(lines[0]["reason"]))
-    assert re.search(r"others come first; its turn is in (59|60) s", str(lines[1]["reason"]))
+    assert re.search(r"others come first; its turn is in (5\d|60) s", str(lines[1]["reason"]))
 
 
 def test_what_a_venue_says_is_no_order_to_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:

@@ -86,8 +86,8 @@ def test_a_stopped_worker_is_replaced_and_readers_go_on(stage: Stage) -> None:
                 await until(lambda: manager.news() is None or "STATUS=1 group, 2 of 2 connections up" in manager.heard)
                 assert manager.turns() == ["READY=1"]
                 stage.ids(view)
-                os.kill(worker_pid(stage), signal.SIGSTOP)
                 stopped = time.monotonic()
+                os.kill(worker_pid(stage), signal.SIGSTOP)
                 await until(starves)
                 assert len(stage.events("started")) == 1, "not while it is started anew"
                 await until(lambda: len(stage.events("started")) == 2)

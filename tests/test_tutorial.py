@@ -6,7 +6,6 @@ import json
 import os
 import re
 import shlex
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -88,10 +87,12 @@ class Typist:
 
     def end(self) -> None:
         if self.simulator is not None:
-            self.simulator.send_signal(signal.SIGTERM)
-            assert self.simulator.wait(20) == 0
-            assert self.simulator.stdout is not None
-            self.simulator.stdout.close()
+            with self.simulator as simulator:
+                simulator.terminate()
+                try:
+                    assert simulator.wait(60) == 0
+                finally:
+                    simulator.kill()
 
 
 @pytest.fixture
