@@ -8,10 +8,12 @@ import json
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+import k4
 from k4 import session
 from k4._codegen import ir
 from k4.clock import Clock
@@ -32,6 +34,8 @@ HOUR = 3600.0
 class Scene:
     """One connection of a bench and the venue's ends of its links, in the order in which they were dialled."""
 
+    connection: Connection
+
     def __init__(self, bench: Bench, patch: pytest.MonkeyPatch) -> None:
         self.bench = bench
         self.loop = virtual.Loop()
@@ -44,7 +48,7 @@ class Scene:
         """For so long, ticked as a worker ticks it. `venue`: what it does meanwhile."""
 
         async def main() -> Connection:
-            connection = made()
+            connection = self.connection = made()
             connection._shared = replace(connection._shared, clock=Clock(self.loop.clock().time_ns, self.loop.ns))
             running = asyncio.create_task(connection.run())
             while not self.peers:  # noqa: ASYNC110 (a step of the loop)
@@ -77,6 +81,10 @@ class Scene:
 @pytest.fixture
 def scene(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Scene:
     return Scene(bench, monkeypatch)
+
+
+def granted(text: bytes) -> bytes:
+    return b'{"result":null,"id":%d}' % json.loads(text)["id"]
 
 
 def quote(symbol: str, number: int) -> bytes:
@@ -123,6 +131,20 @@ def test_the_venues_keepalive_is_kept_while_data_flows_and_inside_its_limit(scen
 # --------------------------------------------------------------------------- silence
 
 
+def watched(scene: Scene, *symbols: str) -> Connection:
+    """A connection that subscribes these by message, none of which may be quiet for longer than a second."""
+    bench = scene.bench
+    connection = scene.by_message(*symbols)
+    scene.watch = Watch(bench.native.lib, bench.feed, logs.logger())
+    record = bench.native.records.record("bbo")
+    assert record is not None
+    product = bench.native.lib.k4_product_find(b"binance", b"spot")
+    for symbol in symbols:
+        instrument = bench.native.lib.k4_feed_symbol(bench.feed, product, record.number, symbol.encode(), len(symbol))
+        scene.watch.add(record.number, instrument, ("bbo", symbol), [connection], 0, 1.0)
+    return connection
+
+
 def lasted(scene: Scene) -> float:
     """The first link, until the next one was dialled."""
     return scene.peers[1].dialled - scene.peers[0].dialled
@@ -145,22 +167,48 @@ def test_a_link_without_frames_is_dropped_though_it_answers_probes(scene: Scene,
     assert [line["reason"] for line in events(lines, "link lost")] == ["no frame for 120 s"]
 
 
+def test_a_quiet_stream_on_a_link_that_lives_is_stale_within_its_limit_and_comes_back(
+    scene: Scene, lines: Lines, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One of two streams stops; it is subscribed anew, by message, and the other never notices."""
+    monkeypatch.setenv("K4_SHM_DIR", str(tmp_path))
+    limit(scene.bench, args=2)
+    scene.accept = lambda link: Peer(link, granted)
+    stopped: list[float] = []
+    seen: list[tuple[float, str, str]] = []  # by a reader: when, and the states of both
+
+    async def venue() -> None:
+        (peer,) = scene.peers
+        with k4.open("test_bbo") as reader:
+            for n in itertools.count(1):
+                await asyncio.sleep(0.02)
+                peer.send(quote("STAYS", n))
+                if n < 25 or len(peer.said(TEXT)) == 3:
+                    peer.send(quote("STOPS", n))
+                    stopped[:] = stopped or [scene.loop.time()] * (n == 24)
+                stays, stops = (symbol.state for symbol in reader.symbols if symbol.symbol != "FOOBAR")
+                seen.append((scene.loop.time(), stays, stops))
+
+    connection = scene.play(lambda: watched(scene, "STAYS", "STOPS"), 60.0, venue)
+    assert connection.links == 1
+    began = next(n for n, (_, _, stops) in enumerate(seen) if stops == "LIVE")
+    assert {stays for _, stays, _ in seen[began:]} == {"LIVE"}
+    stale = [at for at, _, stops in seen[began:] if stops == "STALE"]
+    assert 1.0 <= stale[0] - stopped[0] <= 1.2
+    assert stale[-1] - stale[0] < 1.0
+    assert [(one["method"], one["params"]) for one in map(json.loads, scene.peers[0].said(TEXT))] == [
+        ("SUBSCRIBE", ["stays@bookTicker", "stops@bookTicker"]),
+        ("UNSUBSCRIBE", ["stops@bookTicker"]),
+        ("SUBSCRIBE", ["stops@bookTicker"]),
+    ]
+    (told,) = events(lines, "stuck on this connection, subscribed anew")
+    assert (told["streams"], told["connection"]) == ("STOPS bbo", "one#0")
+
+
 def test_where_no_message_ends_a_stream_a_stuck_one_gets_another_link(scene: Scene, lines: Lines) -> None:
     bench = scene.bench
     limit(bench, args=2)
     bench.venue.product = replace(bench.venue.product, session=replace(bench.venue.product.session, unsubscribe=None))
-    record = bench.native.records.record("bbo")
-    assert record is not None
-    number = record.number
-
-    def made() -> Connection:
-        connection = scene.by_message("STAYS", "STOPS")
-        scene.watch = Watch(bench.native.lib, bench.feed, logs.logger())
-        product = bench.native.lib.k4_product_find(b"binance", b"spot")
-        for symbol in ("STAYS", "STOPS"):
-            instrument = bench.native.lib.k4_feed_symbol(bench.feed, product, number, symbol.encode(), len(symbol))
-            scene.watch.add(number, instrument, ("bbo", symbol), [connection], 0, 1.0)
-        return connection
 
     async def venue() -> None:
         for n in itertools.count(1):
@@ -171,7 +219,7 @@ def test_where_no_message_ends_a_stream_a_stuck_one_gets_another_link(scene: Sce
                     if n < 25 or peer is not scene.peers[0]:
                         peer.send(quote("STOPS", n))
 
-    connection = scene.play(made, 60.0, venue)
+    connection = scene.play(lambda: watched(scene, "STAYS", "STOPS"), 60.0, venue)
     assert (connection.links, connection.renewed) == (2, 1)
     (told,) = events(lines, "replacing the link")
     assert told["reason"] == "STOPS bbo is stuck, and only a new link subscribes it anew"
@@ -190,18 +238,14 @@ def test_requests_are_paced_and_answers_matched(scene: Scene, lines: Lines) -> N
         request = json.loads(text)
         if "s3@bookTicker" in request["params"]:
             return b'{"code":2,"msg":"Invalid request: unknown stream","id":%d}' % request["id"]
-        return b'{"result":null,"id":%d}' % request["id"]
-
-    def made() -> Connection:
-        made.connection = scene.by_message(*(f"S{n}" for n in range(10)))  # type: ignore[attr-defined]
-        return made.connection  # type: ignore[attr-defined,no-any-return]
+        return granted(text)
 
     async def venue() -> None:
         await asyncio.sleep(8.0)
-        refused.append(made.connection.refused)  # type: ignore[attr-defined]
+        refused.append(scene.connection.refused)
 
     scene.accept = lambda link: Peer(link, answer)
-    scene.play(made, 10.0, venue)
+    scene.play(lambda: scene.by_message(*(f"S{n}" for n in range(10))), 10.0, venue)
     assert refused == [{("bbo", "S3")}]
     (peer,) = scene.peers
     pairs = [[f"s{2 * n}@bookTicker", f"s{2 * n + 1}@bookTicker"] for n in range(5)]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
-import json
 import socket
 import time
 from collections.abc import AsyncIterator, Callable
@@ -16,16 +15,14 @@ from typing import Any
 import pytest
 
 import k4
-from k4 import session
 from k4.clock import Clock
 from k4.connection import Connection
 from k4.link import CLOSE_S
-from k4.session import Plan
 from k4.watch import Watch
 from tests import logs
-from tests.links import Bench, events, limit, run, until
+from tests.links import Bench, events, run, until
 from tests.logs import Lines
-from tests.venue_server import TEXT, Authority, Peer, serve
+from tests.venue_server import Authority, Peer, serve
 
 TICK_S = 0.1  # as a worker does
 TRIES = 3  # a busy machine only adds to a time: the best of so many is judged
@@ -126,64 +123,6 @@ def test_a_silent_link_is_noticed_in_a_second_and_a_half_and_seen_by_readers_in_
     assert 1.3 < min(noticed) <= 1.5
     assert min(seen) <= 2.0
     assert {line["reason"] for line in events(lines, "link lost")} == {"no answer to a probe for 1 s"}
-
-
-@pytest.mark.alone
-def test_a_quiet_stream_on_a_link_that_lives_is_stale_within_its_limit_and_comes_back(
-    bench: Bench, tls: Authority, lines: Lines, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """One of two streams stops; it is subscribed anew, by message, and the other never notices."""
-    monkeypatch.setenv("K4_SHM_DIR", str(tmp_path))
-    limit_s = 1.0
-    took: list[float] = []
-
-    async def script(peer: Peer) -> None:
-        await peer.handshake()
-        listening = asyncio.ensure_future(peer.listen())
-        number = 0
-        while not peer.gone.is_set():
-            number += 1
-            peer.send(quote("STAYS", number))
-            asked = [json.loads(raw)["method"] for raw in peer.said(TEXT)]
-            if number < 25 or asked.count("SUBSCRIBE") == 2:
-                peer.send(quote("STOPS", number))
-            elif not took:
-                took.append(time.monotonic())
-            await asyncio.sleep(0.02)
-        await listening
-
-    async def main() -> None:
-        limit(bench, args=2)
-        streams = session.streams(bench.venue.product, bench.venue.messages, ["bbo"], ["STAYS", "STOPS"])
-        async with serve(tls.server(), script) as server:
-            connection = bench.carrying(Plan(f"wss://127.0.0.1:{server.port}/stream", (), streams, ""))
-            async with working(bench, connection, ["STAYS", "STOPS"], limit_s):
-                with k4.open("test_bbo") as reader:
-                    others: set[str] = set()
-
-                    def is_now(state: str) -> bool:
-                        stays, stops = (symbol.state for symbol in reader.symbols if symbol.symbol != "FOOBAR")
-                        others.add(stays)
-                        return stops == state
-
-                    await until(lambda: is_now("LIVE"))
-                    others.clear()
-                    await until(lambda: is_now("STALE"))
-                    took.append(time.monotonic())
-                    await until(lambda: is_now("LIVE"))
-                    assert others == {"LIVE"}
-            asked = [(one["method"], one["params"]) for one in map(json.loads, server.peers[0].said(TEXT))]
-            assert asked == [
-                ("SUBSCRIBE", ["stays@bookTicker", "stops@bookTicker"]),
-                ("UNSUBSCRIBE", ["stops@bookTicker"]),
-                ("SUBSCRIBE", ["stops@bookTicker"]),
-            ]
-            assert connection.links == 1
-
-    run(main())
-    assert limit_s - 0.1 < took[1] - took[0] < limit_s + 0.5
-    (told,) = events(lines, "stuck on this connection, subscribed anew")
-    assert (told["streams"], told["connection"]) == ("STOPS bbo", "one#0")
 
 
 def test_a_wall_clock_that_jumps_moves_no_deadline(
