@@ -4,6 +4,7 @@
 
 #include "k4_conn.h"
 #include "k4_feed.h"
+#include "k4_utf8.h"
 
 /* ---------------------------------------------------------------- what gave no record */
 
@@ -349,7 +350,6 @@ int k4_conn_recv(k4_conn *conn, size_t count, int64_t wall_ns, int64_t mono_ns)
 
 int k4_conn_message(k4_conn *conn, const uint8_t *text, size_t len, int64_t wall_ns, int64_t mono_ns)
 {
-    bool bad;
     begin_read(conn, wall_ns, mono_ns);
     k4_events_clear(&conn->events);
     if (conn->failed)
@@ -360,7 +360,7 @@ int k4_conn_message(k4_conn *conn, const uint8_t *text, size_t len, int64_t wall
         k4_ws_fail(&conn->ws, K4_WS_TOO_BIG);
     } else {
         memcpy(place, text, len);
-        if (k4_utf8_proven(place, len, &bad) == len)
+        if (k4_utf8_whole(place, len))
             take_message(conn, place, len);
         else
             k4_ws_fail(&conn->ws, K4_WS_TEXT_UTF8);

@@ -2,33 +2,18 @@
 #include "k4_json.h"
 
 #include "k4_decode.h"
+#include "k4_utf8.h"
 
-/* Bytes of the well-formed UTF-8 sequence at `p`, 0 if it is none: overlong forms, surrogates and values past U+10FFFF are none
- * (Unicode, table 3-7). Reads at most 3 bytes behind `p`. */
+/* Bytes of the well-formed sequence at `p`, 0 if it is none. Reads at most 3 bytes behind `p`. */
 static unsigned sequence(const uint8_t *p)
 {
-    uint8_t lead = p[0];
-    uint8_t low = 0x80;
-    uint8_t high = 0xbf;
-    unsigned len;
-    if (lead >= 0xc2 && lead <= 0xdf)
-        len = 2;
-    else if (lead >= 0xe0 && lead <= 0xef) {
-        len = 3;
-        low = lead == 0xe0 ? 0xa0 : 0x80;
-        high = lead == 0xed ? 0x9f : 0xbf;
-    } else if (lead >= 0xf0 && lead <= 0xf4) {
-        len = 4;
-        low = lead == 0xf0 ? 0x90 : 0x80;
-        high = lead == 0xf4 ? 0x8f : 0xbf;
-    } else
+    uint8_t low, high;
+    const unsigned len = k4_utf8_lead(p[0], &low, &high);
+    if (len == 0 || p[1] < low || p[1] > high)
         return 0;
-    if (p[1] < low || p[1] > high)
-        return 0;
-    for (unsigned i = 2; i < len; i++) {
+    for (unsigned i = 2; i < len; i++)
         if (p[i] < 0x80 || p[i] > 0xbf)
             return 0;
-    }
     return len;
 }
 
@@ -374,17 +359,6 @@ const uint8_t *k4_json_each_back(const uint8_t *p, const uint8_t *open, const ui
     }
     *end = p + 1;
     return k4_json_back(p + 1, open + 1);
-}
-
-bool k4_json_utf8(const uint8_t *p, const uint8_t *end)
-{
-    while (p < end) {
-        unsigned len = *p < 0x80 ? 1 : sequence(p);
-        if (len == 0 || len > (size_t)(end - p))
-            return false;
-        p += len;
-    }
-    return true;
 }
 
 uint8_t k4_json_type(const uint8_t *p, const uint8_t *end)

@@ -295,9 +295,6 @@ static inline const uint8_t *k4_json_each(const uint8_t *p)
  * the place behind the element; go on with `p` = that first byte. NULL when there is none left. */
 const uint8_t *k4_json_each_back(const uint8_t *p, const uint8_t *open, const uint8_t **end);
 
-/* Is it UTF-8? For plain text, which no pass has seen. */
-bool k4_json_utf8(const uint8_t *p, const uint8_t *end);
-
 /* The type of the value at `p`, without marking it. */
 uint8_t k4_json_type(const uint8_t *p, const uint8_t *end);
 

@@ -1,6 +1,7 @@
 /* The parts of k4_parse.h that are not on the shortest way. */
 #include "k4_parse_hop.h"
 #include "k4_parse_list.h"
+#include "k4_utf8.h"
 
 /* ---- frames */
 
@@ -51,7 +52,7 @@ bool k4_frame_prove(struct k4_frame *frame, k4_walker *walk, const struct k4_nod
 bool k4_frame_plain(struct k4_frame *frame, const struct k4_node *nodes, uint8_t *types, struct k4_mark *marks, size_t count)
 {
     const struct k4_json *json = &frame->json;
-    if (!k4_json_utf8(json->text, json->end))
+    if (!k4_utf8_whole(json->text, (size_t)(json->end - json->text)))
         return false;
     memset(types, 0, count);
     types[0] = json->text == json->end ? K4_EMPTY | K4_BARE : K4_STRING | K4_BARE;

@@ -1,7 +1,7 @@
 /* SBE frames: what is refused, what is skipped, and symbols that are more than a few letters. See k4_sbe.h. */
 #include "k4_sbe.h"
 
-#include "k4_ws.h"
+#include "k4_utf8.h"
 
 void k4_sbe_refuse(struct k4_sbe *sbe, const struct k4_get *get, uint16_t message)
 {
@@ -33,8 +33,7 @@ void k4_sbe_end(struct k4_sbe *sbe)
 
 enum k4_status_of_place k4_sbe_take_symbol_slow(const struct k4_sbe *sbe, uint32_t at, uint32_t len, struct k4_get *get, struct k4_item *item)
 {
-    bool bad;
-    if (k4_utf8_proven(sbe->text + at, len, &bad) != len)
+    if (!k4_utf8_whole(sbe->text + at, len))
         return k4_sbe_wrong(K4_REFUSED_UTF8, at, get);
     const struct k4_text whole = {sbe->text + at, len, at, K4_STRING, 0, 0};
     get->text = whole;

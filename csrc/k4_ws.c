@@ -4,9 +4,7 @@
 #include <string.h>
 
 #include "k4_decode.h"
-#ifdef __SSE2__
-#include <emmintrin.h>
-#endif
+#include "k4_utf8.h"
 
 enum { OP_CONTINUATION = 0, OP_TEXT = 1, OP_BINARY = 2, OP_CLOSE = 8, OP_PING = 9, OP_PONG = 10 };
 enum { HEADER_MAX = 14, READ_MIN = 16 * 1024 };
@@ -16,100 +14,11 @@ static uint8_t *base(const struct k4_ws *ws)
     return k4_ws_base(ws);
 }
 
-/* ---------------------------------------------------------------- UTF-8 */
-
-/* Length of the sequence that `lead` opens and the range its second byte must be in; 0: never a lead byte. */
-static unsigned sequence(uint8_t lead, uint8_t *low, uint8_t *high)
-{
-    *low = 0x80;
-    *high = 0xbf;
-    if (lead >= 0xc2 && lead <= 0xdf)
-        return 2;
-    if (lead >= 0xe0 && lead <= 0xef) {
-        if (lead == 0xe0)
-            *low = 0xa0;
-        if (lead == 0xed)
-            *high = 0x9f;
-        return 3;
-    }
-    if (lead >= 0xf0 && lead <= 0xf4) {
-        if (lead == 0xf0)
-            *low = 0x90;
-        if (lead == 0xf4)
-            *high = 0x8f;
-        return 4;
-    }
-    return 0;
-}
-
-/* Where the run of ASCII that begins at `at` ends, same as: while (at < len && text[at] < 0x80) at++; */
-static size_t ascii_run(const uint8_t *text, size_t at, size_t len)
-{
-    const uint64_t high = 0x8080808080808080u;
-    uint64_t word;
-#ifdef __SSE2__
-    for (; len - at >= 64; at += 64) {
-        const __m128i *p = (const __m128i *)(const void *)(text + at);
-        __m128i low = _mm_or_si128(_mm_loadu_si128(p), _mm_loadu_si128(p + 1));
-        if (_mm_movemask_epi8(_mm_or_si128(low, _mm_or_si128(_mm_loadu_si128(p + 2), _mm_loadu_si128(p + 3)))) != 0)
-            break;
-    }
-    for (; len - at >= 16; at += 16)
-        if (_mm_movemask_epi8(_mm_loadu_si128((const __m128i *)(const void *)(text + at))) != 0)
-            break;
-#endif
-    while (len - at >= 8) {
-        memcpy(&word, text + at, 8);
-        if (word & high)
-            break;
-        at += 8;
-    }
-    if (len >= 8 && len - at < 8) { /* the rest at once, by a load that overlaps what is proven */
-        memcpy(&word, text + len - 8, 8);
-        if ((word & high) == 0)
-            return len;
-    }
-    while (at < len && text[at] < 0x80)
-        at++;
-    return at;
-}
-
-size_t k4_utf8_proven(const uint8_t *text, size_t len, bool *bad)
-{
-    *bad = false;
-    size_t at = 0;
-    for (;;) {
-        at = ascii_run(text, at, len);
-        if (at == len)
-            return len;
-        uint8_t low, high;
-        unsigned want = sequence(text[at], &low, &high);
-        if (want == 0) {
-            *bad = true;
-            return at;
-        }
-        for (unsigned i = 1; i < want; i++) {
-            if (at + i == len)
-                return at;
-            uint8_t c = text[at + i];
-            if (c < (i == 1 ? low : 0x80) || c > (i == 1 ? high : 0xbf)) {
-                *bad = true;
-                return at;
-            }
-        }
-        at += want;
-    }
-}
-
-static bool whole_utf8(const uint8_t *text, size_t len)
-{
-    bool bad;
-    return k4_utf8_proven(text, len, &bad) == len;
-}
+/* ---------------------------------------------------------------- text */
 
 bool k4_ws_prove(struct k4_ws *ws, const struct k4_ws_frame *frame)
 {
-    if (whole_utf8(frame->data, frame->len))
+    if (k4_utf8_whole(frame->data, frame->len))
         return true;
     k4_ws_fail(ws, K4_WS_TEXT_UTF8);
     return false;
@@ -329,7 +238,7 @@ static enum k4_ws_kind take_close(struct k4_ws *ws, struct k4_ws_frame *out)
         out->len -= 2;
         if (!k4_ws_close_code_valid((unsigned)out->code))
             return fail(ws, K4_WS_CLOSE_CODE);
-        if (!whole_utf8(out->data, out->len))
+        if (!k4_utf8_whole(out->data, out->len))
             return fail(ws, K4_WS_CLOSE_UTF8);
     }
     ws->closed = 1;
@@ -407,7 +316,7 @@ enum k4_ws_kind k4_ws_next(struct k4_ws *ws, struct k4_ws_frame *out)
         if (k4_ws_usual(ws, K4_WS_WHOLE_BINARY, out))
             return K4_WS_BINARY;
         if (k4_ws_usual(ws, K4_WS_WHOLE_TEXT, out))
-            return whole_utf8(out->data, out->len) ? K4_WS_TEXT : fail(ws, K4_WS_TEXT_UTF8);
+            return k4_utf8_whole(out->data, out->len) ? K4_WS_TEXT : fail(ws, K4_WS_TEXT_UTF8);
         enum k4_ws_kind kind = header(ws, out);
         if (kind != K4_WS_TEXT)
             return kind;
@@ -417,7 +326,7 @@ enum k4_ws_kind k4_ws_next(struct k4_ws *ws, struct k4_ws_frame *out)
         ws->frames++;
         out->code = 0;
         if (first == (0x80 | OP_TEXT))
-            return whole_utf8(out->data, out->len) ? K4_WS_TEXT : fail(ws, K4_WS_TEXT_UTF8);
+            return k4_utf8_whole(out->data, out->len) ? K4_WS_TEXT : fail(ws, K4_WS_TEXT_UTF8);
         switch (first & 0x0f) {
         case OP_CLOSE:
             return take_close(ws, out);

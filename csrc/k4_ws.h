@@ -142,9 +142,4 @@ const char *k4_ws_cause_text(enum k4_ws_cause cause);
 /* May this code stand in a close frame? */
 bool k4_ws_close_code_valid(unsigned code);
 
-/* UTF-8 as Unicode defines it (no overlong forms, no surrogates, nothing past U+10FFFF). Returns how many bytes in front are
- * proven; less than len means that a sequence is cut off by the end there. *bad is set when the bytes at the returned
- * place can never become UTF-8. Reads only text[0 .. len). */
-size_t k4_utf8_proven(const uint8_t *text, size_t len, bool *bad);
-
 #endif

@@ -1,6 +1,6 @@
 """WebSocket framing: a table of byte streams and what must come of them, each cut at every byte; and properties.
 
-The families are those of Autobahn's groups 1 to 7, 9 and 10, and what they leave out: long forms of lengths, masks, caps. Drives csrc/k4_ws.c alone, compiled here with sanitizers off and warnings as errors.
+The families are those of Autobahn's groups 1 to 7, 9 and 10, and what they leave out: long forms of lengths, masks, caps. Drives csrc/k4_ws.c with k4_utf8.c alone, compiled here with sanitizers off and warnings as errors.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def entries(log: bytes) -> list[Entry]:
 def compile_driver(folder: Path, headers: Path) -> None:
     strict = ("-std=c11", "-O2", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror")
     include = (f"-I{headers}", f"-I{ROOT / 'csrc'}")
-    sources = (str(ROOT / "tests/c/ws_driver.c"), str(ROOT / "csrc/k4_ws.c"))
+    sources = (str(ROOT / "tests/c/ws_driver.c"), str(ROOT / "csrc/k4_ws.c"), str(ROOT / "csrc/k4_utf8.c"))
     subprocess.run(["gcc", *strict, "-shared", "-fPIC", *include, *sources, "-o", str(folder / "ws_driver.so")], check=True)
 
 

@@ -28,7 +28,7 @@ FUNCTIONS = "-DK4_FAST_INLINE=static __attribute__((unused))"
 STRICT = ("-std=c11", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror")
 SOURCES = (
     "k4_json", "k4_text", "k4_pattern", "k4_number", "k4_xxh64", "k4_parse", "k4_parse_each", "k4_decode", "k4_product",
-    "k4_symtab", "k4_crc32", "k4_ladder", "k4_checksum", "k4_book", "k4_books", "k4_sbe", "k4_ws",
+    "k4_symtab", "k4_crc32", "k4_ladder", "k4_checksum", "k4_book", "k4_books", "k4_sbe", "k4_utf8",
     "k4_inflate", "k4_unpack",
 )  # fmt: skip
 _FORMATS = {"byte": "b", "ubyte": "B", "bool": "B", "short": "h", "ushort": "H", "int": "i", "uint": "I", "long": "q", "ulong": "Q"}

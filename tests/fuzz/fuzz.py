@@ -44,7 +44,7 @@ CHECKED = (
 )
 CORE = (
     "k4_json", "k4_text", "k4_pattern", "k4_number", "k4_xxh64", "k4_parse", "k4_parse_each", "k4_symtab", "k4_crc32", "k4_ladder", "k4_checksum",
-    "k4_book", "k4_books", "k4_sbe", "k4_ws", "k4_inflate", "k4_unpack",
+    "k4_book", "k4_books", "k4_sbe", "k4_utf8", "k4_inflate", "k4_unpack",
 )  # fmt: skip
 LONGEST = {"ws": 4096}
 LONGEST_TEXT = 2048
@@ -178,7 +178,7 @@ def compile_targets(wanted: list[Target], folder: Path, pool: concurrent.futures
         made.mkdir()
         (made / "words").write_text(dictionary(target), encoding="ascii")
         if target.spec is None:
-            sources[target] = [HERE / "fuzz_ws.c", core["k4_ws"]]
+            sources[target] = [HERE / "fuzz_ws.c", places.csrc() / "k4_ws.c", core["k4_utf8"]]
         else:
             sources[target] = [harness(target, made), *parsers(target.spec, folder), *core.values()]
     needed = list(dict.fromkeys(source for of in sources.values() for source in of))
