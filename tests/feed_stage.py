@@ -83,7 +83,7 @@ class Run:
                     self._failed.append(error)
                     ready.set()
 
-            thread = Thread(target=work)
+            thread = Thread(target=work, daemon=True)
             thread.start()
             try:
                 assert ready.wait(60)

@@ -43,9 +43,9 @@ NETWORK = ("Handshake", "Framing", "Link")
 # What the client's limits are in these tests, so that they end soon.
 SILENCE = {"silence_s": 0.8}
 SETTINGS: dict[str, dict[str, Any]] = {
-    "stuck-tcp": {"dial_s": 0.4},
-    "stuck-handshake": {"dial_s": 0.4},
-    "slow-handshake": {"dial_s": 0.4},
+    "stuck-tcp": {"dial_s": 1.0},
+    "stuck-handshake": {"dial_s": 1.0},
+    "slow-handshake": {"dial_s": 1.0},
     "slow-frame": SILENCE,
     "empty-fragments": SILENCE,
 }
@@ -77,10 +77,12 @@ class Client:
 
     def close(self) -> None:
         assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        self.process.stdin.close()
-        self.process.wait(20)
-        self.process.stdout.close()
+        with self.process:
+            self.process.stdin.close()
+            try:
+                self.process.wait(60)
+            finally:
+                self.process.kill()
 
 
 class House(Simulator):
@@ -126,9 +128,9 @@ class Street:
         self.ca = str(ca_file())
         self._loop = asyncio.new_event_loop()
         self._ready = Flag()
-        self._thread = Thread(target=self._run)
+        self._thread = Thread(target=self._run, daemon=True)
         self._thread.start()
-        assert self._ready.wait(20)
+        assert self._ready.wait(60)
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
@@ -140,12 +142,14 @@ class Street:
         async def work() -> Any:
             return act()
 
-        return asyncio.run_coroutine_threadsafe(work(), self._loop).result(30)
+        return asyncio.run_coroutine_threadsafe(work(), self._loop).result(60)
 
     def close(self) -> None:
-        asyncio.run_coroutine_threadsafe(self.house.close(), self._loop).result(30)
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
+        try:
+            asyncio.run_coroutine_threadsafe(self.house.close(), self._loop).result(60)
+        finally:
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join(60)
         self._loop.close()
 
 

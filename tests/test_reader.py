@@ -275,7 +275,7 @@ def test_iteration_waits_and_ends_when_the_writer_closes(writer: s.Writer) -> No
         def follow() -> None:
             found.extend(item.trade_id for item in reader if isinstance(item, Record))
 
-        thread = threading.Thread(target=follow)
+        thread = threading.Thread(target=follow, daemon=True)
         thread.start()
         for n in range(5):
             writer.put(0, s.trade(n, 1, 1))

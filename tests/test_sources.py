@@ -36,7 +36,7 @@ class Counted:
 
 
 def read_in_c(program: Path, segment: str, stage: Stage) -> dict[str, Counted]:
-    done = subprocess.run([program, segment], env=stage.env, capture_output=True, text=True, check=True, timeout=20)
+    done = subprocess.run([program, segment], env=stage.env, capture_output=True, text=True, check=True, timeout=120)
     found = {}
     for line in done.stdout.splitlines():
         head, lead, lag = re.split(" lead| lag", line)

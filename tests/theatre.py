@@ -102,7 +102,7 @@ class Theatre:
         self.faults: list[str] = []  # exceptions that nobody took: the simulator's own
         self._loop = asyncio.new_event_loop()
         self._ready = Flag()
-        self._thread = Thread(target=self._run)
+        self._thread = Thread(target=self._run, daemon=True)
         for desk in served:
             self._listen(desk)
 
@@ -122,9 +122,11 @@ class Theatre:
         return self
 
     def __exit__(self, *_: object) -> None:
-        asyncio.run_coroutine_threadsafe(self.simulator.close(), self._loop).result(60)
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(60)
+        try:
+            asyncio.run_coroutine_threadsafe(self.simulator.close(), self._loop).result(60)
+        finally:
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join(60)
         self._loop.close()
         assert not self.faults, self.faults
 
