@@ -339,6 +339,13 @@ MUTANTS = (
            "tests/test_run_parts.py::test_a_connection_lacks_what_none_of_its_links_has"),
     Mutant("always the first address of a host", "k4/connection.py", "            self._turn += 1  # the next try goes to the next address of the host\n", "",
            "tests/test_link.py::test_the_addresses_of_a_host_are_tried_in_turn"),
+    Mutant("memo: texts of any length", "csrc/k4_memo.h", "    if (entry.len > K4_MEMO_MOST)\n        return;\n", "", "ctest feed", r"test_feed\.c:\d+: |AddressSanitizer"),
+    Mutant("book: many levels from behind the border", "csrc/k4_ladder.c", "    while (book->cut[side] && skip < count && order(side, &all[skip], &book->border[side]) <= 0)\n        skip++;\n", "",
+           "ctest book", r"test_book\.c:\d+: "),
+    Mutant("book: what is held and wrong is held on", "csrc/k4_books.c", "        if (skip == K4_SKIP_STALE_BOOK) {\n            drop_held(kept);\n            return skip;\n        }\n", "",
+           "ctest book", r"test_book\.c:\d+: "),
+    Mutant("epoch: resets of one id are one reset", "csrc/k4_rules.c", "!later(a->engine_ns, in->first_engine_ns) && ", "", "ctest arbiter", r"test_arbiter\.c:\d+: "),
+    Mutant("reader: a loss of nothing", "csrc/k4_reader.h", "        if (oldest <= n)\n            oldest = n + 1;\n", "", "ctest takeover", r"test_takeover\.c:\d+: "),
 )  # fmt: skip
 
 

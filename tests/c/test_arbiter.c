@@ -317,6 +317,30 @@ static void takeover(void)
     k4_arbiter_fini(&arbiter);
 }
 
+/* A connection's first record says RESET: with the id that began this epoch it is the one that we know, but for a time that is another's. */
+static void resets_that_look_alike(void)
+{
+    static const struct {
+        int64_t id, engine_ns;
+        int what;
+    } cases[] = {
+        {7, 20 * S, -K4_CAUSE_DUPLICATE},
+        {7, 21 * S - 1, -K4_CAUSE_DUPLICATE},
+        {7, NO_TIME, -K4_CAUSE_DUPLICATE},
+        {7, 21 * S, K4_FLAG_RESET},
+        {7, 19 * S, K4_FLAG_RESET},
+        {8, 20 * S, K4_FLAG_RESET},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        start(K4_RULE_INCREASING);
+        int a = k4_arbiter_join(&arbiter, 0), b = k4_arbiter_join(&arbiter, 1);
+        EQUAL(say(a, 100, 10 * S, 0), 0);
+        EQUAL(say(a, 7, 20 * S, K4_FLAG_RESET), K4_FLAG_RESET);
+        EQUAL(say(b, cases[i].id, cases[i].engine_ns, K4_FLAG_RESET), cases[i].what);
+        k4_arbiter_fini(&arbiter);
+    }
+}
+
 /* The same ids of the epoch before are other updates: nobody is behind those. */
 static void lag_is_of_the_present_epoch(void)
 {
@@ -567,6 +591,7 @@ int main(void)
     missing_ids();
     takeover();
     lead_and_lag();
+    resets_that_look_alike();
     lag_is_of_the_present_epoch();
     lag_of_who_is_far_behind();
     growth();

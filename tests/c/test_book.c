@@ -218,6 +218,14 @@ static void one_more_than_the_cap(void)
         put(&books, K4_BID, 20003, 7); /* as deep as what was given up */
         EQUAL(apply(&books, false), K4_SKIP_NOT);
         EQUAL(book->side[K4_BID].count, left + (worse != 1));
+        (void)begin(&books, false, 3); /* so many at once that they are merged: half of them as deep, half of them new ones above */
+        for (int i = 0; i < 50; i++) {
+            put(&books, K4_BID, 20000 + 40 * i + 1, 7);
+            put(&books, K4_BID, 36001 + 2 * i, 7);
+        }
+        EQUAL(apply(&books, false), K4_SKIP_NOT);
+        EQUAL(book->side[K4_BID].count, left + (worse != 1) + 50);
+        agree(book, left + (worse != 1) + 50);
         k4_books_fini(&books);
     }
 }
@@ -448,6 +456,30 @@ static void held_updates(void)
     k4_books_fini(&books);
 }
 
+/* One of them contradicts its checksum: all of them are dropped, and the next snapshot stands by itself. */
+static void held_updates_that_are_wrong(void)
+{
+    struct k4_books books;
+    CHECK(k4_books_init(&books) == 0);
+    for (int64_t id = 11; id < 14; id++) {
+        struct k4_update *update = begin(&books, false, id);
+        update->first_id = id;
+        CHECK(push(&books, K4_BID, id, 0, 1, 0));
+        update->rule = id == 12 ? K4_CHECKSUM_DIGITS_10 : K4_CHECKSUM_NONE;
+        update->checksum = 1;
+        EQUAL(apply(&books, true), K4_SKIP_STALE_BOOK);
+    }
+    (void)begin(&books, true, 10);
+    EQUAL(apply(&books, true), K4_SKIP_STALE_BOOK);
+    EQUAL(books.book->book.fault, K4_BOOK_CHECKSUM);
+    CHECK(books.book->held == NULL && !books.book->book.live);
+    (void)begin(&books, true, 10);
+    EQUAL(apply(&books, true), K4_SKIP_NOT);
+    EQUAL(books.book->book.id, 10);
+    EQUAL(books.book->book.side[K4_BID].count, 0);
+    k4_books_fini(&books);
+}
+
 /* ---------------------------------------------------------------- memory that is not there */
 
 static void run_scarcely(void)
@@ -495,6 +527,7 @@ int main(void)
     checksums();
     chains();
     held_updates();
+    held_updates_that_are_wrong();
     no_memory();
     return check_failures != 0;
 }

@@ -703,6 +703,35 @@ static void copies_of_hashed_ids_are_recognised(void)
     k4_feed_close(feed);
 }
 
+/* Texts longer than any usual frame are decoded by each: the memo is for a thousand small ones. */
+static void long_copies_are_decoded(void)
+{
+    enum { LEN = 400000 };
+    k4_feed *feed = open_feed();
+    k4_conn *conns[2];
+    for (int i = 0; i < 2; i++)
+        conns[i] = k4_conn_open(feed, &product, i == 0 ? "a" : "b", "json", "", 1 << 20, error, sizeof error);
+    message(conns[0], "B BTC 1");
+    message(conns[1], "B BTC 1");
+    char *text = malloc(LEN + 1);
+    CHECK(text != NULL);
+    const int lens[] = {K4_MEMO_MOST, K4_MEMO_MOST + 1, LEN};
+    for (int n = 0; n < 3; n++) {
+        memset(text, '0', LEN);
+        memcpy(text, "B BTC ", 6);
+        text[lens[n] - 1] = (char)('2' + n);
+        text[lens[n]] = 0;
+        message(conns[0], text);
+        fast_calls = 0;
+        message(conns[1], text);
+        EQUAL(fast_calls, n != 0);
+        EQUAL(bbos(feed), (uint64_t)n + 2);
+        EQUAL(published(feed, K4_RECORD_BBO, (uint64_t)n + 1)->update_id, n + 2);
+    }
+    free(text);
+    k4_feed_close(feed);
+}
+
 /* More than the memo holds: whoever has fallen behind decodes, and everything is published once all the same. */
 static void copies_come_too_late(void)
 {
@@ -869,6 +898,7 @@ int main(void)
     void (*const tests[])(void) = {
         copies_are_recognised,
         copies_of_hashed_ids_are_recognised,
+        long_copies_are_decoded,
         copies_come_too_late,
         copies_that_do_not_come,
         copies_that_are_published,

@@ -262,6 +262,15 @@ static void readers_of_damage(void)
     latest[0] = 2 * 100 + 1; /* under the pen for ever, and nowhere in the ring */
     EQUAL(k4_reader_latest(&reader, 0, &got, &n), 0);
     k4_reader_close(&reader);
+    ring_slot(&segment, 1)[0] = 2 * 2 + 1; /* a slot of another record, as no writer leaves it: one step on at least */
+    EQUAL(k4_reader_open(&reader, dir, "spoilt", K4_RECORD_TRADE, error, sizeof error), K4_OK);
+    k4_reader_seek(&reader, 1);
+    EQUAL(k4_reader_next(&reader, &got, &n, &first, &last), K4_READ_LOST);
+    EQUAL(first, 1);
+    EQUAL(last, 1);
+    EQUAL(k4_reader_next(&reader, &got, &n, &first, &last), K4_READ_RECORD);
+    EQUAL(got.trade_id, 2);
+    k4_reader_close(&reader);
     /* As if the writer had lapped us between two records of one batch. */
     ring_slot(&segment, 1)[0] = 2 * 9 + 2;
     k4_view *view = k4_view_open("spoilt", error, sizeof error);
