@@ -118,7 +118,7 @@ async def _k4(url: str, tls: ssl.SSLContext | None, tally: Tally, *, busy: bool 
         if lib.k4_feed_segment(feed, 1, b"bench", ffi.new("k4_segment_options *", options), error, 512):
             raise RuntimeError(ffi.string(error).decode())
         for symbol in _symbols():
-            lib.k4_feed_symbol(feed, product, 1, symbol, len(symbol))
+            lib.k4_feed_instrument(feed, product, 1, symbol, len(symbol), b"", b"")
         conn = lib.k4_conn_open(feed, product, b"a", b"json", b"", 1 << 20, error, 512)
         link = Link(Owner(), lib, ffi, conn, parse_uri(url), Clock())
         stats = ffi.new("k4_conn_stats *")

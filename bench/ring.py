@@ -98,7 +98,7 @@ def _write(built: Any, count: int) -> Any:
     feed = lib.k4_feed_open()
     options = {"ring_slots": 65536, "symbol_capacity": 16, "window_ids": 4096, "mode": 0o600, "lock_memory": 0}
     lib.k4_feed_segment(feed, 1, b"bench", ffi.new("k4_segment_options *", options), error, 512)
-    lib.k4_feed_symbol(feed, product, 1, b"FOOBAR", 6)
+    lib.k4_feed_instrument(feed, product, 1, b"FOOBAR", 6, b"", b"")
     conn = lib.k4_conn_open(feed, product, b"a", b"json", b"", 1 << 20, error, 512)
     for n in range(count):
         wire = b'{"stream":"foobar@bookTicker","data":{"u":%d,"s":"FOOBAR","b":"25.35","B":"31.21","a":"25.36","A":"40.66"}}' % (n + 1)

@@ -67,9 +67,8 @@ void k4_feed_discard(k4_feed *feed);
 /* Creates or takes over segment `name` for record number `record`. 0 = ok; else a k4_status, with a sentence in `error`
  * that says what, where and what to do. */
 int k4_feed_segment(k4_feed *feed, int record, const char *name, const k4_segment_options *options, char *error, size_t error_size);
-/* Adds a symbol to the record's segment: index >= 0, or -(k4_status). Adding it again gives the same index. */
-int k4_feed_symbol(k4_feed *feed, const k4_product *product, int record, const uint8_t *symbol, uint32_t symbol_len);
-/* The same, with what its quantities count: unit ("base", "quote", "contract" or "") and size (decimal text or ""). */
+/* Adds a symbol to the record's segment: index >= 0, or -(k4_status). What its quantities count: unit ("base", "quote", "contract" or "")
+ * and size (decimal text or ""). Adding it again gives the same index; a unit or size that is given then replaces the one before. */
 int k4_feed_instrument(k4_feed *feed, const k4_product *product, int record, const uint8_t *symbol, uint32_t symbol_len, const char *qty_unit,
                        const char *contract_size);
 /* States as in the symbol table: 0 LIVE 1 STALE 2 RESYNC 3 REMOVED. */

@@ -9,8 +9,9 @@
  *
  *     instrument:  epoch, newest id | set of recent ids         connection x instrument:  epoch, last id, target, behind since
  *
- * Memory: per instrument 256 bytes, with ids of events 8 x window more, per connection and instrument 32; all of it mapped at
- * once and touched only by instruments that have records. Adding instruments may move it; deciding never allocates.
+ * Memory: per instrument 256 bytes, with ids of events 8 x window more and where ids are hashes 16 x window, per connection and
+ * instrument 32; all of it mapped at once and touched only by instruments that have records. Adding instruments may move it;
+ * deciding never allocates.
  */
 #ifndef K4_ARBITER_H
 #define K4_ARBITER_H
@@ -25,7 +26,7 @@ enum {
     K4_ARBITER_CONNECTIONS = 128, /* at a time: 64 sources, each of which may be replaced while it lives */
     K4_ARBITER_RECENT = 4,        /* arrivals remembered per instrument, to tell lead and lag */
 };
-#define K4_ARBITER_MARK_NS INT64_C(1000000000) /* once in so long one of these is kept for siblings that are further behind */
+#define K4_ARBITER_MARK_NS INT64_C(1000000000) /* once in so long an arrival is remembered beside the recent ones, for siblings further behind */
 #define K4_ARBITER_SETTLE_NS INT64_C(1000000000)  /* "one second" of the rules */
 #define K4_ARBITER_GIVE_UP_NS INT64_C(10000000000) /* the same for what the order of TCP contradicts */
 #define K4_ARBITER_COPY_NS INT64_C(250000000) /* a standby's copy of what the leader brought follows within this */

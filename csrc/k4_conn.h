@@ -40,7 +40,7 @@ struct k4_berth {
 };
 
 /* About 410 KiB, and per lane 17 bytes for each instrument there is room for and 32 for each it has brought: the region of k4_ws, 64 items of
- * scratch, events. Of the other scratches usually only the first item is ever touched. Books take what k4_book.h says, each. */
+ * scratch, names told before, events. Of the other scratches usually only the first item is ever touched. Books take what k4_book.h says, each. */
 struct k4_conn {
     struct k4_feed *feed;
     const struct k4_product *product;

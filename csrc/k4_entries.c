@@ -55,11 +55,6 @@ static void put_unit(struct k4_symbol_entry *entry, const char *qty_unit, const 
     put_words((char *)entry->contract_size, sizeof entry->contract_size, contract_size);
 }
 
-int k4_segment_symbol(struct k4_segment *segment, uint32_t product, const uint8_t *symbol, uint32_t symbol_len)
-{
-    return k4_segment_instrument(segment, product, symbol, symbol_len, "", "");
-}
-
 int k4_segment_instrument(struct k4_segment *segment, uint32_t product, const uint8_t *symbol, uint32_t symbol_len, const char *qty_unit,
                           const char *contract_size)
 {

@@ -171,11 +171,6 @@ int k4_feed_segment(k4_feed *feed, int record, const char *name, const k4_segmen
     return status;
 }
 
-int k4_feed_symbol(k4_feed *feed, const k4_product *product, int record, const uint8_t *symbol, uint32_t symbol_len)
-{
-    return k4_feed_instrument(feed, product, record, symbol, symbol_len, "", "");
-}
-
 int k4_feed_instrument(k4_feed *feed, const k4_product *product, int record, const uint8_t *symbol, uint32_t symbol_len, const char *qty_unit,
                        const char *contract_size)
 {

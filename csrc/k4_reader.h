@@ -381,7 +381,7 @@ static inline int k4_reader_latest(struct k4_reader *reader, uint32_t instrument
 
 static inline uint32_t k4_reader_symbol_count(const struct k4_reader *reader)
 {
-    /* Acquire: pairs with the release in k4_segment_symbol; entries below it are complete. */
+    /* Acquire: pairs with the release in k4_segment_instrument; entries below it are complete. */
     uint32_t count = __atomic_load_n(&reader->header->symbol_count, __ATOMIC_ACQUIRE);
     return count < reader->symbol_capacity ? count : reader->symbol_capacity;
 }

@@ -62,7 +62,7 @@ static inline struct k4_arbiter_recent *k4_arbiter_recent_at(struct k4_arbiter_i
     return &in->recent[(uint64_t)id % K4_ARBITER_RECENT];
 }
 
-/* The first of the last arrivals is about to be forgotten, but for this. */
+/* What stands in the first place is about to be overwritten: it becomes the mark. */
 static __attribute__((noinline, cold, unused)) void k4_arbiter_keep(struct k4_arbiter_instrument *in)
 {
     if (in->recent[0].known)

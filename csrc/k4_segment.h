@@ -5,7 +5,7 @@
  * RESTART. A segment of another layout is replaced by a new file, the old one marked for its readers.
  *
  * `struct k4_segment` may be read by its owner (`head`, `sources[i]`, `symbols[i]`, `epoch` in header); no pointer into the mapping
- * may be kept across k4_segment_symbol, which maps a larger segment when the symbol table is full.
+ * may be kept across k4_segment_instrument, which maps a larger segment when the symbol table is full.
  */
 #ifndef K4_SEGMENT_H
 #define K4_SEGMENT_H
@@ -64,17 +64,16 @@ void k4_segment_close(struct k4_segment *segment);
 /* As k4_segment_close, and takes away the files that opening it made: for a writer that never began. */
 void k4_segment_discard(struct k4_segment *segment);
 
-/* A number for (exchange, product), to be used with k4_segment_find and k4_segment_symbol: >= 0, or -(k4_status). */
+/* A number for (exchange, product), to be used with k4_segment_find and k4_segment_instrument: >= 0, or -(k4_status). */
 int k4_segment_product(struct k4_segment *segment, const char *exchange, const char *product);
-/* Adds a symbol (1 to 48 bytes without control characters; that they are UTF-8 is the caller's word), or finds it: its instrument >= 0, or -(k4_status). When the
- * table is full the segment is replaced by one of twice the capacity that carries everything on: all pointers into it move. */
-int k4_segment_symbol(struct k4_segment *segment, uint32_t product, const uint8_t *symbol, uint32_t symbol_len);
-/* As k4_segment_symbol, with what the symbol's quantities count: unit ("base", "quote", "contract", or "") and size (decimal text, or "").
- * A new symbol has them before readers see it. They replace what a known one had, unless both are "". */
+/* Adds a symbol (1 to 48 bytes without control characters; that they are UTF-8 is the caller's word), or finds it: its instrument >= 0, or
+ * -(k4_status). When the table is full the segment is replaced by one of twice the capacity that carries everything on: all pointers into it
+ * move. What the symbol's quantities count: unit ("base", "quote", "contract", or "") and size (decimal text, or ""); a new symbol has them
+ * before readers see it, they replace what a known one had, unless both are "". */
 int k4_segment_instrument(struct k4_segment *segment, uint32_t product, const uint8_t *symbol, uint32_t symbol_len, const char *qty_unit,
                           const char *contract_size);
 /* A segment of twice the capacity in the place of this one, everything carried on; the old one's readers are told to open anew. 0, or
- * -(k4_status). What k4_segment_symbol does when the table is full. */
+ * -(k4_status). What k4_segment_instrument does when the table is full. */
 int k4_segment_enlarge(struct k4_segment *segment);
 /* One of K4_STATE_*; `now_ns` is kept when the state changes. */
 void k4_segment_state(struct k4_segment *segment, uint32_t instrument, uint32_t state, int64_t now_ns);

@@ -87,7 +87,7 @@ class Client:
         status = lib.k4_feed_segment(self.feed, number, b"faults_bbo", ffi.new("k4_segment_options *", sizes), error, 256)
         assert status == 0, ffi.string(error)
         product = lib.k4_product_find(b"binance", b"spot")
-        assert lib.k4_feed_symbol(self.feed, product, number, b"FOOBAR", 6) == 0
+        assert lib.k4_feed_instrument(self.feed, product, number, b"FOOBAR", 6, b"", b"") == 0
         self.connection = self._connection(product)
 
     def _connection(self, product: Any) -> Connection:

@@ -69,7 +69,7 @@ def opened(native: Native, tls: Authority, folder: Path) -> Iterator[Bench]:
     assert record is not None
     status = lib.k4_feed_segment(feed, record.number, b"test_bbo", options, error, 256)
     assert status == 0, ffi.string(error)
-    assert lib.k4_feed_symbol(feed, lib.k4_product_find(b"binance", b"spot"), record.number, b"FOOBAR", 6) == 0
+    assert lib.k4_feed_instrument(feed, lib.k4_product_find(b"binance", b"spot"), record.number, b"FOOBAR", 6, b"", b"") == 0
     yield Bench(native, feed, tls.client(), Venue(native.exchanges["binance"], "spot", native.records))
     lib.k4_feed_close(feed)
     lib.k4_shm_dir_set(b"")

@@ -132,7 +132,7 @@ class Bench:
         lib, ffi = self.native.lib, self.native.ffi
         product = lib.k4_product_find(b"shelf", b"spot")
         for number in self.numbers.values():
-            assert lib.k4_feed_symbol(self.feed, product, number, symbol.encode(), len(symbol)) >= 0
+            assert lib.k4_feed_instrument(self.feed, product, number, symbol.encode(), len(symbol), b"", b"") >= 0
         (plan,) = session.plans(self.venue.product, session.streams(self.venue.product, self.venue.messages, records, [symbol]))
         plan = session.Plan(session.replace_host(plan.url, f"wss://127.0.0.1:{port}"), plan.by_url, plan.by_message, plan.symbol)
         shared = Shared(self.tls.client(), Resolver(), Dials(()), logs.logger(), Clock(), fetch)

@@ -48,7 +48,7 @@ class Market:
         assert record is not None
         product = bench.native.lib.k4_product_find(b"binance", b"spot")
         for symbol in symbols:
-            assert bench.native.lib.k4_feed_symbol(bench.feed, product, record.number, symbol.encode(), len(symbol)) >= 0
+            assert bench.native.lib.k4_feed_instrument(bench.feed, product, record.number, symbol.encode(), len(symbol), b"", b"") >= 0
 
     async def play(self, peers: list[Peer]) -> None:
         while True:

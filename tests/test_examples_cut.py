@@ -21,7 +21,7 @@ def _published(
     built = lib.k4_product_find(exchange.encode(), product.encode())
     try:
         assert lib.k4_feed_segment(feed, record, b"cut", options, error, 512) == 0, ffi.string(error)
-        assert lib.k4_feed_symbol(feed, built, record, symbol, len(symbol)) == 0
+        assert lib.k4_feed_instrument(feed, built, record, symbol, len(symbol), b"", b"") == 0
         conn = lib.k4_conn_open(feed, built, b"one", b"json", b"", 1 << 20, error, 512)
         assert conn != ffi.NULL, ffi.string(error)
         view = lib.k4_view_open(b"cut", error, 512)

@@ -140,7 +140,7 @@ def watched(scene: Scene, *symbols: str) -> Connection:
     assert record is not None
     product = bench.native.lib.k4_product_find(b"binance", b"spot")
     for symbol in symbols:
-        instrument = bench.native.lib.k4_feed_symbol(bench.feed, product, record.number, symbol.encode(), len(symbol))
+        instrument = bench.native.lib.k4_feed_instrument(bench.feed, product, record.number, symbol.encode(), len(symbol), b"", b"")
         scene.watch.add(record.number, instrument, ("bbo", symbol), [connection], 0, 1.0)
     return connection
 

@@ -36,7 +36,7 @@ async def working(bench: Bench, connection: Connection, symbols: list[str], sile
     assert record is not None
     product = bench.native.lib.k4_product_find(b"binance", b"spot")
     for symbol in symbols:
-        instrument = bench.native.lib.k4_feed_symbol(bench.feed, product, record.number, symbol.encode(), len(symbol))
+        instrument = bench.native.lib.k4_feed_instrument(bench.feed, product, record.number, symbol.encode(), len(symbol), b"", b"")
         watch.add(record.number, instrument, ("bbo", symbol), [connection], time.time_ns(), silence_s)
 
     async def tick() -> None:

@@ -107,7 +107,7 @@ class Bench:
         for word in RECORDS:
             number = native.records.record(word).number  # type: ignore[union-attr]
             for symbol in SYMBOLS:
-                instrument = lib.k4_feed_symbol(self.feed, product, number, symbol.encode(), len(symbol))
+                instrument = lib.k4_feed_instrument(self.feed, product, number, symbol.encode(), len(symbol), b"", b"")
                 self.watch.add(number, instrument, (word, symbol), self.connections, time.time_ns())
         self.tasks: list[asyncio.Task[None]] = []
 

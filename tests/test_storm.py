@@ -48,7 +48,7 @@ class Storm:
         number = native.records.record("bbo").number  # type: ignore[union-attr]
         assert lib.k4_feed_segment(self.feed, number, b"storm_bbo", ffi.new("k4_segment_options *", sizes), error, 256) == 0
         product = lib.k4_product_find(b"binance", b"spot")
-        assert lib.k4_feed_symbol(self.feed, product, number, b"FOOBAR", 6) == 0
+        assert lib.k4_feed_instrument(self.feed, product, number, b"FOOBAR", 6, b"", b"") == 0
         venue = Venue(native.exchanges["binance"], "spot", native.records)
         (plan,) = session.plans(venue.product, session.streams(venue.product, venue.messages, ["bbo"], ("FOOBAR",)))
         clock = Clock(loop.clock().time_ns, loop.ns)

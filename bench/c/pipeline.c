@@ -148,7 +148,7 @@ static void open_all(int record, int connections)
         scratch.count = 0;
         if (!product->fast(frames[i].wire + head, frames[i].len - head, &scratch) || scratch.count != 1)
             die("a frame that the fast tier does not take");
-        if (k4_feed_symbol(feed, product, record, scratch.items[0].symbol, scratch.items[0].symbol_len) < 0)
+        if (k4_feed_instrument(feed, product, record, scratch.items[0].symbol, scratch.items[0].symbol_len, "", "") < 0)
             die("a symbol that has no place");
     }
     for (int c = 0; c < connections; c++) {

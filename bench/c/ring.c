@@ -47,7 +47,7 @@ static void open_segment(struct k4_segment *segment, const char *name, int recor
     for (int i = 0; i < INSTRUMENTS; i++) {
         char symbol[16];
         const int len = snprintf(symbol, sizeof symbol, "S%d", i);
-        if (product < 0 || k4_segment_symbol(segment, (uint32_t)product, (const uint8_t *)symbol, (uint32_t)len) != i)
+        if (product < 0 || k4_segment_instrument(segment, (uint32_t)product, (const uint8_t *)symbol, (uint32_t)len, "", "") != i)
             die("a symbol that has no place");
     }
 }

@@ -129,7 +129,7 @@ static void add_symbols(k4_feed *to, int record, const char *file)
     if (symbols == NULL)
         stop("the file of symbols cannot be read");
     while (fgets(line, sizeof line, symbols) != NULL)
-        if (k4_feed_symbol(to, product, record, (const uint8_t *)line, (uint32_t)strcspn(line, "\n")) < 0)
+        if (k4_feed_instrument(to, product, record, (const uint8_t *)line, (uint32_t)strcspn(line, "\n"), "", "") < 0)
             stop("a symbol was refused");
     fclose(symbols);
 }

@@ -75,7 +75,7 @@ int main(void)
         if (sscanf(line, "open %4095s %d %u %u", a, &record, &x, &y) == 4)
             do_open(a, record, x, y);
         else if (sscanf(line, "symbol %4095s %4095s %4095s", a, b, c) == 3)
-            answer(k4_segment_symbol(&segment, (uint32_t)k4_segment_product(&segment, a, b), (const uint8_t *)c, (uint32_t)strlen(c)));
+            answer(k4_segment_instrument(&segment, (uint32_t)k4_segment_product(&segment, a, b), (const uint8_t *)c, (uint32_t)strlen(c), "", ""));
         else if (sscanf(line, "unit %4095s %4095s %4095s %4095s %4095s", a, b, c, d, e) == 5)
             answer(k4_segment_instrument(&segment, (uint32_t)k4_segment_product(&segment, a, b), (const uint8_t *)c, (uint32_t)strlen(c),
                                          strcmp(d, "-") == 0 ? "" : d, strcmp(e, "-") == 0 ? "" : e));

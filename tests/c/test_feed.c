@@ -21,10 +21,10 @@ static k4_feed *open_feed(void)
     CHECK(feed != NULL);
     EQUAL(k4_feed_segment(feed, K4_RECORD_BBO, "nova_bbo", &options, error, sizeof error), K4_OK);
     EQUAL(k4_feed_segment(feed, K4_RECORD_TRADE, "nova_trade", &options, error, sizeof error), K4_OK);
-    EQUAL(k4_feed_symbol(feed, &product, K4_RECORD_BBO, (const uint8_t *)"BTC", 3), 0);
-    EQUAL(k4_feed_symbol(feed, &product, K4_RECORD_BBO, (const uint8_t *)"ETH", 3), 1);
-    EQUAL(k4_feed_symbol(feed, &product, K4_RECORD_BBO, (const uint8_t *)"SOL", 3), 2); /* the table grows */
-    EQUAL(k4_feed_symbol(feed, &product, K4_RECORD_TRADE, (const uint8_t *)"BTC", 3), 0);
+    EQUAL(k4_feed_instrument(feed, &product, K4_RECORD_BBO, (const uint8_t *)"BTC", 3, "", ""), 0);
+    EQUAL(k4_feed_instrument(feed, &product, K4_RECORD_BBO, (const uint8_t *)"ETH", 3, "", ""), 1);
+    EQUAL(k4_feed_instrument(feed, &product, K4_RECORD_BBO, (const uint8_t *)"SOL", 3, "", ""), 2); /* the table grows */
+    EQUAL(k4_feed_instrument(feed, &product, K4_RECORD_TRADE, (const uint8_t *)"BTC", 3, "", ""), 0);
     return feed;
 }
 
@@ -440,8 +440,8 @@ static void mistakes_are_told(void)
     EQUAL(k4_feed_segment(feed, K4_RECORD_BBO, "other", &options, error, sizeof error), K4_BAD_ARGUMENT);
     CHECK(strstr(error, "publishes bbo to segment nova_bbo already") != NULL);
     EQUAL(k4_feed_segment(feed, 99, "other", &options, error, sizeof error), K4_BAD_ARGUMENT);
-    EQUAL(k4_feed_symbol(feed, &product, K4_RECORD_DEPTH5, (const uint8_t *)"BTC", 3), -K4_BAD_ARGUMENT);
-    EQUAL(k4_feed_symbol(feed, &product, K4_RECORD_BBO, (const uint8_t *)"", 0), -K4_BAD_SYMBOL);
+    EQUAL(k4_feed_instrument(feed, &product, K4_RECORD_DEPTH5, (const uint8_t *)"BTC", 3, "", ""), -K4_BAD_ARGUMENT);
+    EQUAL(k4_feed_instrument(feed, &product, K4_RECORD_BBO, (const uint8_t *)"", 0, "", ""), -K4_BAD_SYMBOL);
     EQUAL(k4_feed_symbol_state(feed, K4_RECORD_BBO, 77, K4_STATE_STALE, 1), K4_BAD_ARGUMENT);
     EQUAL(k4_feed_symbol_state(feed, K4_RECORD_BBO, 0, K4_STATE_STALE, 1), K4_OK);
     /* A segment that comes after the connection is served, too. */
@@ -455,7 +455,7 @@ static void mistakes_are_told(void)
     conn = open_conn(feed, "early");
     message(conn, "b BTC 500");
     EQUAL(k4_feed_segment(feed, K4_RECORD_BBO, "fresh", &options, error, sizeof error), K4_OK);
-    EQUAL(k4_feed_symbol(feed, &product, K4_RECORD_BBO, (const uint8_t *)"BTC", 3), 0);
+    EQUAL(k4_feed_instrument(feed, &product, K4_RECORD_BBO, (const uint8_t *)"BTC", 3, "", ""), 0);
     message(conn, "b BTC 501;t BTC 1");
     EQUAL(feed->lanes[K4_RECORD_BBO].segment.head, 1);
     k4_conn_stats_get(conn, &s);
@@ -533,7 +533,7 @@ static void wrong_arguments_are_answered(void)
     static const int records[] = {-1, 0, K4_RECORD_COUNT + 1, K4_RECORD_DEPTH20};
     k4_feed *feed = open_feed();
     for (size_t i = 0; i < sizeof records / sizeof *records; i++) {
-        EQUAL(k4_feed_symbol(feed, &product, records[i], (const uint8_t *)"BTC", 3), -K4_BAD_ARGUMENT);
+        EQUAL(k4_feed_instrument(feed, &product, records[i], (const uint8_t *)"BTC", 3, "", ""), -K4_BAD_ARGUMENT);
         EQUAL(k4_feed_symbol_state(feed, records[i], 0, K4_STATE_LIVE, wall), K4_BAD_ARGUMENT);
         EQUAL(k4_feed_last_recv_ns(feed, records[i], 0), K4_ABSENT);
         if (i < 3)
@@ -795,7 +795,7 @@ static void copies_that_are_published(void)
     k4_feed *feed = k4_feed_open();
     CHECK(feed != NULL);
     EQUAL(k4_feed_segment(feed, K4_RECORD_BBO, "nova_all", &options, error, sizeof error), K4_OK);
-    EQUAL(k4_feed_symbol(feed, &all, K4_RECORD_BBO, (const uint8_t *)"BTC", 3), 0);
+    EQUAL(k4_feed_instrument(feed, &all, K4_RECORD_BBO, (const uint8_t *)"BTC", 3, "", ""), 0);
     k4_conn *a = k4_conn_open(feed, &all, "a", "json", "", 1000, error, sizeof error), *b = k4_conn_open(feed, &all, "b", "json", "", 1000, error, sizeof error);
     CHECK(a != NULL && b != NULL);
     numbered(a, 1, 1, 200);

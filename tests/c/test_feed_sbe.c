@@ -23,8 +23,8 @@ static k4_feed *open_feed(void)
     both.sbe = parse;
     EQUAL(k4_feed_segment(feed, K4_RECORD_BBO, "nova_bbo", &options, error, sizeof error), K4_OK);
     EQUAL(k4_feed_segment(feed, K4_RECORD_TRADE, "nova_trade", &options, error, sizeof error), K4_OK);
-    EQUAL(k4_feed_symbol(feed, &both, K4_RECORD_BBO, (const uint8_t *)"BTC", 3), 0);
-    EQUAL(k4_feed_symbol(feed, &both, K4_RECORD_TRADE, (const uint8_t *)"BTC", 3), 0);
+    EQUAL(k4_feed_instrument(feed, &both, K4_RECORD_BBO, (const uint8_t *)"BTC", 3, "", ""), 0);
+    EQUAL(k4_feed_instrument(feed, &both, K4_RECORD_TRADE, (const uint8_t *)"BTC", 3, "", ""), 0);
     return feed;
 }
 

@@ -56,8 +56,8 @@ static void open_all(void)
     a = k4_conn_open(feed, &product, "a", "json", "", 1000, error, sizeof error);
     b = k4_conn_open(feed, &product, "b", "json", "", 1000, error, sizeof error);
     for (int i = 0; i < 3; i++)
-        EQUAL(k4_feed_symbol(feed, &product, K4_RECORD_BBO, (const uint8_t *)symbols[i], 3), i);
-    EQUAL(k4_feed_symbol(feed, &product, K4_RECORD_TRADE, (const uint8_t *)"BTC", 3), 0);
+        EQUAL(k4_feed_instrument(feed, &product, K4_RECORD_BBO, (const uint8_t *)symbols[i], 3, "", ""), i);
+    EQUAL(k4_feed_instrument(feed, &product, K4_RECORD_TRADE, (const uint8_t *)"BTC", 3, "", ""), 0);
     k4_conn_asked(a);
     k4_conn_asked(b);
     survey();
@@ -184,9 +184,9 @@ static void what_is_added_was_not_silent(void)
 {
     open_all();
     surveys(20);
-    EQUAL(k4_feed_symbol(feed, &product, K4_RECORD_BBO, (const uint8_t *)"XRP", 3), 3);
-    EQUAL(k4_feed_symbol(feed, &product, K4_RECORD_BBO, (const uint8_t *)"DOT", 3), 4); /* the table grows with this one */
-    EQUAL(k4_feed_symbol(feed, &product, K4_RECORD_TRADE, (const uint8_t *)"ETH", 3), 1);
+    EQUAL(k4_feed_instrument(feed, &product, K4_RECORD_BBO, (const uint8_t *)"XRP", 3, "", ""), 3);
+    EQUAL(k4_feed_instrument(feed, &product, K4_RECORD_BBO, (const uint8_t *)"DOT", 3, "", ""), 4); /* the table grows with this one */
+    EQUAL(k4_feed_instrument(feed, &product, K4_RECORD_TRADE, (const uint8_t *)"ETH", 3, "", ""), 1);
     surveys(5); /* two seconds after the first */
     static const uint32_t added[] = {3, 4};
     uint32_t out[2];

@@ -176,7 +176,7 @@ static bool symbols(k4_feed *feed, int record)
     for (int i = 0; i < SYMBOLS; i++) {
         char symbol[16];
         (void)snprintf(symbol, sizeof symbol, "S%d", i);
-        const int index = k4_feed_symbol(feed, &product, record, (const uint8_t *)symbol, (uint32_t)strlen(symbol));
+        const int index = k4_feed_instrument(feed, &product, record, (const uint8_t *)symbol, (uint32_t)strlen(symbol), "", "");
         if (index < 0) {
             CHECK(-index <= K4_REPLACED);
             CHECK(strcmp(k4_status_text(-index), "unknown status") != 0);

@@ -61,7 +61,7 @@ static uint64_t put(struct k4_segment *segment, uint32_t instrument, int64_t id)
 static int add(struct k4_segment *segment, const char *symbol)
 {
     int product = k4_segment_product(segment, "nova", "spot");
-    return k4_segment_symbol(segment, (uint32_t)product, (const uint8_t *)symbol, (uint32_t)strlen(symbol));
+    return k4_segment_instrument(segment, (uint32_t)product, (const uint8_t *)symbol, (uint32_t)strlen(symbol), "", "");
 }
 
 /* ---------------------------------------------------------------- reading */
@@ -426,12 +426,12 @@ static void test_symbol_rules(void)
     EQUAL(add(&segment, ""), -K4_BAD_SYMBOL);
     EQUAL(add(&segment, "a\nb"), -K4_BAD_SYMBOL);
     EQUAL(add(&segment, "\xe5\xb8\x81\xe5\xae\x89"), 1);
-    EQUAL(k4_segment_symbol(&segment, 7, (const uint8_t *)"A", 1), -K4_BAD_ARGUMENT);
+    EQUAL(k4_segment_instrument(&segment, 7, (const uint8_t *)"A", 1, "", ""), -K4_BAD_ARGUMENT);
     int perp = k4_segment_product(&segment, "nova", "perp");
     /* another product, another instrument */
     EQUAL(k4_segment_instrument(&segment, (uint32_t)perp, (const uint8_t *)fits, 48, "base", "123456789.123456789012345678901"), 2);
     EQUAL(k4_segment_instrument(&segment, (uint32_t)perp, (const uint8_t *)fits, 48, "contract", "0.001"), 2);
-    EQUAL(k4_segment_symbol(&segment, (uint32_t)perp, (const uint8_t *)fits, 48), 2); /* what is not known takes nothing away */
+    EQUAL(k4_segment_instrument(&segment, (uint32_t)perp, (const uint8_t *)fits, 48, "", ""), 2); /* what is not known takes nothing away */
     k4_segment_state(&segment, 2, K4_STATE_STALE, 12345);
     k4_segment_alive(&segment, 2, 777);
     struct k4_reader reader = reader_open("rules");

@@ -48,7 +48,7 @@ static void writer_open(struct k4_segment *segment, const char *name)
         exit(1);
     }
     for (int i = 0; i < SYMBOLS; i++)
-        must(k4_segment_symbol(segment, (uint32_t)k4_segment_product(segment, "nova", "spot"), (const uint8_t *)names[i], 1) == i, "symbol keeps its index");
+        must(k4_segment_instrument(segment, (uint32_t)k4_segment_product(segment, "nova", "spot"), (const uint8_t *)names[i], 1, "", "") == i, "symbol keeps its index");
 }
 
 static uint32_t instrument_of(uint64_t n)

@@ -81,7 +81,7 @@ int main(void)
         return 1;
     }
     for (int i = 0; i < SYMBOLS; i++)
-        if (k4_segment_symbol(&segment, (uint32_t)k4_segment_product(&segment, "nova", "spot"), (const uint8_t *)names[i], 1) != i)
+        if (k4_segment_instrument(&segment, (uint32_t)k4_segment_product(&segment, "nova", "spot"), (const uint8_t *)names[i], 1, "", "") != i)
             return 1;
     for (int i = 0; i < 2; i++)
         if (pthread_create(&readers[i], NULL, read_all, &outcome[i]) != 0)

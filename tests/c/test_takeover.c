@@ -65,7 +65,7 @@ static uint64_t put(struct k4_segment *segment, uint32_t instrument, int64_t id)
 static int add(struct k4_segment *segment, const char *symbol)
 {
     int product = k4_segment_product(segment, "nova", "spot");
-    return k4_segment_symbol(segment, (uint32_t)product, (const uint8_t *)symbol, (uint32_t)strlen(symbol));
+    return k4_segment_instrument(segment, (uint32_t)product, (const uint8_t *)symbol, (uint32_t)strlen(symbol), "", "");
 }
 
 static uint64_t *ring_slot(const struct k4_segment *segment, uint64_t n)

@@ -263,7 +263,7 @@ int main(int argc, char **argv)
     int product = k4_segment_product(&segment, "nova", "spot");
     for (int i = 0; i < INSTRUMENTS; i++) {
         int len = snprintf(name, sizeof name, "S%d", i);
-        if (k4_segment_symbol(&segment, (uint32_t)product, (const uint8_t *)name, (uint32_t)len) != i)
+        if (k4_segment_instrument(&segment, (uint32_t)product, (const uint8_t *)name, (uint32_t)len, "", "") != i)
             return 1;
     }
     struct shared *shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
