@@ -266,6 +266,31 @@ def test_ordinary_values_are_taken(tier: Fast) -> None:
     assert tier.taken(good) == len(good)
 
 
+@pytest.mark.parametrize("tier", [("quick", "spot")], indirect=True, ids=str)
+def test_values_at_their_ends(tier: Fast) -> None:
+    """What a record just holds is taken, one more is left to the tier that says why not."""
+    usual = {"s": "FOOBAR", "f": 2, "l": 4, "p": "1.5", "q": "2"}
+    cases: list[tuple[dict[str, object], bool]] = [
+        ({"f": 0, "l": (1 << 31) - 2}, True),
+        ({"f": 0, "l": (1 << 31) - 1}, False),
+        ({"f": 5, "l": 5}, True),
+        ({"f": 5, "l": 4}, False),
+        ({"s": "A" * 48}, True),
+        ({"s": "A" * 49}, False),
+        ({"s": ""}, False),
+        ({"p": "123456789.123456789"}, True),
+        ({"p": "-99999999999999999.9"}, True),
+        ({"p": "1234567890.123456789"}, False),
+        ({"f": (1 << 63) - 1, "l": (1 << 63) - 1}, True),
+        ({"f": 1 << 63, "l": 1 << 63}, False),
+        ({"f": "07", "l": "08"}, False),
+    ]
+    for changes, taken in cases:
+        v = usual | changes
+        frame = f'{{"note":"text","kind":"agg","s":"{v["s"]}","a":1,"f":{v["f"]},"l":{v["l"]},"p":"{v["p"]}","q":"{v["q"]}","m":true}}'
+        assert (tier.taken([frame.encode()]) == 1) is taken, frame
+
+
 @pytest.mark.parametrize("flags", [("-U__SSE2__",), ("-march=x86-64-v3",)], ids=["plain C", "v3"])
 def test_other_instruction_sets_read_the_same(flags: tuple[str, ...], tmp_path: Path) -> None:
     if flags == ("-march=x86-64-v3",) and " avx2 " not in Path("/proc/cpuinfo").read_text():

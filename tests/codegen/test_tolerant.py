@@ -335,6 +335,15 @@ def test_frames_as_they_are(spot: Pair) -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("first", "last", "outcome"),
+    [(0, (1 << 31) - 2, "aggtrade"), (0, (1 << 31) - 1, "range"), (5, 5, "aggtrade"), (5, 4, "range"), (0, (1 << 63) - 1, "range")],
+)
+def test_an_aggregate_sums_what_a_count_holds(spot: Pair, first: int, last: int, outcome: str) -> None:
+    frame = f'{{"kind":"agg2","list":[1,{{"ok":1}}],"s":"FOO","seq":"12","f":{first},"l":{last},"q":"4"}}'
+    assert [item[1] for item in spot.agree(frame.encode()).items] == [outcome]
+
+
 def test_a_known_symbol_names_what_the_frame_does_not(probe: Callable[[str, str], Pair]) -> None:
     outcome = probe("spot", "FOO").agree(FRAMES[8].encode())
     assert [(item[1], item[3]) for item in outcome.items] == [("depth20", "FOO")]
