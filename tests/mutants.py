@@ -346,6 +346,12 @@ MUTANTS = (
            "ctest book", r"test_book\.c:\d+: "),
     Mutant("epoch: resets of one id are one reset", "csrc/k4_rules.c", "!later(a->engine_ns, in->first_engine_ns) && ", "", "ctest arbiter", r"test_arbiter\.c:\d+: "),
     Mutant("reader: a loss of nothing", "csrc/k4_reader.h", "        if (oldest <= n)\n            oldest = n + 1;\n", "", "ctest takeover", r"test_takeover\.c:\d+: "),
+    Mutant("a new link takes over at once", "k4/connection.py", "now >= ready + OVERLAP_S", "now >= ready",
+           "tests/test_handover.py::test_a_proven_link_and_the_old_one_go_on_together_for_a_while"),
+    Mutant("a new link with worse books takes over", "k4/connection.py", " and new.stale_books <= old.stale_books", "",
+           "tests/test_handover.py::test_a_link_with_worse_books_takes_over_when_they_are_good"),
+    Mutant("a new link's time begins before it has asked", "k4/connection.py", "if not patience and new.subscriptions.next is None:", "if not patience:",
+           "tests/test_handover.py::test_a_link_that_proves_nothing_takes_over_in_the_end"),
 )  # fmt: skip
 
 
