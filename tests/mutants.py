@@ -156,8 +156,8 @@ MUTANTS = (
     Mutant("inflate: more words than there are", INFLATE, "        if (left < 0)\n            return false;\n", "", STREAMS),
     Mutant("inflate: the checksum is not looked at", INFLATE, " || word_at(p) != k4_crc32_add(crc, 0, out, flow.len)", "", STREAMS),
     # Copies that are not decoded.
-    Mutant("as long is taken for equal", "csrc/k4_memo.h", " && memcmp(entry + 1, text, len) == 0", " && text != NULL", "ctest feed", r"test_feed\.c:\d+: "),
-    Mutant("what was overwritten is compared", "csrc/k4_memo.h", "memo->head - at > K4_MEMO_BYTES", "memo->head - at > 4 * K4_MEMO_BYTES", "ctest feed", r"test_feed\.c:\d+: |ERROR: AddressSanitizer|runtime error"),
+    Mutant("as long is taken for equal", "csrc/k4_memo.h", " && memcmp(entry + 1, text, len) == 0", " && text != NULL", "ctest copies", r"test_copies\.c:\d+: "),
+    Mutant("what was overwritten is compared", "csrc/k4_memo.h", "memo->head - at > K4_MEMO_BYTES", "memo->head - at > 4 * K4_MEMO_BYTES", "ctest copies", r"test_copies\.c:\d+: |ERROR: AddressSanitizer|runtime error"),
     # Books: what a change must go on from, and what the venue's checksum is for.
     Mutant("book: a previous id that is another's", "csrc/k4_book.c", "        return book->fresh && spans ? K4_SKIP_NOT : K4_SKIP_STALE_BOOK;\n", "        return K4_SKIP_NOT;\n",
            "ctest book", r"test_book\.c:\d+: "),
@@ -179,7 +179,7 @@ MUTANTS = (
     Mutant("sbe: a group of more than there is", "csrc/k4_sbe.h", "(block > left || (block > 0 && count > left / block))", "block > left", SBE + "test_counts_that_promise_too_much"),
     Mutant("sbe: blocks shorter than what is read", "csrc/k4_sbe.h", "(block < least || (flat && block == 0))", "((flat && block == 0) || least > UINT32_MAX)",
            SBE + "test_every_byte_made_hostile[yard]"),
-    Mutant("a sketch is published", "csrc/k4_feed_take.c", "        complete(conn, item);\n", "        (void)complete;\n", "ctest feed", r"test_feed\.c:\d+: "),
+    Mutant("a sketch is published", "csrc/k4_feed_take.c", "        complete(conn, item);\n", "        (void)complete;\n", "ctest copies", r"test_copies\.c:\d+: "),
     # Arbitration: each update once.
     Mutant("increasing: an equal id is new", "csrc/k4_rules.c", "        if (a->id > in->id)\n            return publish_state", "        if (a->id >= in->id)\n            return publish_state",
            PROPERTIES + "test_state_is_published_once_in_order_and_never_late"),
@@ -212,7 +212,7 @@ MUTANTS = (
     Mutant("feed: every RESET of the wire is told", "csrc/k4_feed_take.c", "(front->flags & ~(unsigned)K4_FLAG_RESET) | v->flags", "front->flags | v->flags",
            "ctest feed", r"test_feed\.c:\d+: "),
     Mutant("memo: a copy without its flags", "csrc/k4_feed_take.c", "front->flags = entry->flags;", "front->flags = 0;",
-           "ctest feed", r"test_feed\.c:\d+: "),
+           "ctest copies", r"test_copies\.c:\d+: "),
     Mutant("conn: a link begins with the books of the last", "csrc/k4_conn.c", "    k4_ws_reset(&conn->ws);\n    k4_books_clear(&conn->books);\n", "    k4_ws_reset(&conn->ws);\n",
            "ctest feed", r"test_feed\.c:\d+: "),
     Mutant("conn: a link stands where the last one stood", "csrc/k4_conn.c", "            k4_arbiter_renew(&conn->feed->lanes[record].arbiter, conn->berths[record].number);\n", "            (void)record;\n",
@@ -339,7 +339,7 @@ MUTANTS = (
            "tests/test_run_parts.py::test_a_connection_lacks_what_none_of_its_links_has"),
     Mutant("always the first address of a host", "k4/connection.py", "            self._turn += 1  # the next try goes to the next address of the host\n", "",
            "tests/test_link.py::test_the_addresses_of_a_host_are_tried_in_turn"),
-    Mutant("memo: texts of any length", "csrc/k4_memo.h", "    if (entry.len > K4_MEMO_MOST)\n        return;\n", "", "ctest feed", r"test_feed\.c:\d+: |AddressSanitizer"),
+    Mutant("memo: texts of any length", "csrc/k4_memo.h", "    if (entry.len > K4_MEMO_MOST)\n        return;\n", "", "ctest copies", r"test_copies\.c:\d+: |AddressSanitizer"),
     Mutant("book: many levels from behind the border", "csrc/k4_ladder.c", "    while (book->cut[side] && skip < count && order(side, &all[skip], &book->border[side]) <= 0)\n        skip++;\n", "",
            "ctest book", r"test_book\.c:\d+: "),
     Mutant("book: what is held and wrong is held on", "csrc/k4_books.c", "        if (skip == K4_SKIP_STALE_BOOK) {\n            drop_held(kept);\n            return skip;\n        }\n", "",
