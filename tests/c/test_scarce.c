@@ -37,9 +37,6 @@ static bool fails(void)
     return true;
 }
 
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__real_realloc(void *old, size_t size);
 void *__real_mmap(void *at, size_t len, int protection, int flags, int fd, off_t offset);
 void *__real_mremap(void *old, size_t len, size_t wanted, int flags, ...);
 int __real_open(const char *path, int flags, ...);
@@ -53,9 +50,6 @@ int __real_posix_fallocate(int fd, off_t offset, off_t len);
 int __real_rename(const char *from, const char *to);
 int __real_mlock(const void *at, size_t len);
 
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_realloc(void *old, size_t size);
 void *__wrap_mmap(void *at, size_t len, int protection, int flags, int fd, off_t offset);
 void *__wrap_mremap(void *old, size_t len, size_t wanted, int flags, ...);
 int __wrap_open(const char *path, int flags, ...);
@@ -69,20 +63,7 @@ int __wrap_posix_fallocate(int fd, off_t offset, off_t len);
 int __wrap_rename(const char *from, const char *to);
 int __wrap_mlock(const void *at, size_t len);
 
-void *__wrap_malloc(size_t size)
-{
-    return fails() ? NULL : __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t count, size_t size)
-{
-    return fails() ? NULL : __real_calloc(count, size);
-}
-
-void *__wrap_realloc(void *old, size_t size)
-{
-    return fails() ? NULL : __real_realloc(old, size);
-}
+#include "failing_malloc.h"
 
 void *__wrap_mmap(void *at, size_t len, int protection, int flags, int fd, off_t offset)
 {
