@@ -29,7 +29,7 @@ ROOT = HERE.parent.parent
 FLOOR = HERE / "coverage.json"
 
 # Always-inline code is kept apart, or every place that calls it would count its branches anew; the warning is about just that.
-FLAGS = "-O0 --coverage -fprofile-update=atomic -Dalways_inline=noinline -Wno-attributes"
+FLAGS = "-O0 --coverage -fprofile-update=single -Dalways_inline=noinline -Wno-attributes"
 CHANCE = 0.5  # how far the totals may differ between runs: some tests draw their inputs, some race
 PYTEST = (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", "logical", "--dist", "worksteal", "-m", "not alone")
 

@@ -93,7 +93,7 @@ class Fast:
             count += 1
         return count
 
-    @property
+    @functools.cached_property
     def layouts(self) -> tuple[Layout, ...]:
         return layouts(self.exchange, RECORDS, self.product)[0]
 
