@@ -265,3 +265,20 @@ def test_requests_are_paced_and_answers_matched(scene: Scene, lines: Lines) -> N
         ("info", "2", None, "S2 bbo, S3 bbo"),
         ("error", "2", "S3 bbo", None),
     ]
+
+
+def test_a_plan_that_changes_while_its_link_is_dialled_is_carried(scene: Scene) -> None:
+    def accept(link: Link) -> Peer:
+        streams = session.streams(scene.bench.venue.product, scene.bench.venue.messages, ["bbo"], ["S1", "S2"])
+        scene.connection.change(Plan("wss://127.0.0.1:1/stream", (), streams, ""))
+        return Peer(link, granted)
+
+    scene.accept = accept
+    scene.play(lambda: scene.by_message("S0", "S1"), 3.0)
+    (peer,) = scene.peers
+    asked = [json.loads(text) for text in peer.said(TEXT)]
+    assert [(request["method"], request["params"]) for request in asked] == [
+        ("SUBSCRIBE", ["s0@bookTicker", "s1@bookTicker"]),
+        ("UNSUBSCRIBE", ["s0@bookTicker"]),
+        ("SUBSCRIBE", ["s2@bookTicker"]),
+    ]

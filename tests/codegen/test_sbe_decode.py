@@ -157,6 +157,8 @@ def test_quotes(yard: Pair, frame: bytes, expected: dict[str, int]) -> None:
         (quote()[:8] + b"\xff\xff\xff\xff" + quote()[12:], ("malformed", None, 68)),
         (quote()[:12] + bytes(8) + quote()[20:], ("missing", 0, 12)),  # no symbol
         (quote()[:12] + b"a\x01cdefgh" + quote()[20:], ("symbol", 0, 12)),
+        (quote()[:12] + b"a\x7fcdefgh" + quote()[20:], ("symbol", 0, 12)),
+        (quote()[:12] + b"a\x7f" + quote()[14:], ("symbol", 0, 12)),
         (quote()[:12] + b"a\xffcdefgh" + quote()[20:], ("utf8", 0, 12)),
     ],
 )

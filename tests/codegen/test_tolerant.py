@@ -107,6 +107,12 @@ order = "increasing"
 fields = { update_id = "u", bid_price = "b[*].p", bid_qty = "=", ask_price = { "a[*].p?" = "nonzero" }, ask_qty = "a[*].q?", bid_count = "=" }
 
 [[message]]
+record = ["depth5", "depth20"]
+match = { kind = "both" }
+order = "increasing"
+fields = { symbol = "s", update_id = "u", bid_price = "b[*][0]", bid_qty = "b[*][1]", ask_price = "a[*][0]", ask_qty = "a[*][1]", bid_count = "b[*][2]?", ask_count = "a[*][2]?" }
+
+[[message]]
 record = "ack"
 match = { op = "sub", ok = true, id = ["$id", ""] }
 
@@ -152,6 +158,10 @@ FRAMES = [
     '{"rows":[{"kind":"note","text":"t"}],"topic":"top.a"}',
     '{"topic":"top.foobar","mkt":"PERP","d":{}}',
     '{"x":1}',
+    (
+        '{"kind":"both","s":"FOO","u":8,"b":[["9.7","1",1],["9.6","2",2],["9.5","3",3],["9.4","4",4],["9.3","5",5],["9.2","6",6],["9.12","7",7]],'
+        '"a":[["10.1","11",8],["10.2","12",9],["10.3","13"],["10.4","14",10],["10.5","15",11],["10.6","16.5",12]]}'
+    ),
 ]
 HOSTILE = [
     "0", "-0", "1", "-1", "5", "1e5", "1.50e1", "-1.25E-3", "0e999", "1e400", "1e-400", "123456789012345678901234567890",
@@ -332,6 +342,7 @@ def test_frames_as_they_are(spot: Pair) -> None:
     assert [[item[1] for item in one.items] or one.skip for one in kinds] == [
         ["bbo"], ["bbo"], ["trade", "trade", "trade"], ["range", "aggtrade"], ["aggtrade"], ["aggtrade"], ["bbo", "depth5"],
         ["bbo", "depth5"], "other_channel", "ack", "error", "pong", "pong", "ping", "notice", "other_product", "other_channel",
+        ["depth5", "depth20"],
     ]  # fmt: skip
 
 
