@@ -93,6 +93,8 @@ MUTANTS = (
     Mutant("the peer's close is not answered", "k4/link.py", "self.drop(reason, None if ours else answer)", "self.drop(reason, None)", FAULT + "[data-after-close]"),
     Mutant("a failure is not told the peer", "k4/link.py", 'self.drop(f"the peer broke the protocol: {text}", code)', 'self.drop(f"the peer broke the protocol: {text}")', FAULT + "[rsv]"),
     Mutant("response head without a limit", "k4/link.py", "            if self._head_len == len(self._head):", "            if self._head_len == 1 << 30:", FAULT + "[endless-headers]"),
+    Mutant("a dial that ends leaves its transport to TLS", "k4/link.py", "                link.abort()\n                raise", "                raise",
+           "tests/test_link.py::test_a_stop_just_when_tls_is_up_lets_go_of_the_transport"),
     Mutant("a silent link is kept", "k4/life.py", "if self._probe_ns and now_ns - self._probe_ns >= PROBE_DEAD_NS:", "if self._probe_ns and now_ns < self._probe_ns:", FAULT + "[stall]"),
     Mutant("a thread's own absence is a second of ids", "csrc/k4_feed.c", "(passed < K4_FEED_STEP_NS ? passed : K4_FEED_STEP_NS)", "passed", "ctest feed", r"test_feed\.c:\d+: "),
     Mutant("a worker's own absence is a peer's silence", "k4/life.py", "if self._probe_ns and held_up:", "if self._probe_ns < 0 and held_up:", "tests/test_held_up.py::test_a_peer_that_was_held_up_as_well_has_time_to_answer"),
