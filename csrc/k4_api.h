@@ -84,7 +84,8 @@ void k4_feed_survey(k4_feed *feed, int64_t mono_ns);
 /* ---------------------------------------------------------------- feed: connections */
 /* `name` and `transport` ("json" or "sbe") appear in the source tables. message_cap: largest message in bytes. symbol: "" unless the
  * connection carries one stream. NULL with a sentence in `error`. */
-k4_conn *k4_conn_open(k4_feed *feed, const k4_product *product, const char *name, const char *transport, const char *symbol, uint32_t message_cap, char *error, size_t error_size);
+k4_conn *k4_conn_open(k4_feed *feed, const k4_product *product, const char *name, const char *transport, const char *symbol,
+                      uint32_t message_cap, char *error, size_t error_size);
 void k4_conn_close(k4_conn *conn);
 /* A fresh TCP connection on the same source: framing state and per-connection ids start anew. */
 void k4_conn_reset(k4_conn *conn);
@@ -135,11 +136,11 @@ int k4_conn_failure(const k4_conn *conn, const char **reason);
 /* Since k4_conn_open, k4_conn_reset or not. frames: WebSocket frames; messages: whole text or binary messages; records: decoded;
  * wins: published; duplicates: published before, or superseded; gaps: ids missing in front of its wins; late: wins that filled a
  * hole behind others; control: messages that are no market data; skipped: messages that gave no record; stale: dropped as too
- * late to judge; sbe: messages by SBE; no_segment: records that no segment takes; failed_*: failures with 1002, 1007, 1009; stale_books: times that a book
- * became stale. */
+ * late to judge; sbe: messages by SBE; no_segment: records that no segment takes; failed_*: failures with 1002, 1007, 1009;
+ * stale_books: times that a book became stale. */
 typedef struct {
-    uint64_t bytes, frames, messages, records, wins, duplicates, gaps, late, refused, unknown_symbol, fast, tolerant, sbe, unknown_keys, retyped, pings, control, skipped;
-    uint64_t stale, no_segment, failed_protocol, failed_utf8, failed_size, events_lost, stale_books;
+    uint64_t bytes, frames, messages, records, wins, duplicates, gaps, late, refused, unknown_symbol, fast, tolerant, sbe, unknown_keys;
+    uint64_t retyped, pings, control, skipped, stale, no_segment, failed_protocol, failed_utf8, failed_size, events_lost, stale_books;
 } k4_conn_stats;
 void k4_conn_stats_get(const k4_conn *conn, k4_conn_stats *out);
 /* How far one kind of message has drifted from its spec, since k4_conn_open: frames that only the tolerant tier took, keys in them that

@@ -115,7 +115,8 @@ static __attribute__((noinline, cold)) void complete(const k4_conn *conn, struct
 }
 
 /* Does what the verdict says. */
-static inline __attribute__((always_inline)) void carry_out(k4_conn *conn, struct k4_lane *lane, const struct k4_berth *berth, struct k4_item *item, const struct k4_verdict *v)
+static inline __attribute__((always_inline)) void
+carry_out(k4_conn *conn, struct k4_lane *lane, const struct k4_berth *berth, struct k4_item *item, const struct k4_verdict *v)
 {
     struct k4_bbo *front = &item->as.bbo;
     struct k4_segment *segment = &lane->segment;

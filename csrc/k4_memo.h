@@ -1,8 +1,8 @@
 /* Frames of a moment ago and whose update they were, so that a sibling's copy is recognised by its bytes and not decoded again.
  *
  * What the fast tier makes of a text depends on nothing but the text and the product (connections that keep books leave nothing here); so
- * equal bytes are the same update, and all that arbitration asks about it is known. Siblings bring the same frames in nearly the same order: who is first leaves what it has decoded,
- * one frame behind the other in a ring of bytes, and the others follow, each with a cursor of its own.
+ * equal bytes are the same update, and all that arbitration asks about it is known. Siblings bring the same frames in nearly the same order:
+ * who is first leaves what it has decoded, one frame behind the other in a ring of bytes, and the others follow, each with a cursor of its own.
  *
  *     … │ entry, text │ entry, text │ entry, text │ head           cursor: the entry whose copy is expected next
  *

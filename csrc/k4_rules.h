@@ -120,8 +120,9 @@ static inline void k4_arbiter_newest(const struct k4_arbiter *arbiter, struct k4
     k4_arbiter_remember(arbiter, in, conn, id, now_ns);
 }
 
-static inline __attribute__((always_inline)) bool k4_rule_usual_state(const struct k4_arbiter *arbiter, struct k4_arbiter_instrument *in, struct k4_arbiter_seen *seen, int conn,
-                                       int64_t id, int64_t engine_ns, int64_t now_ns, struct k4_verdict *v)
+static inline __attribute__((always_inline)) bool
+k4_rule_usual_state(const struct k4_arbiter *arbiter, struct k4_arbiter_instrument *in, struct k4_arbiter_seen *seen, int conn, int64_t id,
+                    int64_t engine_ns, int64_t now_ns, struct k4_verdict *v)
 {
     if (id > in->id) {
         k4_arbiter_newest(arbiter, in, seen, conn, id, engine_ns, now_ns);
@@ -147,8 +148,9 @@ static inline __attribute__((always_inline)) bool k4_rule_usual_state(const stru
 }
 
 /* An event over all others, or a copy that stands where ids that step by one put it. */
-static __attribute__((noinline, unused)) bool k4_rule_usual_event(const struct k4_arbiter *arbiter, struct k4_arbiter_instrument *in, struct k4_arbiter_seen *seen, int conn,
-                                       uint32_t instrument, int64_t id, int64_t engine_ns, int64_t now_ns, struct k4_verdict *v)
+static __attribute__((noinline, unused)) bool
+k4_rule_usual_event(const struct k4_arbiter *arbiter, struct k4_arbiter_instrument *in, struct k4_arbiter_seen *seen, int conn,
+                    uint32_t instrument, int64_t id, int64_t engine_ns, int64_t now_ns, struct k4_verdict *v)
 {
     struct k4_idset *set = &in->set;
     int64_t *ids = k4_arbiter_ids_at(arbiter, instrument);
@@ -177,8 +179,9 @@ static __attribute__((noinline, unused)) bool k4_rule_usual_event(const struct k
 
 /* Nearly every arrival: ids rise on a connection that is known to stand in the present epoch. True: *v is what k4_rule_state or
  * k4_rule_event would have answered, and everything is as it would have left it; else nothing has changed. */
-static inline __attribute__((always_inline)) bool k4_rule_usual(const struct k4_arbiter *arbiter, int conn, uint32_t instrument, int64_t id, int64_t engine_ns, unsigned flags,
-                                 int64_t now_ns, struct k4_verdict *v)
+static inline __attribute__((always_inline)) bool
+k4_rule_usual(const struct k4_arbiter *arbiter, int conn, uint32_t instrument, int64_t id, int64_t engine_ns, unsigned flags, int64_t now_ns,
+              struct k4_verdict *v)
 {
     struct k4_arbiter_instrument *in = k4_arbiter_instrument_at(arbiter, instrument);
     struct k4_arbiter_seen *seen = k4_arbiter_seen_at(arbiter, conn, instrument);

@@ -101,8 +101,8 @@ static inline bool k4_sbe_pass(struct k4_sbe *sbe, uint64_t count)
     return true;
 }
 
-/* The dimensions of a group, read; `told`: where its block length is. `least`: bytes that an entry of the acting version has. `flat`: an entry is nothing
- * but its block, and so all of them are passed. */
+/* The dimensions of a group, read; `told`: where its block length is. `least`: bytes that an entry of the acting version has. `flat`: an
+ * entry is nothing but its block, and so all of them are passed. */
 static inline bool k4_sbe_enter(
     struct k4_sbe *sbe, uint64_t block, uint64_t count, uint32_t told, uint64_t least, bool flat, struct k4_sbe_group *group)
 {
@@ -262,7 +262,8 @@ static inline bool k4_sbe_usual_symbol(const uint8_t *at, uint64_t len)
     return len - 9 < 8 && k4_sbe_printable(word) && k4_sbe_printable_part(more, len - 8);
 }
 
-/* The text [at, at + len) as a symbol. `block`: where the block around it begins. Up to 16 bytes of plain ASCII are looked at as words; behind the text there is slack. */
+/* The text [at, at + len) as a symbol. `block`: where the block around it begins. Up to 16 bytes of plain ASCII are looked at as words;
+ * behind the text there is slack. */
 static inline enum k4_status_of_place k4_sbe_symbol(
     const struct k4_sbe *sbe, uint32_t at, uint32_t len, uint32_t block, struct k4_get *get, struct k4_item *item)
 {

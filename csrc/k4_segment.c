@@ -38,8 +38,8 @@ static int lock_pages(const struct k4_segment *segment, const void *map, size_t 
 }
 
 /* A complete, empty segment in the file `fresh`. */
-static int build(const struct k4_segment *segment, const struct k4_shmfile_paths *paths, uint32_t record, uint32_t slots, uint32_t symbols, int64_t wall_ns,
-                 void **map, char *error, size_t size)
+static int build(const struct k4_segment *segment, const struct k4_shmfile_paths *paths, uint32_t record, uint32_t slots, uint32_t symbols,
+                 int64_t wall_ns, void **map, char *error, size_t size)
 {
     struct k4_shm_header header;
     memset(&header, 0, sizeof header);
@@ -120,7 +120,8 @@ static int owe_restarts(struct k4_segment *segment)
 }
 
 /* The segment that stands there, as `old`: 0 and old->header NULL when there is none that can be carried on. */
-static int map_existing(struct k4_segment *segment, const struct k4_shmfile_paths *paths, struct k4_segment *old, int *fd_out, char *error, size_t size)
+static int map_existing(struct k4_segment *segment, const struct k4_shmfile_paths *paths, struct k4_segment *old, int *fd_out, char *error,
+                        size_t size)
 {
     struct k4_shm_header header;
     struct stat about;
@@ -180,8 +181,8 @@ static void end_foreign(int fd)
 }
 
 /* Holding the lock: takes over what is there, or makes it new. */
-static int settle(struct k4_segment *segment, const struct k4_shmfile_paths *paths, uint32_t record, uint32_t slots, uint32_t symbols, int64_t wall_ns,
-                  char *error, size_t size)
+static int settle(struct k4_segment *segment, const struct k4_shmfile_paths *paths, uint32_t record, uint32_t slots, uint32_t symbols,
+                  int64_t wall_ns, char *error, size_t size)
 {
     struct k4_segment old = {.header = NULL};
     int foreign = -1;
@@ -233,8 +234,8 @@ static int settle(struct k4_segment *segment, const struct k4_shmfile_paths *pat
     return status;
 }
 
-static int check_options(const k4_segment_options *options, const char *name, int record, uint32_t *slots, uint32_t *symbols, uint32_t *mode, char *error,
-                         size_t size)
+static int check_options(const k4_segment_options *options, const char *name, int record, uint32_t *slots, uint32_t *symbols, uint32_t *mode,
+                         char *error, size_t size)
 {
     *slots = options->ring_slots ? options->ring_slots : 65536;
     *symbols = options->symbol_capacity ? options->symbol_capacity : 4096;
@@ -250,7 +251,8 @@ static int check_options(const k4_segment_options *options, const char *name, in
     return 0;
 }
 
-int k4_segment_open(struct k4_segment *segment, const char *name, int record, const k4_segment_options *options, int64_t wall_ns, char *error, size_t error_size)
+int k4_segment_open(struct k4_segment *segment, const char *name, int record, const k4_segment_options *options, int64_t wall_ns,
+                    char *error, size_t error_size)
 {
     struct k4_shmfile_paths paths;
     uint32_t slots, symbols;

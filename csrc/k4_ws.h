@@ -100,8 +100,8 @@ static inline uint8_t *k4_ws_base(const struct k4_ws *ws)
 }
 
 /* The usual frame, a whole message of at most 64 KiB outside any fragmented one, in few steps; `first` is its first byte, K4_WS_WHOLE_TEXT
- * or K4_WS_WHOLE_BINARY. True, and text is still to be proven UTF-8, by k4_ws_prove or by a parser that takes nothing else. Anything else, also a frame that is not whole: false, and
- * nothing has changed; k4_ws_next tells what it is. Same as k4_ws_next but for the proof. */
+ * or K4_WS_WHOLE_BINARY. True, and text is still to be proven UTF-8, by k4_ws_prove or by a parser that takes nothing else. Anything else,
+ * also a frame that is not whole: false, and nothing has changed; k4_ws_next tells what it is. Same as k4_ws_next but for the proof. */
 static inline bool k4_ws_usual(struct k4_ws *ws, uint8_t first, struct k4_ws_frame *out)
 {
     const size_t have = ws->end - ws->at;

@@ -1,5 +1,6 @@
 /* A product whose language is made up for tests:
- * `b SYMBOL ID` a bbo, `r SYMBOL ID` one with which the venue's ids begin anew, `t SYMBOL ID` a trade, `!` a refused element, `?` one that lacks a key, joined by `;`; or one of ack, ping, noise, empty.
+ * `b SYMBOL ID` a bbo, `r SYMBOL ID` one with which the venue's ids begin anew, `t SYMBOL ID` a trade, `!` a refused element, `?` one that
+ * lacks a key, joined by `;`; or one of ack, ping, noise, empty.
  * The fast tier takes what begins with a capital: `B SYMBOL ID` and `T SYMBOL ID`, alone, `H SYMBOL ID`, a trade
  * whose id is a hash, and `EMPTY`. */
 #ifndef MADE_UP_H
