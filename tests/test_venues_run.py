@@ -104,12 +104,12 @@ def play(stage: Stage, config: Path, *, spec: list[Path] | None = None, cuts: in
         with stage.running("run", config, "--sim", theatre.address, *words) as output:
             segments = {(e["name"], r): f"{e['exchange']}_{e['product']}_{r}" for e in entries for r in e["records"]}
             wait_for(lambda: all(live(name, 20) for name in segments.values()), lambda: f"records: {output.read_text()}", 60)
-            count = len(theatre.numbers())
+            carried = streams(theatre)
             began = {desk: len(said) for desk, said in theatre.said.items()}
             for number in theatre.numbers()[:cuts]:
                 time.sleep(0.5)
                 theatre.drop(number)
-                wait_for(lambda gone=number: len(theatre.numbers()) == count and gone not in theatre.numbers(), "the cut connection")  # type: ignore[misc]
+                wait_for(lambda gone=number: gone not in theatre.numbers() and streams(theatre) == carried, "the cut connection and its streams")  # type: ignore[misc]
             time.sleep(0.8)
             ended = {desk: len(said) for desk, said in theatre.said.items()}
             time.sleep(0.5)  # what was said by then has arrived, of states at least the most
@@ -134,6 +134,11 @@ def play(stage: Stage, config: Path, *, spec: list[Path] | None = None, cuts: in
     for counters in counted:
         assert counters["refused"] == "0", counters
         assert int(counters.get("fast", 0)) + int(counters.get("sbe", 0)) > 0, counters
+
+
+def streams(theatre: Theatre) -> list[int]:
+    """How many each connection has subscribed."""
+    return sorted(len(client.streams) for client in list(theatre.simulator.clients))
 
 
 def live(segment: str, least: int) -> bool:
