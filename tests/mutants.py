@@ -362,6 +362,9 @@ MUTANTS = (
            "tests/codegen/test_tolerant.py::test_frames_as_they_are"),
     Mutant("tolerant: a count of 32 bits and one", "templates/parser_give.j2", "trades >= INT32_MAX", "trades > INT32_MAX",
            "tests/codegen/test_tolerant.py::test_an_aggregate_sums_what_a_count_holds"),
+    Mutant("subscriptions without their own pace", "k4/life.py", "            self._subscribes.spend(now)\n", "", "tests/test_life.py::test_subscriptions_have_a_pace_of_their_own"),
+    Mutant("the venue's keepalive is done all the time", "k4/life.py", "        self._duty_ns = now_ns\n", "",
+           "tests/test_life.py::test_the_venues_keepalive_is_kept_while_data_flows_and_inside_its_limit"),
 )  # fmt: skip
 
 

@@ -123,6 +123,7 @@ def test_the_venues_keepalive_is_kept_while_data_flows_and_inside_its_limit(scen
     (peer,) = scene.peers
     pings, said = peer.times(PING), sorted(peer.times(PING) + peer.times(PONG))
     assert max(later - at for at, later in pairwise(pings)) < 0.75, "every half second, or when there is room again"
+    assert min(later - at for at, later in pairwise(pings)) > 0.5 - 1e-6, "and no more often"
     assert min(later - at for at, later in zip(said, said[4:], strict=False)) > 1.0 - 1e-6
     pongs = [int(payload) for payload in peer.said(PONG)]
     assert pongs == sorted(set(pongs))
@@ -265,6 +266,18 @@ def test_requests_are_paced_and_answers_matched(scene: Scene, lines: Lines) -> N
         ("info", "2", None, "S2 bbo, S3 bbo"),
         ("error", "2", "S3 bbo", None),
     ]
+
+
+def test_subscriptions_have_a_pace_of_their_own(scene: Scene) -> None:
+    limit(scene.bench, args=1, requests=(), subscribes=((2, 10.0),))
+    scene.accept = lambda link: Peer(link, granted)
+    scene.play(lambda: scene.by_message(*(f"S{n}" for n in range(5))), 25.0)
+    (peer,) = scene.peers
+    assert [json.loads(text)["params"] for text in peer.said(TEXT)] == [[f"s{n}@bookTicker"] for n in range(5)]
+    at = [time - peer.dialled for time in peer.times(TEXT)]
+    assert at == [0.0, 0.0, *(pytest.approx(10.0 * n, abs=2 * TICK_S) for n in (1, 1, 2))]
+    assert at[2] >= 10.0
+    assert at[4] >= at[2] + 10.0
 
 
 def test_a_plan_that_changes_while_its_link_is_dialled_is_carried(scene: Scene) -> None:
