@@ -71,7 +71,7 @@ struct k4_item {
     uint8_t refusal; /* enum k4_refusal */
     uint16_t message; /* index into product->messages; K4_NO_MESSAGE: the frame as a whole */
     uint32_t offset;
-    const uint8_t *symbol; /* in the frame, or in `folded` when it had to be rewritten (case, escapes); not terminated */
+    const uint8_t *symbol; /* in the frame, or in `folded` where it was rewritten (case, escapes) or the spec names it; not terminated */
     uint32_t symbol_len;
     uint8_t folded[K4_SYMBOL_MAX + 8];
     union k4_record as;

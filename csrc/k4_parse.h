@@ -337,6 +337,17 @@ static inline enum k4_status_of_place k4_take_symbol(struct k4_get *get, struct 
     return k4_taken(get, k4_read_symbol(&get->text, item));
 }
 
+/* A symbol that the spec names, as a text or in a map: whoever looks it up reads K4_SYMTAB_SLACK bytes, which a constant does not have. */
+static inline enum k4_status_of_place k4_take_symbol_of_spec(struct k4_get *get, struct k4_item *item)
+{
+    const enum k4_status_of_place status = k4_take_symbol(get, item);
+    if (status == K4_FOUND && item->symbol != item->folded) {
+        memcpy(item->folded, item->symbol, item->symbol_len);
+        item->symbol = item->folded;
+    }
+    return status;
+}
+
 /* Whether a field that is not found refuses its element; then get->refusal and get->offset say how. */
 static inline bool k4_refuses(enum k4_status_of_place status, struct k4_get *get)
 {

@@ -93,6 +93,8 @@ MUTANTS = (
     Mutant("the peer's close is not answered", "k4/link.py", "self.drop(reason, None if ours else answer)", "self.drop(reason, None)", FAULT + "[data-after-close]"),
     Mutant("a failure is not told the peer", "k4/link.py", 'self.drop(f"the peer broke the protocol: {text}", code)', 'self.drop(f"the peer broke the protocol: {text}")', FAULT + "[rsv]"),
     Mutant("response head without a limit", "k4/link.py", "            if self._head_len == len(self._head):", "            if self._head_len == 1 << 30:", FAULT + "[endless-headers]"),
+    Mutant("a symbol that the spec names is left in its constant", "templates/parser_read.j2", 'k4_take_symbol{{ "_of_spec" if source.map is not none or source.how == "text" }}(get, out)', "k4_take_symbol(get, out)",
+           "tests/codegen/test_tolerant.py::test_a_symbol_that_the_spec_names_stands_in_its_item"),
     Mutant("a dial that ends leaves its transport to TLS", "k4/link.py", "                link.abort()\n                raise", "                raise",
            "tests/test_link.py::test_a_stop_just_when_tls_is_up_lets_go_of_the_transport"),
     Mutant("a silent link is kept", "k4/life.py", "if self._probe_ns and now_ns - self._probe_ns >= PROBE_DEAD_NS:", "if self._probe_ns and now_ns < self._probe_ns:", FAULT + "[stall]"),

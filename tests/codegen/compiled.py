@@ -126,6 +126,12 @@ class Tolerant:
         taker = self.library.k4_decoder_skip_message(self.decoder)
         return Given(items, SKIPS[self.library.k4_decoder_skip(self.decoder)], None if taker < 0 else taker)
 
+    def places(self, i: int) -> tuple[int, int]:
+        """Where in memory the symbol and the record of an item stand."""
+        out = _Decoded()
+        self.library.k4_decoder_item(self.decoder, i, ctypes.byref(out))
+        return tuple(ctypes.cast(pointer, ctypes.c_void_p).value or 0 for pointer in (out.symbol, out.data))  # type: ignore[return-value]
+
     def _item(self, i: int) -> Item:
         out = _Decoded()
         self.library.k4_decoder_item(self.decoder, i, ctypes.byref(out))

@@ -457,6 +457,33 @@ def test_more_elements_than_fit_at_once(spot: Pair) -> None:
     assert [i for i, item in enumerate(reversed(outcome.items)) if item[0] == "refused"] == list(range(0, 300, 7))
 
 
+NAMED = """
+name = "named"
+[product.spot]
+url = "wss://feed.example/x"
+[[message]]
+record = "trade"
+match = { k = "t" }
+fields = { symbol = { "s" = { 7 = "QUX", ten = "BAR" } }, trade_id = "i", price = "p", qty = "q", buyer_is_maker = "=false" }
+[[message]]
+record = "trade"
+match = { k = "u" }
+fields = { symbol = "=FOO", trade_id = "i", price = "p", qty = "q", buyer_is_maker = "=false" }
+"""
+
+
+def test_a_symbol_that_the_spec_names_stands_in_its_item(tmp_path: Path) -> None:
+    """Not in a constant: who looks it up reads sixteen bytes, however short it is (k4_segment_find_slack)."""
+    spec = load(tmp_path, NAMED, "named")
+    tolerant = Tolerant(compiled.build(tmp_path, spec), spec, "spot")
+    pair = Pair(tolerant, Reference(spec, "spot"))
+    for told, named in (('"k":"t","s":7', "QUX"), ('"k":"t","s":"ten"', "BAR"), ('"k":"u"', "FOO")):
+        (item,) = pair.agree(f'{{{told},"i":1,"p":"1.5","q":"2"}}'.encode()).items
+        assert item[3] == named
+        symbol, data = tolerant.places(0)
+        assert 16 <= data - symbol <= 64, "within the item, which its record ends"
+
+
 # Sources behind the first one that are marked by another walk than that one: behind a choice, around the element.
 LATER = """
 name = "later"
