@@ -23,7 +23,7 @@ WORDS: dict[str, tuple[str, ...]] = {
     "price": ("e-4", "abs", "nonzero"),
     "qty": ("e-4", "abs", "nonzero"),
     "decimal": ("e-4", "abs", "nonzero"),
-    "integer": ("nonzero", "s", "ms", "us", "ns", "auto", "iso"),
+    "integer": ("nonzero", *TIME_WORDS),
     "count": ("nonzero",),
     "id": ("nonzero",),
     "bool": ("negative",),

@@ -43,6 +43,7 @@ def render_exchange(exchange: ir.Exchange, records: ir.Records) -> str:
         letters_of=letters_of,
         walked=walked,
         shift=fields.shift,
+        time_words=fields.TIME_WORDS,
     )
 
 

@@ -3,7 +3,7 @@
 Nothing here reads what K4 generates: fields of the spec are looked up in the schema by their names, and every block is filled in with
 values at the offsets that the schema gives. What no field names stays as the message's example has it. A decimal gets the exponent of the
 example, or a lower one where its digits need that.
-Imports `spell`, `k4.errors` and, of the generator, `ir` and `refsbe` (to take the example apart).
+Imports `spell`, `k4.errors` and, of the generator, `fields`, `ir` and `refsbe` (to take the example apart).
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from k4._codegen import ir, refsbe
+from k4._codegen.fields import TIME_WORDS, shift
 from k4.errors import K4Error
-from k4.sim.spell import AUTO_NS, TIME_WORDS, UNITS_NS, Simple, Values, mapped_value, shift_of, simple_sources
+from k4.sim.spell import AUTO_NS, UNITS_NS, Simple, Values, mapped_value, simple_sources
 
 Names = tuple[str, ...]  # of the groups that lead to a block
 _LEVELS = {"depth5": 5, "depth20": 20}
@@ -175,7 +176,7 @@ class Packet:
             power = int(field.constant) if field.constant is not None else self._number(self._kept[holder], field)
             sources = rows if place.groups[: len(self._each)] == self._each else [values]
             numbers = [one for row in sources for one in (_column(row, place.field) or [row.get(place.field)]) if isinstance(one, Decimal)]
-            needed = [_power(one) - shift_of(place.word) for one in numbers]
+            needed = [_power(one) - (shift(place.word) or 0) for one in numbers]
             if field.constant is None:
                 power = min([power, found.get(place.exponent, power), *needed])
             found[place.exponent] = power
@@ -199,7 +200,7 @@ class Packet:
             return  # the sign of what stands there
         elif isinstance(value, Decimal):
             power = powers[place.exponent] if place.exponent is not None else int(field.exponent or 0)
-            scaled = value.scaleb(-power - shift_of(place.word))
+            scaled = value.scaleb(-power - (shift(place.word) or 0))
             number = int(scaled)
             if number != scaled:
                 raise K4Error(f"{self._where}: {place.field} {value} has more digits than {field.name} holds")

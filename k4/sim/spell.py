@@ -2,7 +2,7 @@
 
 A writer turns the values of an update (field → value, named as in the specs) into the JSON text of one place. Several fields may stand
 at the same place (a signed size gives quantity and side). Imports `k4.errors` and,
-of the generator, `bind`, `ir`, `refjson`, `refmatch`.
+of the generator, `bind`, `fields`, `ir`, `refjson`, `refmatch`.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from functools import partial
 
 from k4._codegen import ir
 from k4._codegen.bind import names_in, render
+from k4._codegen.fields import TIME_WORDS, shift
 from k4._codegen.refjson import Node
 from k4._codegen.refmatch import fits
 from k4.errors import K4Error
@@ -25,12 +26,9 @@ Values = Mapping[str, object]
 Writer = Callable[[Values], str]
 Simple = ir.FromPath | ir.FromMap
 
-TIME_WORDS = ("s", "ms", "us", "ns", "auto", "iso")
-CHECKSUMS = ("crc32-interleaved-25", "crc32-digits-10")
 UNITS_NS = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
 AUTO_NS = {10: 10**9, 13: 10**6, 16: 10**3, 19: 1}
 _UUID = re.compile(r"[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}")
-_SHIFT = re.compile(r"e(-?[0-9]+)")
 _UUIDS = uuid.UUID("6b6b3400-0000-4000-8000-000000000000")  # any fixed one: the same trade has the same id on every connection
 
 
@@ -147,12 +145,6 @@ def _mapped(node: Node, kept: Writer, maps: Sequence[tuple[str, ir.FromMap]]) ->
     return write
 
 
-def shift_of(word: str | None) -> int:
-    """By how many places a word moves the decimal point of what it reads."""
-    found = _SHIFT.fullmatch(word) if word else None
-    return int(found.group(1)) if found else 0
-
-
 def fraction(text: str) -> int:
     """Digits behind the point, as written."""
     found = re.fullmatch(r"[^.eE]*\.?([0-9]*)(?:[eE].*)?", text)
@@ -169,10 +161,10 @@ def _scalar(name: str, word: str | None, example: str, where: str) -> Callable[[
         return _time(word, example)
     if name.endswith("_id"):
         return _identity(example)
-    shift = shift_of(word)
-    if word in (None, "abs", "nonzero") or shift:
+    moved = shift(word) or 0
+    if word in (None, "abs", "nonzero") or moved:
         digits = fraction(example)
-        return lambda value: _spell(value.scaleb(-shift) if isinstance(value, Decimal) else value, digits)
+        return lambda value: _spell(value.scaleb(-moved) if isinstance(value, Decimal) else value, digits)
     raise K4Error(f'{where}: the simulator cannot write {name}, which is read with "{word}"')
 
 

@@ -2,7 +2,7 @@
 
 An example is cut once into text and writers; saying something fills them in. What no field or match names stays as the example has it,
 byte for byte. Lists are rendered from one of their elements: a row per update, a level per price.
-Imports `example`, `spell`, `k4.errors` and, of the generator, `ir` and `refjson`.
+Imports `example`, `spell`, `k4.errors` and, of the generator, `fields`, `ir` and `refjson`.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ from functools import partial
 from itertools import groupby
 
 from k4._codegen import ir
+from k4._codegen.fields import CHECKSUM_RULES
 from k4._codegen.refjson import Node
 from k4.errors import K4Error
 from k4.sim.example import Wire, place, reach, walk
-from k4.sim.spell import CHECKSUMS, Simple, Values, Writer, fraction, match_writer, place_writer, quoted, simple_sources
+from k4.sim.spell import Simple, Values, Writer, fraction, match_writer, place_writer, quoted, simple_sources
 
 Span = tuple[int, int]
 _LEVELS = {"depth5": 5, "depth20": 20}
@@ -324,7 +325,7 @@ class Frame:
             levels = zip(_column(book, price), _column(book, qty), strict=True)
             sides.append([(self.level_text(price, p), self.level_text(qty, q)) for p, q in levels])
         number = zlib.crc32(checked_text(rule, sides[0], sides[1]).encode())
-        return quoted(node, str(number - (1 << 32) if number >= 1 << 31 and rule == CHECKSUMS[0] else number))
+        return quoted(node, str(number - (1 << 32) if number >= 1 << 31 and rule == CHECKSUM_RULES[0] else number))
 
 
 _ROWS = "\0rows"
@@ -344,7 +345,7 @@ BOOK = "\0book"  # the whole book behind an update, for its checksum
 
 def checked_text(rule: str, bids: Sequence[tuple[str, str]], asks: Sequence[tuple[str, str]]) -> str:
     """What a venue's checksum is taken over, for the two rules of the language; levels are (price, quantity), best first."""
-    if rule == CHECKSUMS[0]:
+    if rule == CHECKSUM_RULES[0]:
         pairs = [side[i] for i in range(25) for side in (bids, asks) if i < len(side)]
         return ":".join(f"{price}:{qty}" for price, qty in pairs)
     digits = [text.replace(".", "").lstrip("0") for side in (asks, bids) for level in side[:10] for text in level]
