@@ -367,6 +367,11 @@ MUTANTS = (
     Mutant("subscriptions without their own pace", "k4/life.py", "            self._subscribes.spend(now)\n", "", "tests/test_life.py::test_subscriptions_have_a_pace_of_their_own"),
     Mutant("the venue's keepalive is done all the time", "k4/life.py", "        self._duty_ns = now_ns\n", "",
            "tests/test_life.py::test_the_venues_keepalive_is_kept_while_data_flows_and_inside_its_limit"),
+    Mutant("codes of a venue's own are answered by 1000", "k4/link.py", "3000 <= event.code < 5000", "3000 <= event.code < 4000", "tests/test_life.py::test_a_close_is_answered_by_its_own_code"),
+    Mutant("texts behind a close", "k4/link.py", "    def send_text(self, text: str) -> None:\n        if self.state is State.OPEN:", "    def send_text(self, text: str) -> None:\n        if self.state is not State.LOST:",
+           "tests/test_life.py::test_nothing_is_said_behind_a_close", r"^FAILED tests/"),
+    Mutant("mixed sides: a level too many", "templates/parser_mixed.j2", "level_side == K4_ASK && asks < {{ n }}", "level_side == K4_ASK && asks <= {{ n }}",
+           "tests/test_decode_language.py::test_levels_of_every_kind_agree_with_the_reference"),
 )  # fmt: skip
 
 

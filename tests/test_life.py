@@ -24,7 +24,7 @@ from k4.watch import Watch
 from tests import logs, virtual
 from tests.links import BBO, Bench, events, limit
 from tests.logs import Lines
-from tests.venue_server import PING, PONG, TEXT
+from tests.venue_server import CLOSE, PING, PONG, TEXT
 from tests.virtual import Peer
 
 TICK_S = 0.1  # as a worker does
@@ -166,6 +166,39 @@ def test_a_link_without_frames_is_dropped_though_it_answers_probes(scene: Scene,
     assert scene.play(scene.by_url, 150.0).links == 2
     assert 120.0 <= lasted(scene) <= 120.2
     assert [line["reason"] for line in events(lines, "link lost")] == ["no frame for 120 s"]
+    assert scene.peers[0].said(CLOSE) == [(1000).to_bytes(2)]
+
+
+def test_nothing_is_said_behind_a_close(scene: Scene) -> None:
+    """What still comes is read, and may want an answer."""
+
+    async def venue() -> None:
+        await asyncio.sleep(0.2)
+        link = scene.peers[0].link
+        closing = asyncio.create_task(link.close())
+        await asyncio.sleep(0)
+        assert link.state is State.CLOSING
+        link.send_text("late")
+        link.send_ping(b"late")
+        link.send_pong(b"late")
+        await closing
+
+    scene.play(scene.by_url, 0.3, venue)
+    assert scene.peers[0].frames[-1][1:] == (CLOSE, (1000).to_bytes(2))
+
+
+@pytest.mark.parametrize(
+    ("said", "answer"), [(None, 1000), (1000, 1000), (1001, 1001), (1003, 1003), (1007, 1007), (1014, 1014), (3000, 3000), (4999, 4999)]
+)
+def test_a_close_is_answered_by_its_own_code(said: int | None, answer: int, scene: Scene, lines: Lines) -> None:
+    async def venue() -> None:
+        await asyncio.sleep(0.3)
+        scene.peers[0].send(b"" if said is None else said.to_bytes(2) + b"bye", CLOSE)
+
+    scene.play(scene.by_url, 0.5, venue)
+    assert scene.peers[0].said(CLOSE) == [answer.to_bytes(2)]
+    reason = f"the peer closed the connection: {'1005' if said is None else f'{said} bye'}"
+    assert [line["reason"] for line in events(lines, "link lost")] == [reason]
 
 
 def test_a_quiet_stream_on_a_link_that_lives_is_stale_within_its_limit_and_comes_back(
