@@ -372,6 +372,8 @@ MUTANTS = (
            "tests/test_life.py::test_nothing_is_said_behind_a_close", r"^FAILED tests/"),
     Mutant("mixed sides: a level too many", "templates/parser_mixed.j2", "level_side == K4_ASK && asks < {{ n }}", "level_side == K4_ASK && asks <= {{ n }}",
            "tests/test_decode_language.py::test_levels_of_every_kind_agree_with_the_reference"),
+    Mutant("stuck before it was asked for", "k4/life.py", " or self.replace.done() or self.subscriptions.next is not None:", " or self.replace.done():",
+           "tests/test_run_parts.py::test_a_link_is_stuck_on_nothing_before_all_was_asked_for_or_while_it_is_replaced"),
 )  # fmt: skip
 
 

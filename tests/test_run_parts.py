@@ -5,12 +5,14 @@ from __future__ import annotations
 import io
 import json
 import random
+from array import array
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import cffi
 import pytest
 
 from k4 import log
@@ -18,6 +20,7 @@ from k4.backoff import Backoff, Budget
 from k4.clock import NEAR_NS, TRIES, Clock
 from k4.connection import Connection
 from k4.errors import K4Error
+from k4.life import Life
 from k4.link import State
 from k4.native import Native
 from k4.stuck import Expected
@@ -329,6 +332,34 @@ def test_what_is_stuck_on_a_connection_is_subscribed_anew_there_and_ever_more_ra
         "streams": "FOOBAR bbo, FOOBAR trade",
         "level": "warning",
     }
+
+
+def test_a_link_is_stuck_on_nothing_before_all_was_asked_for_or_while_it_is_replaced() -> None:
+    asked: list[tuple[int, list[int], int, int]] = []
+
+    def k4_conn_stuck(_conn: Any, record: int, instruments: Any, count: int, silence_ns: int, missing_ns: int, out: Any) -> int:
+        asked.append((record, list(instruments[0:count]), silence_ns, missing_ns))
+        out[0] = 5
+        return 1
+
+    life: Any = Life.__new__(Life)
+    life._core = SimpleNamespace(lib=SimpleNamespace(k4_conn_stuck=k4_conn_stuck), ffi=cffi.FFI())
+    life.link = SimpleNamespace(state=State.OPEN, conn=None)
+    life.replace = SimpleNamespace(done=lambda: False)
+    life.subscriptions = SimpleNamespace(next=None)
+    bounded, unbounded = Expected(2, 7, array("I", [3, 5])), Expected(2, None, array("I", [5]))
+    assert life.stuck(bounded, 10) == life.stuck(unbounded, 10) == [5]
+    assert asked == [(2, [3, 5], 7, 10), (2, [5], (1 << 63) - 1, 10)]
+    for name, other in (
+        ("link", SimpleNamespace(state=State.CLOSING, conn=None)),
+        ("replace", SimpleNamespace(done=lambda: True)),
+        ("subscriptions", SimpleNamespace(next="a request that waits")),
+    ):
+        usual = getattr(life, name)
+        setattr(life, name, other)
+        assert life.stuck(bounded, 10) == [], name
+        setattr(life, name, usual)
+    assert len(asked) == 2
 
 
 def test_what_is_refused_or_a_stale_book_is_not_subscribed_anew_as_stuck() -> None:

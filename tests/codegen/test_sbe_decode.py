@@ -359,6 +359,14 @@ def test_every_byte_made_hostile(either: Pair) -> None:
                 either(frame[:at] + bytes([value, value]) + frame[at + 2 :])
 
 
+def test_the_number_that_stands_for_absent_at_every_place(either: Pair) -> None:
+    """Eight bytes, then four, in either order of bytes: a price or quantity that is none is never published as one."""
+    for frame in frames_of(either):
+        for number in (bytes(7) + b"\x80", b"\x80" + bytes(7), bytes(3) + b"\x80", b"\x80" + bytes(3)):
+            for at in range(len(frame) - len(number) + 1):
+                either(frame[:at] + number + frame[at + len(number) :])
+
+
 def test_random_changes(either: Pair) -> None:
     chance = random.Random(11)
     seeds = frames_of(either)
