@@ -374,6 +374,9 @@ MUTANTS = (
            "tests/test_decode_language.py::test_levels_of_every_kind_agree_with_the_reference"),
     Mutant("stuck before it was asked for", "k4/life.py", " or self.replace.done() or self.subscriptions.next is not None:", " or self.replace.done():",
            "tests/test_run_parts.py::test_a_link_is_stuck_on_nothing_before_all_was_asked_for_or_while_it_is_replaced"),
+    Mutant("snapshots for links that are lost", "k4/life.py", "        for task in self._snapshots:\n            task.cancel()\n", "", "tests/test_run_parts.py::test_a_link_that_is_lost_waits_for_no_snapshot"),
+    Mutant("sbe: the number that stands for absent is a price", "templates/sbe_quick.j2", "                none = none || {{ out }}->{{ column.name }}[i] == INT64_MIN;\n", "",
+           "tests/codegen/test_sbe_decode.py::test_the_number_that_stands_for_absent_at_every_place"),
 )  # fmt: skip
 
 

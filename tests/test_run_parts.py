@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import random
@@ -360,6 +361,19 @@ def test_a_link_is_stuck_on_nothing_before_all_was_asked_for_or_while_it_is_repl
         assert life.stuck(bounded, 10) == [], name
         setattr(life, name, usual)
     assert len(asked) == 2
+
+
+def test_a_link_that_is_lost_waits_for_no_snapshot() -> None:
+    async def main() -> None:
+        life: Any = Life.__new__(Life)
+        life.link = life._inbox = SimpleNamespace(forget=lambda: None)
+        fetching = asyncio.create_task(asyncio.sleep(3600))
+        life._snapshots = {fetching}
+        life.end()
+        await asyncio.wait([fetching], timeout=1.0)
+        assert fetching.cancelled()
+
+    asyncio.run(main())
 
 
 def test_what_is_refused_or_a_stale_book_is_not_subscribed_anew_as_stuck() -> None:
