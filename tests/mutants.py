@@ -377,6 +377,9 @@ MUTANTS = (
     Mutant("snapshots for links that are lost", "k4/life.py", "        for task in self._snapshots:\n            task.cancel()\n", "", "tests/test_run_parts.py::test_a_link_that_is_lost_waits_for_no_snapshot"),
     Mutant("sbe: the number that stands for absent is a price", "templates/sbe_quick.j2", "                none = none || {{ out }}->{{ column.name }}[i] == INT64_MIN;\n", "",
            "tests/codegen/test_sbe_decode.py::test_the_number_that_stands_for_absent_at_every_place"),
+    Mutant("fast: levels that are not kept have a say", "csrc/k4_fast_value.h", "    if (__builtin_expect((bids_kept != bid_count) | (asks_kept != ask_count), 0)) {", "    if (bids_kept > bid_count) {",
+           FAST + "test_levels_that_no_record_keeps_have_no_say"),
+    Mutant("fast: a long number that begins with 0", "csrc/k4_fast_value.h", " || (*p == '0' && whole != 1))", ")", FAST + "test_values_at_their_ends"),
 )  # fmt: skip
 
 

@@ -281,6 +281,9 @@ def test_values_at_their_ends(tier: Fast) -> None:
         ({"p": "123456789.123456789"}, True),
         ({"p": "-99999999999999999.9"}, True),
         ({"p": "1234567890.123456789"}, False),
+        ({"p": "0123456789.5"}, False),
+        ({"p": "-01.5"}, False),
+        ({"p": "-0.5"}, True),
         ({"f": (1 << 63) - 1, "l": (1 << 63) - 1}, True),
         ({"f": 1 << 63, "l": 1 << 63}, False),
         ({"f": "07", "l": "08"}, False),
@@ -289,6 +292,17 @@ def test_values_at_their_ends(tier: Fast) -> None:
         v = usual | changes
         frame = f'{{"note":"text","kind":"agg","s":"{v["s"]}","a":1,"f":{v["f"]},"l":{v["l"]},"p":"{v["p"]}","q":"{v["q"]}","m":true}}'
         assert (tier.taken([frame.encode()]) == 1) is taken, frame
+
+
+@pytest.mark.parametrize("tier", [("binance", "spot")], indirect=True, ids=str)
+def test_levels_that_no_record_keeps_have_no_say(tier: Fast) -> None:
+    """In how many fraction digits there are, which would be more than any of them fits with."""
+    wires = [wire for wire in tier.examples() if b'"bids":[[' in wire and b"depth5" in wire]
+    assert wires
+    level = b',["0.00000000000001","1.5"]'
+    for wire in wires:
+        end = wire.rindex(b"]]") + 1
+        assert tier.taken([wire.replace(b']],"asks"', b"]" + level + b'],"asks"'), wire[:end] + level + wire[end:]]) == 2
 
 
 @pytest.mark.parametrize("flags", [("-U__SSE2__",), ("-march=x86-64-v3",)], ids=["plain C", "v3"])
