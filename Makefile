@@ -41,7 +41,7 @@ autobahn: $(READY)
 fuzz-corpus: $(READY)
 	$(BIN)/python -m tests.fuzz.fuzz corpus --seconds $(SECONDS)
 
-# Takes one guard away at a time and expects the test named for it to fail; a build and a test for each of about a hundred.
+# Takes one guard away at a time and expects the test named for it to fail; a build and a test for each of about two hundred.
 mutants: $(READY)
 	$(BIN)/python -m tests.mutants
 
