@@ -273,7 +273,7 @@ def test_a_stopped_worker_is_killed_and_started_again(tmp_path: Path, lines: Lin
             await asyncio.sleep(0.01)
 
     async def during(made: Supervisor) -> None:
-        await written(file, "start", 2)
+        await beating(made)
         await looked(15)
         assert file.read_text().count("start") == 2, "one that beats is left alone"
         os.kill(pid_of(file, "bad"), signal.SIGSTOP)
@@ -286,6 +286,12 @@ def test_a_stopped_worker_is_killed_and_started_again(tmp_path: Path, lines: Lin
     assert file.read_text().count(" good") == 1
     assert [(line["event"], line.get("how")) for line in lines] == [("worker hangs; killing it", None), ("worker ended", "signal SIGKILL")]
     assert lines[0]["silent_s"] == 1.0
+
+
+async def beating(made: Supervisor) -> None:
+    """All workers have: until then they may be silent for longer."""
+    while not all(one.says for one in made._keepers.values()):  # noqa: ASYNC110 (of other processes)
+        await asyncio.sleep(0.01)
 
 
 def pid_of(file: Path, group: str) -> int:
@@ -454,7 +460,7 @@ def test_the_manager_hears_nothing_while_a_worker_hangs(
             await asyncio.sleep(0.01)
 
     async def during(made: Supervisor) -> None:
-        await written(file, "start", 2)
+        await beating(made)
         await until(lambda: "WATCHDOG=1" in manager.news())
         pid = pid_of(file, "bad")
         os.kill(pid, signal.SIGSTOP)
