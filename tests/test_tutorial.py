@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -101,8 +103,12 @@ def typist(native: Native, tmp_path: Path) -> Iterator[Typist]:
     shm.mkdir()
     cache = tmp_path / "cache" / "k4"
     cache.mkdir(parents=True, mode=0o700)
-    for kept in ("builds", "objects"):  # what is compiled once need not be again
-        (cache / kept).symlink_to(native.file.parent.parent.parent / kept)
+    users = native.file.parent.parent.parent  # what is compiled once need not be again
+    (cache / "builds").symlink_to(users / "builds")
+    (cache / "objects").mkdir(mode=0o700)  # no link: code is loaded from there
+    for file in (users / "objects").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # another build has tidied up
+            shutil.copy2(file, cache / "objects")
     for name, text in files().items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
