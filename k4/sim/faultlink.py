@@ -4,13 +4,12 @@
 from __future__ import annotations
 
 import itertools
-import socket
 
 from k4.sim.fault import Fault, Link
 from k4.sim.faultframes import CAP
 from k4.sim.faulthandshake import CUT
 from k4.sim.frames import PING, PONG, TEXT, closing, frame
-from k4.sim.line import RECEIVE_BYTES, Line, Script, Valve
+from k4.sim.line import Line, Script, Valve
 from k4.sim.net import Peer
 
 # --------------------------------------------------------------------------- the end
@@ -154,10 +153,6 @@ async def _corrupt(line: Line) -> None:
 async def _ping_flood(line: Line) -> None:
     """Pings as fast as they go, numbered, while nothing is read; then it listens, and a good record ends it."""
     line.take()
-    sock = line.peer.below()
-    assert sock is not None
-    with sock:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BYTES)
     line.peer.deafen()
     numbers = itertools.count()
     await line.send_for(lambda: b"".join(frame(PING, b"%-125d" % next(numbers)) for _ in range(500)), line.option("seconds"))

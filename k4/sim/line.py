@@ -22,7 +22,6 @@ from k4.sim.frames import Listener
 from k4.sim.net import Peer
 
 HIGH_BYTES = 1 << 20  # kept back of a link that is held or slow; then whoever feeds it waits
-RECEIVE_BYTES = 32 * 1024  # small, so that a client that speaks to nobody feels it soon
 VALVE_S = 0.01
 DEAF_S = 0.05
 _TCP_REPAIR = 19
