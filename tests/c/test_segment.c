@@ -8,44 +8,11 @@
 #include "k4_view.h"
 
 #include "check.h"
-#include "segment_dir.h"
+#include "segment_steps.h"
 
 #include <sys/wait.h>
 
 static const char *dir;
-static char error[1024];
-static const k4_segment_options small = {.ring_slots = 8, .symbol_capacity = 4, .mode = 0600};
-
-static struct k4_segment writer_open(const char *name, const k4_segment_options *options)
-{
-    struct k4_segment segment;
-    if (k4_segment_open(&segment, name, K4_RECORD_TRADE, options, 1000, error, sizeof error) != K4_OK) {
-        printf("cannot open %s: %s\n", name, error);
-        exit(1);
-    }
-    return segment;
-}
-
-static struct k4_reader reader_open(const char *name)
-{
-    struct k4_reader reader;
-    if (k4_reader_open(&reader, dir, name, K4_RECORD_TRADE, error, sizeof error) != K4_OK) {
-        printf("cannot read %s: %s\n", name, error);
-        exit(1);
-    }
-    return reader;
-}
-
-/* As the kernel does for a killed process: the lock goes, the segment stays as it is. */
-static void writer_dies(struct k4_segment *segment)
-{
-    (void)close(segment->lock_fd);
-    (void)munmap(segment->header, segment->size);
-    (void)munmap(segment->wait, 4096);
-    k4_symtab_fini(&segment->symtab);
-    free(segment->restart);
-}
-
 static struct k4_trade trade(uint32_t instrument, int64_t id)
 {
     struct k4_trade t = {.instrument = instrument, .event_ns = id * 10, .recv_ns = id * 10 + 1, .price_exp = -2, .trade_id = id, .price = id * 100, .qty = id};
@@ -56,12 +23,6 @@ static uint64_t put(struct k4_segment *segment, uint32_t instrument, int64_t id)
 {
     struct k4_trade t = trade(instrument, id);
     return k4_segment_publish(segment, instrument, &t);
-}
-
-static int add(struct k4_segment *segment, const char *symbol)
-{
-    int product = k4_segment_product(segment, "nova", "spot");
-    return k4_segment_instrument(segment, (uint32_t)product, (const uint8_t *)symbol, (uint32_t)strlen(symbol), "", "");
 }
 
 /* ---------------------------------------------------------------- reading */
